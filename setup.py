@@ -1,0 +1,42 @@
+"""Packaging of ssl_jax: `pip install -e .` runs everything on the CPU."""
+
+import pathlib
+
+import setuptools
+
+setuptools.setup(
+    name='ssl_jax',
+    version='0.1.0',
+    description='Self-supervised image representations in JAX: SimCLR, RotNet, '
+                'and an honest comparison of what they learn.',
+    long_description=pathlib.Path('README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=setuptools.find_packages(include=['ssl_jax', 'ssl_jax.*']),
+    package_data={'ssl_jax.report': ['*.html']},
+    python_requires='>=3.11',
+    install_requires=[
+        'absl-py',
+        'array-record',           # the file format tfds.data_source reads
+        'clu',
+        'flax>=0.12',
+        'grain',                  # parallel decoding of data that streams
+        'importlib_resources',    # tensorflow-datasets needs it, undeclared
+        'jax>=0.10',
+        'jinja2',                 # the report's HTML page
+        'matplotlib',
+        'ml-collections',
+        'numpy',
+        'optax>=0.2.5',
+        'orbax-checkpoint>=0.11',
+        'pillow',
+        'scikit-learn',           # the bundled `digits`
+        'tensorboardX',           # event files without TensorFlow
+        'tensorflow-datasets>=4.9.7',
+    ],
+    extras_require={
+        'cuda': ['jax[cuda13]>=0.10'],
+        'tpu': ['jax[tpu]>=0.10'],
+        'test': ['pytest>=8', 'pytest-xdist', 'ruff'],
+    },
+)

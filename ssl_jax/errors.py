@@ -1,0 +1,31 @@
+"""A user's mistake, told in one sentence before anything expensive starts."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+class UserError(Exception):
+  """Bad input. Its message names the field, the value and what is accepted.
+
+  Binaries print it without a traceback and exit with status 2.
+  """
+
+
+def nearest(name: str, accepted: Iterable[str]) -> str:
+  """Returns `'; did you mean "x"?'`, or '' where nothing is close."""
+  close = difflib.get_close_matches(name, list(accepted), n=1, cutoff=0.5)
+  return f'; did you mean {close[0]!r}?' if close else ''
+
+
+def choose(what: str, name: str, table: Mapping[str, Any]) -> Any:
+  """Returns `table[name]`.
+
+  Raises:
+    UserError: `name` is not in the table; the sentence lists what is.
+  """
+  if name not in table:
+    raise UserError(
+        f'{what} is {name!r}; accepted are {", ".join(sorted(table))}'
+        f'{nearest(str(name), table)}')
+  return table[name]

@@ -1,0 +1,84 @@
+"""Processes, devices and how arrays lie on them. Nothing else names an axis."""
+
+import os
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from ssl_jax import errors
+
+DATA_AXIS = 'data'
+Tree = Any
+
+
+def initialize_distributed(requested: bool = False) -> None:
+  """Joins the other processes of a multi-host run; a no-op for a single one.
+
+  Where a launcher sets JAX_COORDINATOR_ADDRESS (with JAX_NUM_PROCESSES and
+  JAX_PROCESS_ID), or where `requested` and JAX can see the cluster itself
+  (TPU pods, Slurm, GKE), `jax.distributed` is initialised. Call it before
+  anything touches a device.
+  """
+  if requested or os.environ.get('JAX_COORDINATOR_ADDRESS'):
+    jax.distributed.initialize()
+
+
+def data_mesh(devices: list[jax.Device] | None = None) -> Mesh:
+  """One axis over all devices of all processes.
+
+  The axis is Auto: the partitioner chooses the collectives. (JAX 0.9 made
+  Explicit the default, which rejects the global-view losses.)
+  """
+  devices = jax.devices() if devices is None else devices
+  return jax.make_mesh((len(devices),), (DATA_AXIS,),
+                       axis_types=(AxisType.Auto,), devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def sharded(mesh: Mesh) -> NamedSharding:
+  """The first axis of an array is split over all devices."""
+  return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+
+
+def put_replicated(mesh: Mesh, tree: Tree) -> Tree:
+  """Copies host arrays, equal on all processes, to every device."""
+  def put(x):
+    x = np.asarray(x)
+    return jax.make_array_from_callback(x.shape, replicated(mesh), lambda i: x[i])
+  return jax.tree.map(put, tree)
+
+
+def put_sharded(mesh: Mesh, tree: Tree) -> Tree:
+  """Makes global arrays of this process' rows: its `local_rows` of the batch."""
+  return jax.tree.map(
+      lambda x: jax.make_array_from_process_local_data(sharded(mesh), x), tree)
+
+
+def local_rows(batch_size: int) -> slice:
+  """The rows of a global batch that this process feeds to `put_sharded`."""
+  n = batch_size // jax.process_count()
+  return slice(jax.process_index() * n, (jax.process_index() + 1) * n)
+
+
+def check_divisible(mesh: Mesh, batch_size: int, field: str) -> None:
+  """Raises `errors.UserError` where the devices cannot share a batch evenly."""
+  if batch_size % mesh.size:
+    below = batch_size // mesh.size * mesh.size
+    near = ' or '.join(str(n) for n in (below, below + mesh.size) if n)
+    raise errors.UserError(
+        f'{field} is {batch_size}, which {mesh.size} devices cannot share evenly; '
+        f'use a multiple of {mesh.size}, for example {near}')
+
+
+def gather(tree: Tree) -> Tree:
+  """Fetches replicated or sharded global arrays as NumPy on every process."""
+  if jax.process_count() == 1:
+    return jax.tree.map(np.asarray, tree)
+  from jax.experimental import multihost_utils
+  return jax.tree.map(
+      lambda x: np.asarray(multihost_utils.process_allgather(x, tiled=True)), tree)
