@@ -1,0 +1,67 @@
+"""Encoders by name, and projection heads, from the fields of a config.
+
+Encoders map images to named feature maps and know no task.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from ssl_jax import errors
+from ssl_jax.models import heads, resnet
+
+# A builder's keyword-only arguments, save `dtype`, are the fields of its config.
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    'resnet18': functools.partial(resnet.build, (2, 2, 2, 2), False),
+    'resnet34': functools.partial(resnet.build, (3, 4, 6, 3), False),
+    'resnet50': functools.partial(resnet.build, (3, 4, 6, 3), True),
+    'resnet101': functools.partial(resnet.build, (3, 4, 23, 3), True),
+    'resnet152': functools.partial(resnet.build, (3, 8, 36, 3), True),
+    'resnet200': functools.partial(resnet.build, (3, 24, 36, 3), True),
+    'resnet20': functools.partial(resnet.build_cifar, 3),
+    'resnet32': functools.partial(resnet.build_cifar, 5),
+    'resnet44': functools.partial(resnet.build_cifar, 7),
+    'resnet56': functools.partial(resnet.build_cifar, 9),
+}
+
+
+def build(name: str, *, dtype: Any = jnp.float32, **fields: Any) -> nn.Module:
+  """Returns the encoder `name`; call it as `module.apply(v, images, train=...)`.
+
+  Args:
+    name: a key of `MODELS`.
+    dtype: of the computation; parameters and statistics are float32 regardless.
+    **fields: the builder's own, for example `width`, `stem`, `shortcut`.
+
+  Raises:
+    errors.UserError: the name, a field or a value is not accepted.
+  """
+  return _call(errors.choose('config.model.name', name, MODELS), 'model', fields,
+               dtype)
+
+
+def build_projector(*, dtype: Any = jnp.float32,
+                    **fields: Any) -> heads.ProjectionHead:
+  """Returns the projection head; `fields` are those of `heads.ProjectionHead`.
+
+  Raises:
+    errors.UserError: a field or a value is not accepted.
+  """
+  return _call(heads.build_projector, 'projector', fields, dtype)
+
+
+def _call(builder: Callable[..., nn.Module], section: str,
+          fields: Mapping[str, Any], dtype: Any) -> nn.Module:
+  """Calls `builder` once it is known to have all of `fields`."""
+  accepted = [p.name for p in inspect.signature(builder).parameters.values()
+              if p.kind is p.KEYWORD_ONLY and p.name != 'dtype']
+  for field in fields:
+    if field not in accepted:
+      raise errors.UserError(
+          f'config.{section}.{field} is not a field here'
+          f'{errors.nearest(field, accepted)} (accepted are {", ".join(accepted)})')
+  return builder(dtype=dtype, **fields)

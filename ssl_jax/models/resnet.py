@@ -1,0 +1,261 @@
+"""Residual networks: ResNet-18 to 200 and He's CIFAR ResNet-20 to 56.
+
+He et al. 2016, arXiv:1512.03385; the wide and selective-kernel variants are
+those of SimCLR v2 (Chen et al. 2020, arXiv:2006.10029). Bottlenecks carry their
+stride on the 3x3 convolution ("v1.5"), as google-research/simclr and
+torchvision do.
+"""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ssl_jax import errors
+from ssl_jax.models import layers
+
+STEMS = {
+    'cifar': 'a 3x3 convolution at full resolution',
+    'imagenet': 'a 7x7 convolution and a max-pool, to a quarter of the resolution',
+}
+SHORTCUTS = {
+    'google': 'a projection in the first block of every stage',
+    'torch': 'a projection only where the shape changes (He et al., option B)',
+    'identity': 'no projection: subsampling and zero channels (option A)',
+}
+
+
+class ResNet(nn.Module):
+  """float [B, H, W, C], already normalised -> {endpoint: array}.
+
+  Endpoints are 'stem', 'stage1', 'stage2', ... in `dtype`, [B, h, w, c], after
+  their last ReLU (and the stem's max-pool), and 'pooled', the mean of the last
+  stage over space, float32 [B, c]. Parameters and batch statistics are float32.
+
+  Attributes:
+    stage_sizes: blocks per stage. Every stage after the first halves the
+      resolution and doubles the width.
+    base_width: channels of the first stage (a quarter of its output, where
+      blocks are bottlenecks).
+    bottleneck: 1x1, 3x3, 1x1 blocks instead of 3x3, 3x3.
+    stem: a key of `STEMS`.
+    shortcut: a key of `SHORTCUTS`.
+    sk_ratio: selective kernels in the bottlenecks and, as google-research/simclr
+      has it, the ResNet-D stem and shortcuts (arXiv:1812.01187); 0 for neither.
+    dtype: of the computation.
+  """
+  stage_sizes: tuple[int, ...]
+  base_width: int
+  bottleneck: bool
+  stem: str
+  shortcut: str
+  sk_ratio: float = 0.0
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+    x = Stem(self.base_width, self.stem, self.sk_ratio > 0, self.dtype,
+             name='stem')(x.astype(self.dtype), train=train)
+    endpoints = {'stem': x}
+    for i, size in enumerate(self.stage_sizes):
+      name = f'stage{i + 1}'
+      x = endpoints[name] = Stage(
+          size, self.base_width * 2**i, 1 if i == 0 else 2, self.bottleneck,
+          self.shortcut, self.sk_ratio, self.dtype, name=name)(x, train=train)
+    endpoints['pooled'] = jnp.mean(x, (1, 2), dtype=jnp.float32)
+    return endpoints
+
+
+class Stem(nn.Module):
+  """What precedes the residual blocks."""
+  width: int
+  kind: str
+  resnet_d: bool
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    if self.kind == 'cifar':
+      plan = [(self.width, 3, 1)]
+    elif self.resnet_d:
+      plan = [(self.width // 2, 3, 2), (self.width // 2, 3, 1), (self.width, 3, 1)]
+    else:
+      plan = [(self.width, 7, 2)]
+    for i, (features, kernel_size, strides) in enumerate(plan):
+      x = layers.conv(features, kernel_size, strides, dtype=self.dtype,
+                      name=f'conv{i + 1}')(x)
+      x = nn.relu(layers.batch_norm(train=train, dtype=self.dtype,
+                                    name=f'bn{i + 1}')(x))
+    if self.kind == 'imagenet':
+      x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+    return x
+
+
+class Stage(nn.Module):
+  """Residual blocks at one resolution; the first may change shape."""
+  size: int
+  width: int
+  strides: int
+  bottleneck: bool
+  shortcut: str
+  sk_ratio: float
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    features = self.width * (4 if self.bottleneck else 1)
+    reshapes = self.strides > 1 or x.shape[-1] != features
+    project = self.shortcut == 'google' or self.shortcut == 'torch' and reshapes
+    for i in range(self.size):
+      x = Block(self.width, self.strides if i == 0 else 1, self.bottleneck,
+                project and i == 0, self.sk_ratio, self.dtype,
+                name=f'block{i + 1}')(x, train=train)
+    return x
+
+
+class Block(nn.Module):
+  """relu(shortcut(x) + residual(x)); the residual is 0 at initialisation."""
+  width: int
+  strides: int
+  bottleneck: bool
+  project: bool
+  sk_ratio: float
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    conv = functools.partial(layers.conv, dtype=self.dtype)
+    norm = functools.partial(layers.batch_norm, train=train, dtype=self.dtype)
+    features = self.width * (4 if self.bottleneck else 1)
+    if self.project:
+      shortcut = Projection(features, self.strides, self.sk_ratio > 0,
+                            self.dtype, name='shortcut')(x, train=train)
+    else:
+      shortcut = _identity(x, features, self.strides)
+
+    if not self.bottleneck:
+      x = nn.relu(norm(name='bn1')(
+          conv(self.width, 3, self.strides, name='conv1')(x)))
+      x = norm(name='bn2', zero_scale=True)(conv(features, 3, name='conv2')(x))
+      return nn.relu(x + shortcut)
+
+    x = nn.relu(norm(name='bn1')(conv(self.width, 1, name='conv1')(x)))
+    if self.sk_ratio:
+      x = SelectiveKernel(self.width, self.strides, self.sk_ratio, self.dtype,
+                          name='sk')(x, train=train)
+    else:
+      x = nn.relu(norm(name='bn2')(
+          conv(self.width, 3, self.strides, name='conv2')(x)))
+    x = norm(name='bn3', zero_scale=True)(conv(features, 1, name='conv3')(x))
+    return nn.relu(x + shortcut)
+
+
+class Projection(nn.Module):
+  """A shortcut of another shape: 1x1 convolution and BatchNorm."""
+  features: int
+  strides: int
+  resnet_d: bool
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    strides = self.strides
+    if self.resnet_d:
+      # google-research/simclr pools at stride 1 too. It counts the padding only
+      # where it pads by hand, that is, with a stride.
+      x = nn.avg_pool(x, (2, 2), (strides, strides), ((0, 1), (0, 1)),
+                      count_include_pad=strides > 1)
+      strides = 1
+    x = layers.conv(self.features, 1, strides, dtype=self.dtype, name='conv')(x)
+    return layers.batch_norm(train=train, dtype=self.dtype, name='bn')(x)
+
+
+def _identity(x: jax.Array, features: int, strides: int) -> jax.Array:
+  """He et al., section 3.3, option A; x itself where the shape stays."""
+  x = x[:, ::strides, ::strides]
+  return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, features - x.shape[-1])))
+
+
+class SelectiveKernel(nn.Module):
+  """Two 3x3 convolutions, mixed per channel by a softmax over the image.
+
+  Li et al. 2019, arXiv:1903.06586, with both kernels 3x3 as SimCLR v2 has them.
+  """
+  features: int
+  strides: int
+  ratio: float
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    norm = functools.partial(layers.batch_norm, train=train, dtype=self.dtype)
+    dense = functools.partial(nn.Dense, use_bias=False, dtype=self.dtype)
+    x = layers.conv(2 * self.features, 3, self.strides, dtype=self.dtype,
+                    name='conv')(x)
+    x = nn.relu(norm(name='bn')(x))
+    x = x.reshape(*x.shape[:3], 2, self.features)
+    squeezed = jnp.mean(x.sum(3), (1, 2), dtype=jnp.float32)
+    hidden = dense(max(int(self.features * self.ratio), 32), name='reduce')(squeezed)
+    hidden = nn.relu(norm(name='bn_reduce')(hidden))
+    mix = dense(2 * self.features, name='mix')(hidden)
+    mix = nn.softmax(mix.reshape(-1, 1, 1, 2, self.features), axis=3)
+    return (x * mix).sum(3)
+
+
+def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
+          dtype: Any = jnp.float32, width: float = 1, stem: str = 'imagenet',
+          sk_ratio: float = 0.0, shortcut: str = 'torch') -> ResNet:
+  """ResNet-18 to 200: four stages, 64 * `width` channels in the first.
+
+  Args:
+    width: multiplier of all widths; 64 * `width` must be a whole number.
+    stem: 'imagenet', or 'cifar' for images of about 32 pixels.
+    sk_ratio: 0.0625 for SimCLR v2's selective kernels; bottlenecks only.
+    shortcut: see `SHORTCUTS`. 'google' differs from 'torch' in ResNet-18 and 34
+      alone.
+
+  Raises:
+    errors.UserError: a value is not accepted.
+  """
+  if not 0 <= sk_ratio <= 1:
+    raise errors.UserError(
+        f'config.model.sk_ratio is {sk_ratio}; it must lie between 0 (no selective '
+        'kernels) and 1; SimCLR v2 uses 0.0625')
+  if sk_ratio and not bottleneck:
+    raise errors.UserError(
+        f'config.model.sk_ratio is {sk_ratio}, but ResNet-18 and 34 have no '
+        'bottlenecks to put selective kernels in; use resnet50 or deeper, or 0')
+  errors.choose('config.model.stem', stem, STEMS)
+  errors.choose('config.model.shortcut', shortcut, SHORTCUTS)
+  return ResNet(tuple(stage_sizes), _base_width(64, width), bottleneck, stem,
+                shortcut, sk_ratio, dtype)
+
+
+def build_cifar(blocks: int, *, dtype: Any = jnp.float32, width: float = 1,
+                shortcut: str = 'identity') -> ResNet:
+  """He et al., section 4.2: three stages, 16 * `width` channels in the first.
+
+  With the paper's identity shortcuts ResNet-20 has 269,072 parameters, with
+  'torch' (1x1 projections, as many reimplementations have) 271,824.
+
+  Args:
+    blocks: n, blocks per stage; the depth is 6n+2.
+    width: multiplier of all widths; 16 * `width` must be a whole number.
+    shortcut: see `SHORTCUTS`.
+
+  Raises:
+    errors.UserError: a value is not accepted.
+  """
+  errors.choose('config.model.shortcut', shortcut, SHORTCUTS)
+  return ResNet((blocks,) * 3, _base_width(16, width), False, 'cifar', shortcut,
+                dtype=dtype)
+
+
+def _base_width(channels: int, width: float) -> int:
+  if width <= 0 or channels * width != int(channels * width):
+    raise errors.UserError(
+        f'config.model.width is {width}; {channels} times the width must be a '
+        f'positive whole number, as with 1, 2, 0.5 or 1/{channels}')
+  return int(channels * width)

@@ -1,0 +1,96 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ssl_jax import errors, models
+from ssl_jax.models import heads
+
+
+def count(module, dim):
+  variables = jax.eval_shape(
+      lambda key: module.init(key, jnp.zeros((2, dim)), train=False),
+      jax.random.key(0))
+  return sum(x.size for x in jax.tree.leaves(variables.get('params', {})))
+
+
+# Dense layers without bias, two BatchNorm vectors each, one for the last.
+@pytest.mark.parametrize('dim, layers, expected', [
+    (2048, 2, 4_460_672), (2048, 3, 8_659_072), (512, 2, 328_832),
+    (512, 3, 592_000), (512, 1, 512 * 128 + 128), (512, 0, 0)])
+def test_parameter_counts(dim, layers, expected):
+  assert count(models.build_projector(layers=layers), dim) == expected
+
+
+def test_parameter_count_without_batch_norm():
+  module = models.build_projector(hidden=16, dim=8, batch_norm=False)
+  assert count(module, 32) == 32 * 16 + 16 + 16 * 8 + 8
+
+
+def normalised(x):
+  return (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5)
+
+
+@pytest.mark.parametrize('batch_norm', [True, False])
+def test_every_layer_by_hand(batch_norm, key):
+  module = models.build_projector(layers=3, hidden=7, dim=4, batch_norm=batch_norm)
+  h = jax.random.normal(key, (16, 5))
+  variables = jax.jit(lambda: module.init(key, h, train=False))()
+  params = jax.tree.map(lambda p: p + 0.1, variables['params'])
+  got, _ = jax.jit(lambda v: module.apply(
+      v, h, train=True, mutable=['batch_stats']))(variables | {'params': params})
+  params, x = jax.tree.map(np.asarray, params), np.asarray(h, np.float64)
+  np.testing.assert_array_equal(got['projection0'], h)
+  for i in (1, 2, 3):
+    x = x @ params[f'dense{i}']['kernel']
+    if batch_norm:
+      x = normalised(x) * params[f'bn{i}']['scale']
+      x = x + (params[f'bn{i}']['bias'] if i < 3 else 0)
+    else:
+      x = x + params[f'dense{i}']['bias']
+    x = np.maximum(x, 0) if i < 3 else x
+    np.testing.assert_allclose(got[f'projection{i}'], x, rtol=1e-4, atol=1e-4)
+  assert set(got) == {'projection', *(f'projection{i}' for i in range(4))}
+  np.testing.assert_array_equal(got['projection'], got['projection3'])
+
+
+def test_without_layers_z_is_h(key):
+  h = jax.random.normal(key, (4, 5))
+  got, variables = models.build_projector(layers=0).init_with_output(
+      key, h, train=True)
+  np.testing.assert_array_equal(got['projection'], h)
+  assert not variables
+
+
+def test_outputs_are_float32_when_computing_in_bfloat16():
+  module = models.build_projector(dtype=jnp.bfloat16)
+  got, variables = jax.eval_shape(
+      lambda key: module.init_with_output(key, jnp.zeros((4, 8)), train=False),
+      jax.random.key(0))
+  for leaf in jax.tree.leaves((got, variables)):
+    assert leaf.dtype == jnp.float32
+
+
+def test_linear_head(key):
+  features = jax.random.normal(key, (4, 300), jnp.bfloat16)
+  logits, variables = heads.LinearHead(50).init_with_output(key, features)
+  kernel, bias = (np.asarray(variables['params']['dense'][k], np.float64)
+                  for k in ('kernel', 'bias'))
+  assert logits.dtype == jnp.float32
+  np.testing.assert_allclose(
+      logits, np.asarray(features, np.float64) @ kernel + bias, atol=1e-5)
+  np.testing.assert_allclose(kernel.std(), 0.01, rtol=0.05)
+  assert not bias.any()
+
+
+@pytest.mark.parametrize('fields, words', [
+    ({'layer': 3}, ['config.projector.layer ', "'layers'"]),
+    ({'dim': 0}, ['config.projector.dim is 0', 'from 1 up']),
+    ({'layers': -1}, ['config.projector.layers is -1', 'from 0 up']),
+    ({'hidden': 0.5}, ['config.projector.hidden is 0.5']),
+])
+def test_mistakes_are_explained(fields, words):
+  with pytest.raises(errors.UserError) as error:
+    models.build_projector(**fields)
+  for word in words:
+    assert word in str(error.value)
