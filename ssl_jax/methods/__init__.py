@@ -1,0 +1,47 @@
+"""From a run's config to a method. A new method is one file and one line here."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from ssl_jax import config as config_lib
+from ssl_jax import errors, models
+from ssl_jax.augment import policies
+from ssl_jax.methods import base, simclr, supervised
+
+METHODS: dict[str, type[base.Base]] = {
+    'simclr': simclr.SimCLR,
+    'supervised': supervised.Supervised,
+}
+
+
+def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
+  """Builds the method that `config` describes.
+
+  Args:
+    config: plain; reads the sections `method`, `augment`, `model`, `projector`
+      (where the method has one) and `train.precision`.
+    num_classes: of the data, 0 where there are no labels.
+
+  Raises:
+    errors.UserError: an unknown name, field or value.
+  """
+  fields = dict(config['method'])
+  cls = errors.choose('config.method.name', fields.pop('name', ''), METHODS)
+  dtype = compute_dtype(config['train'].get('precision', 'auto'))
+  policy = policies.from_config(config['augment'])
+  network = base.Network(encoder=models.build(**config['model'], dtype=dtype),
+                         **cls.heads(config, num_classes, dtype))
+  return config_lib.build(cls, {
+      **fields, 'network': network, 'dtype': dtype,
+      'policies': (policy,) * cls.num_views,
+      'preprocess': policies.evaluation(policy)}, 'method')
+
+
+def compute_dtype(precision: str) -> Any:
+  """'auto' is bfloat16 but on the CPU, which has no fast bfloat16 convolution."""
+  auto = jnp.float32 if jax.default_backend() == 'cpu' else jnp.bfloat16
+  return errors.choose('config.train.precision', precision, {
+      'auto': auto, 'float32': jnp.float32, 'bfloat16': jnp.bfloat16})

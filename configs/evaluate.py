@@ -1,0 +1,40 @@
+"""Evaluations of a frozen encoder on cached features.
+
+    python -m ssl_jax.evaluate --checkpoint=runs/simclr --config=configs/evaluate.py:linear
+
+Seconds to minutes. What is chosen is chosen on a validation split cut from train;
+test is scored once.
+"""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+PROTOCOLS = {
+    # Wu et al. 2018 (instance discrimination); T = 0.1 as in lightly and VISSL.
+    'knn': dict(name='knn', k=200, temperature=0.1),
+    # The nearest training image by Euclidean distance.
+    'nearest': dict(name='nearest'),
+    # SGD, the best of a learning-rate x weight-decay grid.
+    'linear': dict(name='linear', epochs=30, refit=False),
+    # L-BFGS, the best of 45 strengths of the l2 penalty.
+    'logistic': dict(name='logistic', standardise=False, refit=True),
+    # The network's own head: the accuracy of a supervised run.
+    'classifier': dict(name='classifier'),
+}
+
+
+def get_config(protocol: str = 'knn') -> ConfigDict:
+  if protocol not in PROTOCOLS:
+    raise ValueError(f'{protocol!r} is not one of {", ".join(PROTOCOLS)}')
+  c = ConfigDict()
+  c.seed = 0
+  c.protocol = PROTOCOLS[protocol]
+  c.features = dict(
+      endpoint='logits' if protocol == 'classifier' else 'pooled',
+      pool='mean',                   # of feature maps: mean, max, flatten
+      batch_size=512)
+  c.data = dict(                     # None: as the encoder was trained
+      name=placeholder(str), data_dir=placeholder(str), image_size=placeholder(int),
+      validation_fraction=0.1,
+      labels=placeholder(dict))      # e.g. {'fraction': 0.01}, {'per_class': 50}
+  return c

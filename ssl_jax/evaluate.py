@@ -1,0 +1,151 @@
+"""Measures a trained encoder: kNN, 1-NN, linear probe, logistic regression.
+
+    python -m ssl_jax.evaluate --checkpoint=runs/simclr --config=configs/evaluate.py:knn
+    python -m ssl_jax.evaluate --checkpoint=runs/simclr --output=features.npz
+
+The encoder is asked for features and for nothing else, so it cannot change
+here. The linear probe with augmentation is ssl_jax.linear_probe.
+"""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+from absl import flags, logging
+from ml_collections import config_flags
+
+from ssl_jax import app, errors, evaluators
+from ssl_jax import config as config_lib
+from ssl_jax import workdir as workdir_lib
+from ssl_jax.data import feed, sources
+from ssl_jax.evaluators import features as features_lib
+from ssl_jax.train import encoder as encoder_lib
+from ssl_jax.train import mesh as mesh_lib
+
+SPLITS = ('train', 'validation', 'test')
+
+
+@dataclasses.dataclass(frozen=True)
+class FeaturesConfig:
+  """Which features; see evaluators.features.extract."""
+  endpoint: str = 'pooled'
+  pool: str | int = 'mean'
+  batch_size: int = 512        # rounded up to a multiple of the devices
+
+
+def check(config: Mapping[str, Any]) -> None:
+  """Raises `errors.UserError` for what is wrong whatever the encoder is."""
+  protocol = dict(config.get('protocol', {}))
+  cls = errors.choose('config.protocol.name', protocol.pop('name', ''),
+                      evaluators.EVALUATORS)
+  config_lib.build(cls, protocol, 'protocol')
+  config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
+
+
+def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
+        workdir: pathlib.Path | str) -> dict[str, Any]:
+  """Evaluates by `config.protocol`; returns and writes what result.json holds."""
+  config = config_lib.plain(config)
+  check(config)
+  workdir = workdir_lib.prepare(workdir, config)
+  if (done := workdir_lib.finished(workdir, config)) is not None:
+    return done
+  started = time.monotonic()
+  mesh = mesh_lib.data_mesh()
+  encoder = encoder_lib.load(checkpoint, mesh)
+  splits = extract(config, encoder, mesh)
+  protocol = dict(config['protocol'])
+  evaluator = config_lib.build(evaluators.EVALUATORS[protocol.pop('name')], protocol,
+                               'protocol')
+  result = evaluator(splits['train'], splits['validation'], splits['test'],
+                     len(encoder.class_names))
+  result |= {'class_names': list(encoder.class_names), 'step': encoder.step,
+             'seconds': time.monotonic() - started, **workdir_lib.provenance()}
+  workdir_lib.write_result(workdir, config, result)
+  return result
+
+
+def extract(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
+            mesh: jax.sharding.Mesh) -> dict[str, features_lib.Features | None]:
+  """Features of train, validation and test (None where there is no such split)."""
+  wanted = config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
+  batch_size = -(-wanted.batch_size // mesh.size) * mesh.size
+  found = {}
+  for split, source in load_splits(config, encoder).items():
+    if source is not None:
+      logging.info('Encoding %d images of %s', len(source), source.name)
+    found[split] = source and features_lib.extract(
+        encoder.method.encode, encoder.variables,
+        feed.eval_batches(source, batch_size, mesh), wanted.endpoint, wanted.pool)
+  return found
+
+
+def load_splits(config: Mapping[str, Any], encoder: encoder_lib.Encoder
+                ) -> dict[str, sources.base.Source | None]:
+  """The encoder's own data, with what `config.data` puts in its place.
+
+  Raises:
+    errors.UserError: the images do not fit the encoder.
+  """
+  data = {k: v for k, v in encoder.config['data'].items()
+          if k not in ('batch_size', 'feed', 'labels', 'validation_fraction')}
+  data |= {k: v for k, v in config.get('data', {}).items() if v is not None}
+  labels = data.pop('labels', None)
+  splits = {}
+  for split in SPLITS:
+    chosen = {'labels': labels} if split == 'train' else {}
+    if split == 'validation' and data.get('validation_fraction') == 0:
+      splits[split] = None
+      continue
+    splits[split] = source = sources.load(split=split, **data, **chosen)
+    if source.image_shape != encoder.image_shape:
+      raise errors.UserError(
+          f'{source.name} has images {source.image_shape}, the encoder was trained on '
+          f'{encoder.image_shape}; set config.data.image_size={encoder.image_shape[0]}')
+  return splits
+
+
+def show(result: Mapping[str, Any]) -> str:
+  """The accuracies as aligned text."""
+  rows = [f'{result["protocol"]}; chosen: {result["chosen"] or "nothing"}']
+  for split in SPLITS:
+    if scores := result[split]:
+      rows.append(f'{split:>10}  top-1 {scores["top1"]:7.2%}  top-5 {scores["top5"]:7.2%}'
+                  f'  mean per class {scores["mean_per_class"]:7.2%}  n {scores["n"]}')
+  return '\n'.join(rows)
+
+
+def main() -> None:
+  app.setup_jax()
+  config = config_lib.plain(_CONFIG.value)
+  checkpoint = app.require(_CHECKPOINT, 'runs/simclr')
+  if _OUTPUT.value:
+    mesh = mesh_lib.data_mesh()
+    for split, found in extract(config, encoder_lib.load(checkpoint, mesh), mesh).items():
+      if found is not None:
+        path = pathlib.Path(_OUTPUT.value)
+        path = path.with_name(f'{path.stem}_{split}{path.suffix or ".npz"}')
+        features_lib.save_npz(path, found)
+        print(f'{path}: features {found.features.shape}, labels {found.labels.shape}')
+    return
+  name = config['protocol']['name']
+  workdir = _WORKDIR.value or pathlib.Path(checkpoint) / 'evaluations' / name
+  print(show(run(config, checkpoint, workdir)))
+  print(f'Per class and confusion: {workdir}/result.json')
+
+
+if __name__ == '__main__':
+  _CONFIG = config_flags.DEFINE_config_file(
+      'config', 'configs/evaluate.py:knn',
+      'What to measure; after the colon: knn, nearest, linear, logistic, classifier.')
+  _CHECKPOINT = flags.DEFINE_string(
+      'checkpoint', None, 'The --workdir of a pre-training run.')
+  _OUTPUT = flags.DEFINE_string(
+      'output', None, 'Only write the features of each split, as <output>_<split>.npz.')
+  _WORKDIR = flags.DEFINE_string(
+      'workdir', None, 'Folder for result.json; <checkpoint>/evaluations/<name> if not '
+      'given.')
+  app.run(main)

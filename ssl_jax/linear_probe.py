@@ -1,0 +1,121 @@
+"""The linear probe of the papers: a frozen encoder, crop and flip on every step.
+
+    python -m ssl_jax.linear_probe --checkpoint=runs/simclr --workdir=runs/simclr/probe
+
+Chen et al. 2020, arXiv:2002.05709, appendix B.6. Probes on cached features, which
+take seconds, are in ssl_jax.evaluate (linear, logistic).
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import flags
+from ml_collections import config_flags
+
+from ssl_jax import app, evaluate
+from ssl_jax import config as config_lib
+from ssl_jax import workdir as workdir_lib
+from ssl_jax.augment import policies
+from ssl_jax.data import feed as feed_lib
+from ssl_jax.evaluators import classifier
+from ssl_jax.evaluators import features as features_lib
+from ssl_jax.methods import linear_probe
+from ssl_jax.models import heads
+from ssl_jax.train import encoder as encoder_lib
+from ssl_jax.train import loop, optim
+from ssl_jax.train import mesh as mesh_lib
+
+
+def digest(tree: Any) -> str:
+  """A hash of every array in a tree: equal means bit-identical."""
+  h = hashlib.sha256()
+  for leaf in jax.tree.leaves(tree):
+    h.update(np.asarray(leaf).tobytes())
+  return h.hexdigest()
+
+
+def check(config: Mapping[str, Any]) -> None:
+  """Raises `errors.UserError` for what is wrong whatever the encoder is."""
+  config_lib.build(evaluate.FeaturesConfig, config['features'], 'features')
+  config_lib.build(loop.TrainConfig, config['train'], 'train')
+  config_lib.build(optim.Optim, config['optim'], 'optim')
+  policies.from_config(config['augment'])
+
+
+def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
+        workdir: pathlib.Path | str, label: str = 'linear probe') -> dict[str, Any]:
+  """Trains the probe and scores it; returns and writes what result.json holds."""
+  config = config_lib.plain(config)
+  check(config)
+  workdir = workdir_lib.prepare(workdir, config)
+  if (done := workdir_lib.finished(workdir, config)) is not None:
+    return done
+  started = time.monotonic()
+  mesh = mesh_lib.data_mesh()
+  encoder = encoder_lib.load(checkpoint, mesh)
+  before = digest(encoder.variables)
+  method = linear_probe.LinearProbe(
+      pretrained=encoder.method, head=heads.LinearHead(len(encoder.class_names)),
+      policy=policies.from_config(config['augment']),
+      endpoint=config['features']['endpoint'], pool=config['features']['pool'])
+  state = loop.fit(_plan(config, encoder, method, mesh, workdir, label))
+  if digest(state.variables.slow) != before:
+    raise AssertionError('the frozen encoder changed while its probe was trained')
+  logits = {'endpoint': 'logits', 'batch_size': config['features']['batch_size']}
+  probe = dataclasses.replace(encoder, method=method,
+                              variables=method.encoder(state.variables))
+  splits = evaluate.extract({**config, 'features': logits}, probe, mesh)
+  result = classifier.Classifier()(splits['train'], splits['validation'],
+                                   splits['test'], len(encoder.class_names))
+  result |= {'protocol': f'linear head on {config["features"]["endpoint"]}, '
+                         f'{config["augment"]["recipe"]} augmentation',
+             'class_names': list(encoder.class_names), 'step': encoder.step,
+             'seconds': time.monotonic() - started, **workdir_lib.provenance()}
+  workdir_lib.write_result(workdir, config, result)
+  return result
+
+
+def _plan(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
+          method: linear_probe.LinearProbe, mesh: jax.sharding.Mesh,
+          workdir: pathlib.Path, label: str) -> loop.Run:
+  train = config_lib.build(loop.TrainConfig, config['train'], 'train')
+  source = evaluate.load_splits(config, encoder)['train']
+  feed = feed_lib.make_feed(source, batch_size=config['batch_size'],
+                            seed=config['seed'], mesh=mesh)
+  tx, _ = optim.build(config['optim'], batch_size=config['batch_size'],
+                      num_examples=len(source),
+                      total_steps=round(train.epochs * feed.steps_per_epoch))
+
+  def put_encoder(variables):  # a copy: the loop donates its state
+    return variables.replace(slow=jax.tree.map(jnp.copy, encoder.variables))
+
+  return loop.Run(method=method, tx=tx, feed=feed, mesh=mesh, workdir=workdir,
+                  config=config, seed=config['seed'], epochs=train.epochs,
+                  image_shape=encoder.image_shape, warm_start=put_encoder,
+                  log=config_lib.build(loop.LogConfig, config['log'], 'log'),
+                  label=label)
+
+
+def main() -> None:
+  app.setup_jax()
+  workdir = pathlib.Path(app.require(_WORKDIR, 'runs/simclr/linear_probe'))
+  result = run(_CONFIG.value, app.require(_CHECKPOINT, 'runs/simclr'), workdir)
+  print(evaluate.show(result))
+  print(f'Per class and confusion: {workdir}/result.json')
+
+
+if __name__ == '__main__':
+  _CONFIG = config_flags.DEFINE_config_file(
+      'config', 'configs/linear_probe.py', 'How the head is trained.')
+  _CHECKPOINT = flags.DEFINE_string(
+      'checkpoint', None, 'The --workdir of a pre-training run.')
+  _WORKDIR = flags.DEFINE_string(
+      'workdir', None, 'Folder for the head, metrics.jsonl and result.json.')
+  app.run(main)

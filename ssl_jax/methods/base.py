@@ -1,0 +1,122 @@
+"""What a method is: five pure functions over `Variables`.
+
+The training step (train/step.py) calls `views`, `loss` and `after_update`, in
+that order, inside one jitted function over the whole global batch. A method
+therefore never mentions devices, axes, optimizers or data sets.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from ssl_jax.augment import policies
+
+Tree = Any
+
+
+@flax.struct.dataclass
+class Variables:
+  """All that a method learns or carries from step to step."""
+  params: Tree        # trained by the optimizer
+  model_state: Tree   # batch statistics, written by the forward pass
+  slow: Tree = None   # the method's own: a frozen encoder, a moving average
+
+
+@flax.struct.dataclass
+class Aux:
+  """What a loss returns beside its value."""
+  model_state: Tree
+  metrics: Mapping[str, jax.Array]  # scalars
+  features: jax.Array               # [B*V, D], for the online probe
+
+
+class Method(Protocol):
+  """A pretext task. Views of one image are adjacent rows: row i*V + v."""
+
+  def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
+    """Fresh variables for images [H, W, C]."""
+
+  def views(self, key: jax.Array, images: jax.Array) -> jax.Array:
+    """uint8 [B, H, W, C] -> float [B*V, h, w, C]. All randomness is here."""
+
+  def loss(self, params: Tree, variables: Variables, views: jax.Array,
+           labels: jax.Array) -> tuple[jax.Array, Aux]:
+    """Scalar loss of `params`; `labels` int32 [B], -1 where there is none."""
+
+  def after_update(self, variables: Variables, step: jax.Array) -> Variables:
+    """Called with the updated variables; moves what is in `slow`."""
+
+  def encoder(self, variables: Variables) -> Tree:
+    """The part worth keeping: variables that `encode` accepts."""
+
+  def encode(self, encoder: Tree, images: jax.Array) -> dict[str, jax.Array]:
+    """uint8 [B, H, W, C] -> every endpoint [B, ...], without randomness."""
+
+
+class Network(nn.Module):
+  """An encoder and what stands on it; every named feature map is returned."""
+  encoder: nn.Module
+  projector: nn.Module | None = None
+  head: nn.Module | None = None
+
+  def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+    """float [B, H, W, C] -> {'stem', 'stage1', ..., 'pooled', ...}."""
+    endpoints = self.encoder(x, train=train)
+    if self.projector is not None:
+      endpoints |= self.projector(endpoints['pooled'], train=train)
+    if self.head is not None:
+      endpoints['logits'] = self.head(endpoints['pooled'])
+    return endpoints
+
+
+@dataclasses.dataclass(frozen=True)
+class Base:
+  """The parts that methods with one network and one optimizer share."""
+  network: Network
+  policies: tuple[policies.Policy, ...]  # one per view
+  preprocess: policies.Policy            # of images that are only encoded
+  dtype: Any                             # of the views and the computation
+
+  num_views: ClassVar[int] = 1
+
+  @staticmethod
+  def heads(config: Mapping[str, Any], num_classes: int,
+            dtype: Any) -> dict[str, nn.Module]:
+    """What stands on the encoder: `projector`, `head` or nothing."""
+    del config, num_classes, dtype
+    return {}
+
+  def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
+    images = jnp.zeros((1, *image_shape), jnp.uint8)
+    views = self.views(key, images)
+    variables = self.network.init(key, views, train=False)
+    return Variables(variables['params'], variables.get('batch_stats', {}))
+
+  def views(self, key: jax.Array, images: jax.Array) -> jax.Array:
+    return policies.views(self.policies, key, images, self.dtype)
+
+  def forward(self, params: Tree, variables: Variables,
+              views: jax.Array) -> tuple[dict[str, jax.Array], Tree]:
+    """A training-mode pass: endpoints and the new batch statistics."""
+    endpoints, updated = self.network.apply(
+        {'params': params, 'batch_stats': variables.model_state}, views,
+        train=True, mutable=['batch_stats'])
+    return endpoints, updated['batch_stats']
+
+  def after_update(self, variables: Variables, step: jax.Array) -> Variables:
+    del step
+    return variables
+
+  def encoder(self, variables: Variables) -> Tree:
+    return {'params': variables.params, 'batch_stats': variables.model_state}
+
+  def encode(self, encoder: Tree, images: jax.Array) -> dict[str, jax.Array]:
+    """uint8 [B, H, W, C] -> every endpoint, in evaluation mode."""
+    key = jax.random.key(0)  # `preprocess` draws nothing
+    views = policies.views((self.preprocess,), key, images, self.dtype)
+    return self.network.apply(encoder, views, train=False)

@@ -1,0 +1,42 @@
+"""SimCLR: two views of an image agree, views of different images do not.
+
+Chen et al. 2020, arXiv:2002.05709, section 2.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+
+from ssl_jax import models
+from ssl_jax.methods import base
+from ssl_jax.objectives import contrastive
+
+
+@dataclasses.dataclass(frozen=True)
+class SimCLR(base.Base):
+  """Both views pass through the network as one batch, so BatchNorm sees both."""
+  temperature: float = 0.5
+  similarity: str = 'cosine'  # or 'dot'
+  scale: str = 'paper'        # 'google' sums both directions: twice the loss
+
+  num_views: ClassVar[int] = 2
+
+  @staticmethod
+  def heads(config: Mapping[str, Any], num_classes: int,
+            dtype: Any) -> dict[str, nn.Module]:
+    del num_classes
+    return {'projector': models.build_projector(
+        dtype=dtype, **config.get('projector', {}))}
+
+  def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
+           labels: jax.Array) -> tuple[jax.Array, base.Aux]:
+    del labels
+    endpoints, model_state = self.forward(params, variables, views)
+    z = endpoints['projection']
+    loss = contrastive.nt_xent(
+        z, self.temperature, similarity=self.similarity, scale=self.scale)
+    metrics = contrastive.contrastive_metrics(z, self.temperature)
+    return loss, base.Aux(model_state, metrics, endpoints['pooled'])

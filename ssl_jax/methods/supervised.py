@@ -1,0 +1,38 @@
+"""The supervised counterpart: the same encoder and loop, with labels."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from ssl_jax import errors
+from ssl_jax.methods import base
+from ssl_jax.models import heads
+from ssl_jax.objectives import classification
+
+
+@dataclasses.dataclass(frozen=True)
+class Supervised(base.Base):
+  """Softmax cross-entropy on one augmented view of every labelled image."""
+  label_smoothing: float = 0.0
+
+  @staticmethod
+  def heads(config: Mapping[str, Any], num_classes: int,
+            dtype: Any) -> dict[str, nn.Module]:
+    del config, dtype
+    if not num_classes:
+      raise errors.UserError(
+          "config.method.name is 'supervised', but the data have no labels; train "
+          "with 'simclr' or name a labelled data set")
+    return {'head': heads.LinearHead(num_classes)}
+
+  def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
+           labels: jax.Array) -> tuple[jax.Array, base.Aux]:
+    endpoints, model_state = self.forward(params, variables, views)
+    logits = endpoints['logits']
+    loss = classification.softmax_cross_entropy(
+        logits, labels, label_smoothing=self.label_smoothing)
+    metrics = {'accuracy': classification.accuracy(logits, labels)}
+    return loss, base.Aux(model_state, metrics, endpoints['pooled'])

@@ -1,0 +1,111 @@
+"""Trains an encoder: SimCLR, or any other method of ssl_jax/methods.
+
+    python -m ssl_jax.pretrain --config=configs/simclr_cifar10.py --workdir=runs/a
+
+Run the same command again to go on with a run that was stopped. Every field of
+the config can be set on the command line: --config.optim.learning_rate=0.5
+"""
+
+import pathlib
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+from ml_collections import config_flags
+
+from ssl_jax import app, errors, methods
+from ssl_jax import config as config_lib
+from ssl_jax import workdir as workdir_lib
+from ssl_jax.data import feed as feed_lib
+from ssl_jax.data import sources
+from ssl_jax.evaluators import monitor
+from ssl_jax.methods import base
+from ssl_jax.train import loop, online_probe, optim
+from ssl_jax.train import mesh as mesh_lib
+
+
+def check(config: Mapping[str, Any]) -> None:
+  """Raises `errors.UserError` for what is wrong whatever the data are."""
+  for section in ('seed', 'data', 'augment', 'method', 'model', 'optim', 'train'):
+    if section not in config:
+      raise errors.UserError(f'config.{section} is missing')
+  config_lib.build(loop.TrainConfig, config['train'], 'train')
+  config_lib.build(loop.LogConfig, config.get('log', {}), 'log')
+  config_lib.build(optim.Optim, config['optim'], 'optim')
+  methods.build(config, num_classes=2)
+
+
+def run(config: Mapping[str, Any], workdir: pathlib.Path | str,
+        label: str = 'pretrain') -> dict[str, Any]:
+  """Trains to the end of `config` in `workdir`; returns what result.json holds."""
+  config = config_lib.plain(config)
+  check(config)
+  workdir = workdir_lib.prepare(workdir, config)
+  if (done := workdir_lib.finished(workdir, config)) is not None:
+    return done
+  started = time.monotonic()
+  plan = _plan(config, workdir, label)
+  state = loop.fit(plan)
+  result = {'steps': int(state.step), 'epochs': plan.epochs,
+            'images': int(state.step) * plan.feed.batch_size,
+            'seconds': time.monotonic() - started, **workdir_lib.provenance()}
+  workdir_lib.write_result(workdir, config, result)
+  return result
+
+
+def _plan(config: dict[str, Any], workdir: pathlib.Path, label: str) -> loop.Run:
+  """Config -> data, method, optimizer, monitors."""
+  train = config_lib.build(loop.TrainConfig, config['train'], 'train')
+  mesh = mesh_lib.data_mesh()
+  # Without labels nothing needs to be held out: evaluation cuts its validation
+  # split from images that were seen, if at all, without their labels.
+  data = {'validation_fraction': 0, **config['data']}
+  feed_fields = {k: data.pop(k) for k in ('batch_size', 'mode') if k in data}
+  source = sources.load(split='train', **data)
+  feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **feed_fields)
+  method = methods.build(config, source.num_classes)
+  tx, _ = optim.build(config['optim'], batch_size=feed_fields['batch_size'],
+                      num_examples=len(source),
+                      total_steps=round(train.epochs * feed.steps_per_epoch))
+  labelled = source.num_classes > 0
+  watch = labelled and train.knn_every_epochs > 0
+  return loop.Run(
+      method=method, tx=tx, feed=feed, mesh=mesh, workdir=workdir,
+      config={**config, 'dataset': {'image_shape': list(source.image_shape),
+                                    'class_names': list(source.class_names)}},
+      seed=config['seed'], epochs=train.epochs, image_shape=source.image_shape,
+      log=config_lib.build(loop.LogConfig, config.get('log', {}), 'log'),
+      probe=online_probe.OnlineProbe(source.num_classes)
+      if labelled and train.online_probe else None,
+      monitor=_knn_monitor(config, method, mesh, train.knn_examples)
+      if watch else None,
+      monitor_every_epochs=train.knn_every_epochs, label=label)
+
+
+def _knn_monitor(config: dict[str, Any], method: base.Base, mesh: jax.sharding.Mesh,
+                 examples: int) -> monitor.KnnMonitor:
+  """Looks validation images up among the first `examples` of the others."""
+  data = {k: v for k, v in config['data'].items()
+          if k not in ('batch_size', 'mode', 'labels')}
+  data['validation_fraction'] = data.get('validation_fraction') or 0.1
+  bank, queries = (sources.load(split=split, **data) for split in ('train', 'validation'))
+  bank = sources.base.subset(bank, np.arange(min(examples, len(bank))), bank.name)
+  batches = lambda source: lambda: feed_lib.eval_batches(source, 64 * mesh.size, mesh)
+  return monitor.KnnMonitor(method.encode, batches(bank.materialise()),
+                            batches(queries.materialise()), bank.num_classes)
+
+
+def main() -> None:
+  app.setup_jax()
+  run(_CONFIG.value, pathlib.Path(app.require(_WORKDIR, 'runs/simclr')))
+
+
+if __name__ == '__main__':
+  _CONFIG = config_flags.DEFINE_config_file(
+      'config', 'configs/simclr_cifar10.py', 'The run; see configs/.')
+  _WORKDIR = flags.DEFINE_string(
+      'workdir', None, 'Folder for checkpoints, metrics.jsonl and result.json.')
+  app.run(main)

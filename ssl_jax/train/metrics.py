@@ -1,0 +1,134 @@
+"""What a run tells: metrics.jsonl, TensorBoard events and a line of progress."""
+
+import json
+import math
+import pathlib
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+import jax
+import tensorboardX
+
+
+class Writer:
+  """Appends rows to metrics.jsonl and TensorBoard, on process 0 only.
+
+  A resumed run first drops the rows after the step that it resumes from: the
+  file always reads as one undisturbed run.
+  """
+
+  def __init__(self, workdir: pathlib.Path, *, resume_step: int, tensorboard: bool):
+    self._path = workdir / 'metrics.jsonl'
+    self._events = None
+    self._active = jax.process_index() == 0
+    if not self._active:
+      return
+    kept = [row for row in read(self._path) if row['step'] <= resume_step]
+    self._path.write_text(''.join(json.dumps(row) + '\n' for row in kept))
+    if tensorboard:
+      self._events = tensorboardX.SummaryWriter(
+          str(workdir / 'tensorboard'), purge_step=resume_step + 1)
+
+  def write(self, step: int, row: Mapping[str, float]) -> None:
+    if not self._active:
+      return
+    with self._path.open('a') as f:
+      f.write(json.dumps({'step': step, **row}) + '\n')
+    if self._events is not None:
+      for name, value in row.items():
+        self._events.add_scalar(name, value, step)
+
+  def close(self) -> None:
+    if self._events is not None:
+      self._events.close()
+
+
+def read(path: pathlib.Path) -> list[dict[str, Any]]:
+  """The rows of a JSONL file; a last line cut short by a kill is left out."""
+  rows = []
+  if path.exists():
+    for line in path.read_text().splitlines():
+      try:
+        rows.append(json.loads(line))
+      except json.JSONDecodeError:
+        continue
+  return rows
+
+
+class Progress:
+  """One line: step, epoch, loss, images/s, time left, device memory.
+
+  On a terminal the line is rewritten in place; in a log it is printed at most
+  every `seconds`.
+  """
+
+  def __init__(self, *, total_steps: int, steps_per_epoch: int, batch_size: int,
+               label: str, seconds: float = 10.0, out: TextIO | None = None):
+    self._out = out or sys.stdout
+    self._total, self._spe, self._batch = total_steps, steps_per_epoch, batch_size
+    self._label = label
+    self._terminal = self._out.isatty()
+    self._seconds = 0.5 if self._terminal else seconds
+    self._active = jax.process_index() == 0
+    self._mark: tuple[float, int] | None = None
+    self._printed = -math.inf
+    self.images_per_second = math.nan
+
+  def tick(self, step: int) -> None:
+    """Call after every dispatch; the clock starts after the first (it compiles)."""
+    now = time.monotonic()
+    if self._mark is None:
+      self._mark = (now, step)
+    elif now - self._mark[0] >= 1.0:
+      rate = (step - self._mark[1]) * self._batch / (now - self._mark[0])
+      # Smoothed over a few windows, so that the time left does not jump about.
+      self.images_per_second = (rate if math.isnan(self.images_per_second)
+                                else 0.7 * self.images_per_second + 0.3 * rate)
+      self._mark = (now, step)
+
+  def pause(self) -> None:
+    """Call after work that is not training (an evaluation): its time is not ours."""
+    self._mark = None
+
+  @property
+  def due(self) -> bool:
+    return self._active and time.monotonic() - self._printed >= self._seconds
+
+  def show(self, step: int, metrics: Mapping[str, float]) -> None:
+    if not self._active:
+      return
+    self._printed = time.monotonic()
+    parts = [f'{self._label}', f'step {step}/{self._total}',
+             f'epoch {step / self._spe:.1f}/{self._total / self._spe:.0f}']
+    parts += [f'{name} {value:.4g}' for name, value in metrics.items()
+              if name != 'grad_norm']
+    if not math.isnan(self.images_per_second):
+      left = (self._total - step) * self._batch / max(self.images_per_second, 1e-9)
+      parts += [f'{self.images_per_second:,.0f} images/s', f'ETA {duration(left)}']
+    if memory := device_memory():
+      parts.append(f'{memory / 2**30:.1f} GiB')
+    line = '  '.join(parts)
+    self._out.write(f'\r\x1b[K{line}' if self._terminal else f'{line}\n')
+    self._out.flush()
+
+  def close(self) -> None:
+    if self._active and self._terminal and self._printed > -math.inf:
+      self._out.write('\n')
+
+
+def device_memory() -> int | None:
+  """Peak bytes in use on the first device, or None where it does not say."""
+  stats = jax.local_devices()[0].memory_stats() or {}
+  return stats.get('peak_bytes_in_use')
+
+
+def duration(seconds: float) -> str:
+  """93784 -> '1 d 2 h', 65 -> '1 min 5 s'."""
+  units = (('d', 86400), ('h', 3600), ('min', 60), ('s', 1))
+  seconds = int(round(seconds))
+  for (big, n), (small, m) in zip(units[:-1], units[1:], strict=True):
+    if seconds >= n:
+      return f'{seconds // n} {big} {seconds % n // m} {small}'
+  return f'{seconds} s'
