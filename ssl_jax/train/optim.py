@@ -1,0 +1,210 @@
+"""From the fields of a config to an optax optimizer and its schedule."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ssl_jax import config, errors
+
+Tree = Any
+
+SCALINGS: dict[str, Callable[[int], float]] = {
+    'linear': lambda batch_size: batch_size / 256,
+    'sqrt': math.sqrt,
+    'none': lambda batch_size: 1.0,
+}
+WEIGHT_DECAY_MASKS = {
+    'kernels': lambda path: not (_is_norm(path) or _is_bias(path)),
+    'no_norm': lambda path: not _is_norm(path),
+    'all': lambda path: True,
+}
+SCHEDULES = ('cosine', 'step', 'constant')
+
+
+@dataclasses.dataclass(frozen=True)
+class Optim:
+  """An optimizer, its learning rate over time and its weight decay.
+
+  Weight decay is L2: `weight_decay * w` joins the gradient before anything else,
+  as in torch and google-research/simclr; in AdamW alone it bypasses the moments
+  and is only multiplied by the learning rate. google-research/simclr decays as
+  'kernels' with LARS and as 'no_norm' without; RotNet, on torch, as 'all'.
+
+  Attributes:
+    name: 'lars', 'sgd', 'adam' or 'adamw'.
+    learning_rate: the peak, before scaling.
+    learning_rate_scaling: what multiplies it for a global batch of B images
+      (not views): 'linear' B/256, 'sqrt' sqrt(B), or 'none'.
+    schedule: after the warm-up, 'cosine' falls to 0 at the last step, 'step'
+      multiplies by `factor` at each boundary, 'constant' stays.
+    warmup_epochs: epochs of a linear rise from 0, whatever the schedule.
+    boundaries_epochs: for 'step'. The first step of epoch e, counted from 0, is
+      the first with the new rate.
+    factor: for 'step'.
+    weight_decay: coefficient, not multiplied by the batch size.
+    weight_decay_mask: which parameters decay: 'kernels' (neither normalisation
+      nor bias), 'no_norm' (biases too), or 'all'.
+    momentum: of 'lars' and 'sgd'.
+    nesterov: for 'sgd'; LARS has it never.
+    trust_coefficient: of 'lars'.
+    betas: of 'adam' and 'adamw'.
+    clip_norm: gradients with a larger global norm are scaled down to it.
+  """
+  name: str = 'lars'
+  learning_rate: float = 0.3
+  learning_rate_scaling: str = 'linear'
+  schedule: str = 'cosine'
+  warmup_epochs: float = 0
+  boundaries_epochs: tuple[float, ...] = ()
+  factor: float = 0.1
+  weight_decay: float = 0.0
+  weight_decay_mask: str = 'kernels'
+  momentum: float = 0.9
+  nesterov: bool = True
+  trust_coefficient: float = 0.001
+  betas: tuple[float, float] = (0.9, 0.999)
+  clip_norm: float | None = None
+
+  def __post_init__(self):
+    for field, table in (('name', _OPTIMIZERS),
+                         ('learning_rate_scaling', SCALINGS),
+                         ('weight_decay_mask', WEIGHT_DECAY_MASKS),
+                         ('schedule', dict.fromkeys(SCHEDULES))):
+      errors.choose(f'config.optim.{field}', getattr(self, field), table)
+    for field in ('learning_rate', 'warmup_epochs', 'weight_decay', 'momentum'):
+      if not 0 <= getattr(self, field) < math.inf:
+        raise errors.UserError(f'config.optim.{field} is {getattr(self, field)}; '
+                               'it must be finite and not negative')
+    if self.clip_norm is not None and not self.clip_norm > 0:
+      raise errors.UserError(f'config.optim.clip_norm is {self.clip_norm}; it must '
+                             'be positive, or None for no clipping')
+    if bool(self.boundaries_epochs) != (self.schedule == 'step'):
+      raise errors.UserError(
+          f'config.optim.boundaries_epochs is {self.boundaries_epochs} with schedule '
+          f'{self.schedule!r}; "step" needs at least one, the others take none')
+    if list(self.boundaries_epochs) != sorted(set(self.boundaries_epochs)):
+      raise errors.UserError(
+          f'config.optim.boundaries_epochs is {self.boundaries_epochs}; each must be '
+          'later than the one before')
+
+
+def build(fields: Mapping[str, Any], *, batch_size: int, num_examples: int,
+          total_steps: int) -> tuple[optax.GradientTransformation, optax.Schedule]:
+  """Returns the optimizer, and its schedule for the log: step -> learning rate.
+
+  An epoch is `num_examples // batch_size` steps, its last few images left out.
+
+  Args:
+    fields: those of `Optim`.
+    batch_size: global, in images.
+    num_examples: images in an epoch.
+    total_steps: where a cosine ends. google-research/simclr has
+      `num_examples * epochs // batch_size + 1`.
+
+  Raises:
+    errors.UserError: a field is unknown, or its value is not accepted.
+  """
+  optim = config.build(Optim, fields, 'optim')
+  schedule = learning_rate(optim, batch_size=batch_size,
+                           num_examples=num_examples, total_steps=total_steps)
+  tx = _OPTIMIZERS[optim.name](optim, schedule)
+  if optim.clip_norm is not None:
+    tx = optax.chain(optax.clip_by_global_norm(optim.clip_norm), tx)
+  return tx, schedule
+
+
+def learning_rate(optim: Optim, *, batch_size: int, num_examples: int,
+                  total_steps: int) -> optax.Schedule:
+  """The schedule alone; arguments and errors are those of `build`.
+
+  At step s of a warm-up of S = floor(warmup_epochs * num_examples / batch_size)
+  steps the rate is s/S of the peak, so 0 at first (google-research/simclr).
+  """
+  peak = optim.learning_rate * SCALINGS[optim.learning_rate_scaling](batch_size)
+  warmup = int(optim.warmup_epochs * num_examples // batch_size)
+  if warmup >= max(total_steps, 1):
+    raise errors.UserError(
+        f'config.optim.warmup_epochs is {optim.warmup_epochs}, which is {warmup} '
+        f'steps of a run of {total_steps}; warm up for less, or train for longer')
+
+  if optim.schedule == 'cosine':
+    decay = optax.cosine_decay_schedule(peak, total_steps - warmup)
+    main = lambda step: decay(step - warmup)
+  elif optim.schedule == 'step':
+    steps_per_epoch = max(num_examples // batch_size, 1)
+    main = optax.piecewise_constant_schedule(
+        peak, {round(epoch * steps_per_epoch): optim.factor
+               for epoch in optim.boundaries_epochs})
+  else:
+    main = lambda step: jnp.asarray(peak, jnp.float32)
+
+  def schedule(step: jax.typing.ArrayLike) -> jax.Array:
+    step = jnp.asarray(step)
+    return jnp.where(step < warmup, peak * step / max(warmup, 1), main(step))
+
+  return schedule
+
+
+def _lars(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
+  """You et al. 2017, arXiv:1708.03888, as google-research/simclr applies it.
+
+  Normalisation parameters, biases and the supervised head are not adapted. The
+  rate is applied before the momentum, and the head's kernel still decays.
+  """
+  return optax.lars(
+      schedule, weight_decay=optim.weight_decay,
+      weight_decay_mask=_mask(WEIGHT_DECAY_MASKS[optim.weight_decay_mask]),
+      trust_coefficient=optim.trust_coefficient, trust_ratio_mask=_mask(_adapts),
+      momentum=optim.momentum, nesterov=False)
+
+
+def _sgd(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
+  return optax.chain(_l2(optim), optax.sgd(
+      schedule, momentum=optim.momentum, nesterov=optim.nesterov))
+
+
+def _adam(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
+  return optax.chain(_l2(optim), optax.adam(schedule, *optim.betas))
+
+
+def _adamw(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
+  return optax.adamw(
+      schedule, *optim.betas, weight_decay=optim.weight_decay,
+      mask=_mask(WEIGHT_DECAY_MASKS[optim.weight_decay_mask]))
+
+
+def _l2(optim: Optim) -> optax.GradientTransformation:
+  return optax.add_decayed_weights(
+      optim.weight_decay, _mask(WEIGHT_DECAY_MASKS[optim.weight_decay_mask]))
+
+
+_OPTIMIZERS = {'lars': _lars, 'sgd': _sgd, 'adam': _adam, 'adamw': _adamw}
+
+
+def _mask(chosen: Callable[[list[str]], bool]) -> Callable[[Tree], Tree]:
+  """A function from a tree of parameters to one of booleans, by path."""
+  def mask(params: Tree) -> Tree:
+    return jax.tree_util.tree_map_with_path(
+        lambda path, _: chosen(
+            jax.tree_util.keystr(path, simple=True, separator='/').split('/')),
+        params)
+  return mask
+
+
+def _is_norm(path: list[str]) -> bool:
+  """A parameter of a module such as 'bn1', 'bn_reduce', 'norm', 'BatchNorm_0'."""
+  module = path[-2].lower() if len(path) > 1 else ''
+  return module.startswith('bn') or 'norm' in module
+
+
+def _is_bias(path: list[str]) -> bool:
+  return path[-1] == 'bias'
+
+
+def _adapts(path: list[str]) -> bool:
+  return not (_is_norm(path) or _is_bias(path) or path[0] == 'head')
