@@ -100,5 +100,5 @@ def _logits(a: jax.Array, b: jax.Array, temperature: float) -> jax.Array:
   if temperature <= 0:
     raise errors.UserError(
         f'temperature is {temperature}; it must be positive, for example 0.5')
-  # Tensor cores would round the factors to 10 bits, which 1/tau then magnifies.
+  # By default GPUs round factors to 10 bits and TPUs to 8; 1/tau magnifies that.
   return jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST) / temperature
