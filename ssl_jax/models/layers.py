@@ -12,7 +12,8 @@ def conv(features: int, kernel_size: int, strides: int = 1, *, dtype: Any,
 
   Zeros are added evenly on all sides, (k-1)/2 of them, whatever the stride.
   Flax' 'SAME' would pad a strided layer more at the bottom and right, one pixel
-  away from where peers' networks sample. Weights start as truncated normals of variance 1/fan_in.
+  away from where peers' networks sample. Weights start as truncated
+  normals of variance 1/fan_in.
   """
   pad = (kernel_size - 1) // 2
   return nn.Conv(
