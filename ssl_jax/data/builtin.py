@@ -1,0 +1,92 @@
+"""Data sets that need no download: scikit-learn's digits, and synthetic images."""
+
+import numpy as np
+from sklearn import datasets
+
+from ssl_jax import errors
+from ssl_jax.data import base, images, subsets
+
+_TEST_FRACTION = 0.2
+_CHUNK = 2048  # images drawn at a time: bounds the float32 working set
+
+
+def digits(image_size: int | None = None, channels: int = 3) -> dict[str, base.Arrays]:
+  """1,797 handwritten digits (UCI optdigits), 8x8, 17 gray levels.
+
+  The train and test splits are a fixed class-balanced cut of about 4 to 1.
+
+  Args:
+    image_size: A multiple of 8, to which pixels are repeated; None is 8.
+    channels: 3 repeats the gray value; 1 does not.
+
+  Raises:
+    errors.UserError: `image_size` is not a multiple of 8, or `channels` not 1 or 3.
+  """
+  images.check_channels(channels)
+  size = image_size or 8
+  if size % 8:
+    raise errors.UserError(f'config.data.image_size is {size}; digits are 8x8, use '
+                           'a multiple of 8')
+  raw = datasets.load_digits()
+  pixels = np.rint(raw.images * (255 / 16)).astype(np.uint8)[..., None]
+  for axis in (1, 2):
+    pixels = pixels.repeat(size // 8, axis)
+  whole = base.Arrays(pixels.repeat(channels, 3), raw.target.astype(np.int32),
+                      tuple(map(str, range(10))))
+  train, test = subsets.split_validation(whole.labels, _TEST_FRACTION)
+  return {'train': base.subset(whole, train, 'digits/train'),
+          'test': base.subset(whole, test, 'digits/test')}
+
+
+def synthetic(split: str, image_size: int | None = None, channels: int = 3, *,
+              num_examples: int = 1024, num_classes: int = 4,
+              seed: int = 0) -> base.Arrays:
+  """Coloured gratings, one orientation and hue per class, drawn by NumPy.
+
+  Phase, wavelength, contrast and noise vary within a class. All images are
+  brighter towards the top, so that rotations can be told apart too.
+
+  Args:
+    split: 'train' has `num_examples`, 'test' a quarter of that.
+    image_size: Side in pixels; None is 32.
+    channels: 3, or 1 for gray gratings.
+    num_examples: Of the train split.
+    num_classes: Balanced to within one example.
+    seed: Of everything drawn; the splits never share an image.
+
+  Raises:
+    errors.UserError: `num_examples` < `num_classes`, or `channels` not 1 or 3.
+  """
+  images.check_channels(channels)
+  if not 1 <= num_classes <= num_examples:
+    raise errors.UserError(
+        f'config.data.num_examples is {num_examples} with {num_classes} '
+        'num_classes; give every class at least one example')
+  n = num_examples if split == 'train' else max(num_classes, num_examples // 4)
+  size = image_size or 32
+  labels = (np.arange(n) % num_classes).astype(np.int32)
+  pixels = np.empty((n, size, size, channels), np.uint8)
+  random = np.random.default_rng((seed, split == 'train'))
+  for start in range(0, n, _CHUNK):
+    part = slice(start, start + _CHUNK)
+    pixels[part] = _gratings(labels[part], num_classes, size, channels, random)
+  return base.Arrays(pixels, labels, tuple(f'class {i}' for i in range(num_classes)),
+                     f'synthetic/{split}')
+
+
+def _gratings(labels: np.ndarray, num_classes: int, size: int, channels: int,
+              random: np.random.Generator) -> np.ndarray:
+  """uint8 [n, size, size, channels] for labels [n]."""
+  def draw(low, high, *shape):
+    return random.uniform(low, high, (len(labels), *shape)).astype(np.float32)
+
+  turn = (labels / num_classes).astype(np.float32)[:, None, None]
+  y, x = np.mgrid[:size, :size].astype(np.float32) / size
+  across = x * np.cos(np.pi * turn) + y * np.sin(np.pi * turn)
+  waves = np.sin(2 * np.pi * (draw(2, 3, 1, 1) * across + draw(0, 1, 1, 1)))
+  light = 0.5 + 0.15 * (0.5 - y) + draw(0.15, 0.3, 1, 1) * waves
+  hue = turn[..., None] + np.arange(channels, dtype=np.float32) / 3
+  tint = 1 + 0.4 * np.cos(2 * np.pi * hue) if channels == 3 else 1.0
+  pixels = light[..., None] * tint + 0.05 * random.standard_normal(
+      (len(labels), size, size, channels), np.float32)
+  return np.rint(255 * np.clip(pixels, 0, 1)).astype(np.uint8)

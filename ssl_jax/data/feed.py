@@ -1,0 +1,207 @@
+"""From a step number to a batch on the devices.
+
+Two feeds, one contract. Both visit the examples in the order of
+`order.Shuffled`, so that they give the same batches:
+
+  inputs(step, steps=1)  what the jitted train step takes: a tree of arrays
+  select(inputs, step)   traced inside that step -> {'image', 'label'}
+  batch_at(step)         both at once, from the host
+  batch_size, steps_per_epoch, num_examples, image_shape, max_steps_per_dispatch
+  close()                stops what runs in the background
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from jax.sharding import Mesh
+
+from ssl_jax import errors
+from ssl_jax.data import base, order, streamed
+from ssl_jax.train import mesh as mesh_lib
+
+MODES = ('auto', 'resident', 'streamed')
+Batch = dict[str, jax.Array]
+
+
+class Feed(Protocol):
+  """What a training loop needs of its data; see the top of this file."""
+
+  batch_size: int
+  steps_per_epoch: int
+  num_examples: int
+  image_shape: tuple[int, int, int]
+  max_steps_per_dispatch: int
+
+  def inputs(self, step: int, steps: int = 1) -> Any: ...
+  def select(self, inputs: Any, step: jax.Array) -> Batch: ...
+  def batch_at(self, step: int) -> Batch: ...
+  def close(self) -> None: ...
+
+
+class ResidentInputs(NamedTuple):
+  """Replicated on every device.
+
+  Attributes:
+    images: uint8 [N, H, W, C].
+    labels: int32 [N].
+    orders: int32 [2, N], the permutations of two epochs in a row: a dispatch
+      of several steps may run from one into the next.
+    first_epoch: int32 [], which epoch `orders[0]` is.
+  """
+
+  images: jax.Array
+  labels: jax.Array
+  orders: jax.Array
+  first_epoch: jax.Array
+
+
+class ResidentFeed:
+  """Batches of a data set that lies on every device as uint8.
+
+  No host work within an epoch. Devices pick their rows by index, without
+  talking to each other.
+
+  Args:
+    arrays: The data set.
+    batch_size: B, over all devices of all processes.
+    seed: Of the order of examples.
+    mesh: Devices that share a batch.
+
+  Raises:
+    errors.UserError: The batch is larger than the data set, or indivisible.
+  """
+
+  def __init__(self, arrays: base.Arrays, batch_size: int, seed: int, mesh: Mesh):
+    self._plan = order.Shuffled(len(arrays), batch_size, seed)
+    mesh_lib.check_divisible(mesh, batch_size, 'config.data.batch_size')
+    self._mesh = mesh
+    self.batch_size, self.num_examples = batch_size, len(arrays)
+    self.steps_per_epoch = self._plan.steps_per_epoch
+    self.max_steps_per_dispatch = self.steps_per_epoch
+    self.image_shape = arrays.image_shape
+    self._data = mesh_lib.put_replicated(mesh, (arrays.images, arrays.labels))
+    self._epoch = -1
+    self._orders = ()
+    self._batch = jax.jit(self.select)
+
+  def inputs(self, step: int, steps: int = 1) -> ResidentInputs:
+    """What `select` needs for the steps `step, ..., step + steps - 1`.
+
+    Raises:
+      ValueError: They are more than an epoch.
+    """
+    if steps > self.max_steps_per_dispatch:
+      raise ValueError(f'{steps} steps per dispatch, at most an epoch of '
+                       f'{self.max_steps_per_dispatch} is possible')
+    epoch = step // self.steps_per_epoch
+    if epoch != self._epoch:
+      orders = [order.epoch_permutation(self.num_examples, self._plan.seed, e)
+                for e in (epoch, epoch + 1)]
+      self._orders = mesh_lib.put_replicated(
+          self._mesh, (np.stack(orders), np.int32(epoch)))
+      self._epoch = epoch
+    return ResidentInputs(*self._data, *self._orders)
+
+  def select(self, inputs: ResidentInputs, step: jax.Array) -> Batch:
+    """The batch of `step` (int32 []), traceable, sharded over the mesh."""
+    epoch, i = jnp.divmod(step, self.steps_per_epoch)
+    rows = jax.lax.dynamic_slice(
+        inputs.orders, (epoch - inputs.first_epoch, i * self.batch_size),
+        (1, self.batch_size))[0]
+    # Split the indices, not the images: each device then gathers only its rows.
+    rows = jax.lax.with_sharding_constraint(rows, mesh_lib.sharded(self._mesh))
+    batch = {'image': inputs.images.at[rows].get(mode='promise_in_bounds'),
+             'label': inputs.labels.at[rows].get(mode='promise_in_bounds')}
+    return jax.lax.with_sharding_constraint(batch, mesh_lib.sharded(self._mesh))
+
+  def batch_at(self, step: int) -> Batch:
+    """{'image': uint8 [B, H, W, C], 'label': int32 [B]}, sharded over the mesh."""
+    on_device = mesh_lib.put_replicated(self._mesh, np.int32(step))
+    return self._batch(self.inputs(step), on_device)
+
+  def close(self) -> None:
+    """Nothing runs in the background."""
+
+
+def make_feed(source: base.Source, *, batch_size: int, seed: int, mesh: Mesh,
+              mode: str = 'auto', resident_fraction: float = 0.25,
+              threads: int = 16, processes: int = 0) -> Feed:
+  """Chooses how batches reach the devices, and logs which way and why.
+
+  Args:
+    source: The data set.
+    batch_size: B, over all devices of all processes.
+    seed: Of the order of examples.
+    mesh: Devices that share a batch.
+    mode: 'resident', 'streamed', or 'auto': resident where the decoded images
+      take at most `resident_fraction` of a device's memory (on CPUs, of its
+      share of the host's).
+    resident_fraction: See `mode`.
+    threads: That decode streamed data, on each host.
+    processes: Worker processes on each host that share those threads; 0 is
+      none besides this one.
+
+  Raises:
+    errors.UserError: No such mode, or a batch that does not fit data or devices.
+  """
+  if mode not in MODES:
+    raise errors.UserError(f'config.data.mode is {mode!r}; accepted are '
+                           f'{", ".join(MODES)}{errors.nearest(mode, MODES)}')
+  # Before anything is decoded: a wrong batch size should fail at once.
+  order.Shuffled(len(source), batch_size, seed)
+  mesh_lib.check_divisible(mesh, batch_size, 'config.data.batch_size')
+  memory = _device_memory(mesh)
+  fits = source.nbytes <= resident_fraction * memory
+  resident = fits if mode == 'auto' else mode == 'resident'
+  logging.info(
+      'Feed of %s: %s (%s; %.3g GB of images, %.3g GB of memory per device, '
+      'resident up to %g of it)', source.name, 'resident' if resident else 'streamed',
+      mode, source.nbytes / 1e9, memory / 1e9, resident_fraction)
+  if resident:
+    return ResidentFeed(source.materialise(), batch_size, seed, mesh)
+  return streamed.StreamedFeed(source, batch_size, seed, mesh,
+                               streamed.Workers(threads, processes))
+
+
+def eval_batches(source: base.Source, batch_size: int, mesh: Mesh,
+                 threads: int = 16) -> Iterator[Batch]:
+  """One pass in order, the same number of batches on every process.
+
+  Yields {'image': uint8 [B, H, W, C], 'label': int32 [B], 'mask': bool [B]},
+  sharded over the mesh. `mask` is False for the rows that fill up the last
+  batch (label -1, pixels 0) and for images that do not decode.
+
+  Raises:
+    errors.UserError: The devices cannot share a batch evenly.
+  """
+  mesh_lib.check_divisible(mesh, batch_size, 'batch_size')
+  plan = order.Sequential(len(source), batch_size)
+  if isinstance(source, base.Arrays):
+    for step in range(len(plan)):
+      indices = plan.rows(step)[mesh_lib.local_rows(batch_size)]
+      images, labels, ok = streamed.read(source, indices, replace_bad=False)
+      yield mesh_lib.put_sharded(
+          mesh, {'image': images, 'label': labels, 'mask': ok})
+    return
+  batches = streamed.batches(source, plan, mesh, 0, streamed.Workers(threads),
+                             replace_bad=False)
+  try:
+    yield from batches
+  finally:
+    batches.close()
+
+
+def _device_memory(mesh: Mesh) -> int:
+  """Bytes that one device may use: the least of all processes, so that they agree."""
+  stats = mesh.local_devices[0].memory_stats() or {}
+  host = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+  mine = stats.get('bytes_limit', host // len(mesh.local_devices))
+  if jax.process_count() == 1:
+    return mine
+  mebibytes = np.full(len(mesh.local_devices), mine >> 20, np.int32)
+  return int(mesh_lib.gather(mesh_lib.put_sharded(mesh, mebibytes)).min()) << 20

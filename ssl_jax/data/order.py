@@ -1,0 +1,101 @@
+"""In which order examples are visited: a pure function of seed and step.
+
+NumPy draws the permutations, not `jax.random`: Grain's worker processes need
+them too and must not start JAX. Both the seed sequence and the Philox stream
+are covered by NumPy's compatibility policy (NEP 19), and a stable sort has one
+answer, so an order is the same on every machine and version.
+"""
+
+import dataclasses
+import functools
+import threading
+
+import numpy as np
+
+from ssl_jax import errors
+
+_EPOCH, _SUBSET = 0, 1
+_one_at_a_time = threading.Lock()
+
+
+def subset_permutation(n: int, seed: int, group: int) -> np.ndarray:
+  """A permutation of `n` for cutting subsets, independent per `group`."""
+  return _permutation(n, _SUBSET, seed, group)
+
+
+def epoch_permutation(n: int, seed: int, epoch: int) -> np.ndarray:
+  """The order of one epoch, read-only int32 [n]; the latest few are kept."""
+  with _one_at_a_time:  # at a new epoch every reading thread asks at once
+    return _cached_epoch(n, seed, epoch)
+
+
+@functools.lru_cache(maxsize=8)
+def _cached_epoch(n: int, seed: int, epoch: int) -> np.ndarray:
+  order = _permutation(n, _EPOCH, seed, epoch)
+  order.setflags(write=False)
+  return order
+
+
+def _permutation(n: int, purpose: int, seed: int, index: int) -> np.ndarray:
+  if seed < 0:
+    raise errors.UserError(f'seed is {seed}; use zero or a positive integer')
+  key = np.random.SeedSequence((purpose, seed, index)).generate_state(2, np.uint64)
+  draws = np.random.Philox(key=key).random_raw(n)
+  return np.argsort(draws, kind='stable').astype(np.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Shuffled:
+  """Endless training order: every epoch a new permutation, its tail dropped.
+
+  Attributes:
+    num_examples: N.
+    batch_size: B, over all processes.
+    seed: Of the permutations.
+
+  Raises:
+    errors.UserError: The batch is larger than the data set, or not positive.
+  """
+
+  num_examples: int
+  batch_size: int
+  seed: int
+
+  def __post_init__(self):
+    if self.batch_size < 1:
+      raise errors.UserError(
+          f'config.data.batch_size is {self.batch_size}; use a positive integer')
+    if self.batch_size > self.num_examples:
+      raise errors.UserError(
+          f'config.data.batch_size is {self.batch_size}, more than the '
+          f'{self.num_examples} images of the data set; use at most '
+          f'{self.num_examples}')
+
+  @property
+  def steps_per_epoch(self) -> int:
+    return self.num_examples // self.batch_size
+
+  def rows(self, step: int) -> np.ndarray:
+    """Which examples make the global batch of a step: int32 [B]."""
+    epoch, i = divmod(step, self.steps_per_epoch)
+    order = epoch_permutation(self.num_examples, self.seed, epoch)
+    return order[i * self.batch_size:(i + 1) * self.batch_size]
+
+  def __len__(self) -> int:
+    return 2**31 - 1  # steps; JAX counts them in int32
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequential:
+  """One pass in order; the last batch is filled up with -1."""
+
+  num_examples: int
+  batch_size: int
+
+  def rows(self, step: int) -> np.ndarray:
+    """Which examples make the global batch of a step: int32 [B], -1 is padding."""
+    rows = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+    return np.where(rows < self.num_examples, rows, -1).astype(np.int32)
+
+  def __len__(self) -> int:
+    return -(-self.num_examples // self.batch_size)

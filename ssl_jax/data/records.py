@@ -1,0 +1,140 @@
+"""TFDS image-classification data sets, read without TensorFlow."""
+
+import functools
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from ssl_jax import errors
+from ssl_jax.data import images
+
+PREPARABLE = ('cifar10', 'cifar100')
+_LABEL_PART = 8192  # records read at a time when only labels are wanted
+
+
+class Records(images.Encoded):
+  """One split of a prepared TFDS data set; see `images.Encoded`.
+
+  Args:
+    builder: As `find` returns it.
+    split: A TFDS split, 'train'.
+    image_size: See `images.Encoded`; channels and max_bad_images too.
+
+  Raises:
+    errors.UserError: It has no image feature, or is stored in a format that
+      only TensorFlow reads.
+  """
+
+  def __init__(self, builder: tfds.core.DatasetBuilder, split: str, *,
+               image_size: int | None, channels: int, max_bad_images: int):
+    name = f'{builder.info.name}/{split}'
+    self._directory, self._split = str(builder.data_path), split
+    self._image, self._label = _feature_keys(builder, name)
+    self._length = builder.info.splits[split].num_examples
+    names = builder.info.features[self._label].names if self._label else ()
+    super().__init__(name, tuple(names), image_size, channels, max_bad_images)
+
+  def __len__(self) -> int:
+    return self._length
+
+  @functools.cached_property
+  def labels(self) -> np.ndarray:
+    if not self._label:
+      return np.full(len(self), -1, np.int32)
+    labels = np.empty(len(self), np.int32)
+    for start in range(0, len(self), _LABEL_PART):
+      part = range(start, min(start + _LABEL_PART, len(self)))
+      labels[part] = [x[self._label] for x in self._stored.__getitems__(part)]
+    return labels
+
+  def records(self, indices: np.ndarray) -> Iterator[images.Record]:
+    stored = self._stored.__getitems__([int(i) for i in indices])
+    for i, example in zip(indices, stored, strict=True):
+      label = int(example[self._label]) if self._label else -1
+      yield images.Record(example[self._image], label, f'{self.name}[{i}]')
+
+  @functools.cached_property
+  def _stored(self) -> Any:
+    """Examples with their images still encoded."""
+    builder = tfds.builder_from_directory(self._directory)
+    try:
+      return builder.as_data_source(
+          self._split, decoders={self._image: tfds.decode.SkipDecoding()})
+    except NotImplementedError as e:
+      raise errors.UserError(
+          f'{self._directory} is not in ArrayRecord form; prepare it again with '
+          f'`{_how_to_prepare(builder.info.name)}`') from e
+
+  def __getstate__(self) -> dict[str, Any]:
+    """Leaves open files behind: a worker process opens its own."""
+    return {k: v for k, v in self.__dict__.items() if k != '_stored'}
+
+
+def find(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+  """Finds a prepared TFDS data set.
+
+  Args:
+    name: A TFDS name, 'cifar10' or 'imagenet_resized/32x32:0.1.0'.
+    data_dir: Where data sets are; None is $TFDS_DATA_DIR, or TFDS' own default.
+
+  Raises:
+    errors.UserError: Not a TFDS name, or its data are not there.
+  """
+  where = data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
+  where = os.path.expanduser(where)
+  try:
+    builder = tfds.builder(name, data_dir=where, try_gcs=False)
+  except (ValueError, AssertionError):  # unknown name, version or spelling
+    accepted = tfds.list_builders(with_community_datasets=False)
+    raise errors.UserError(
+        f'config.data.name is {name!r}, not a data set in {where} nor known to '
+        f'TFDS{errors.nearest(name, [*accepted, "digits", "synthetic"])} (an image '
+        'folder is written folder:/path)') from None
+  if not builder.info.splits:
+    raise errors.UserError(
+        f'data set {name} is not in {where}: get it with `{_how_to_prepare(name)}`, '
+        'or point TFDS_DATA_DIR or config.data.data_dir to where it is')
+  return builder
+
+
+def splits(builder: tfds.core.DatasetBuilder) -> dict[str, str]:
+  """Our names of the splits -> TFDS'.
+
+  A set whose test split is absent or has no labels (ImageNet) is tested on its
+  validation split, as everybody does. Other names ('unlabelled') stay.
+  """
+  names = {name: name for name in builder.info.splits}
+  if 'validation' in names and not _has_labels(builder, 'test'):
+    names['test'] = names.pop('validation')
+  return names
+
+
+def _has_labels(builder: tfds.core.DatasetBuilder, split: str) -> bool:
+  if split not in builder.info.splits:
+    return False
+  records = Records(builder, split, image_size=1, channels=3, max_bad_images=0)
+  first, = records.records(np.array([0]))
+  return first.label >= 0
+
+
+def _feature_keys(builder: tfds.core.DatasetBuilder,
+                  name: str) -> tuple[str, str | None]:
+  """Names of the image feature and of the label; supervised keys come first."""
+  features = builder.info.features
+  supervised = builder.info.supervised_keys or ()
+  keys = [*(k for k in supervised if isinstance(k, str)), *features]
+  image = [k for k in keys if isinstance(features[k], tfds.features.Image)]
+  label = [k for k in keys if isinstance(features[k], tfds.features.ClassLabel)]
+  if not image:
+    raise errors.UserError(f'{name} is not an image data set; its features are '
+                           f'{", ".join(features)}')
+  return image[0], label[0] if label else None
+
+
+def _how_to_prepare(name: str) -> str:
+  if name in PREPARABLE:
+    return f'python -m ssl_jax.prepare_data --dataset={name}'
+  return f'tfds build {name} --file_format=array_record'

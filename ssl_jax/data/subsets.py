@@ -1,0 +1,136 @@
+"""Which examples are labelled, and which are held out. NumPy on labels only.
+
+Every function takes labels int32 [N] (-1 is unlabelled) and returns sorted
+indices, so that a subset keeps the order of the file it was cut from.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ssl_jax import errors
+from ssl_jax.data import order
+
+
+def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0) -> np.ndarray:
+  """The same fraction of every class, drawn at random.
+
+  With one seed the 1 % subset lies within the 10 % subset, so that curves over
+  the amount of labels are not blurred by which images they saw.
+
+  Raises:
+    errors.UserError: `fraction` is not in (0, 1], or leaves a class empty.
+  """
+  if not 0 < fraction <= 1:
+    raise errors.UserError(
+        f'labels.fraction is {fraction}; use a number above 0 and up to 1')
+
+  def count(label: int, available: int) -> int:
+    wanted = round(fraction * available)
+    if not wanted:
+      raise errors.UserError(
+          f'labels.fraction is {fraction}, which leaves none of the {available} '
+          f'images of class {label}; use at least {1 / available:.2g}')
+    return wanted
+
+  return _draw(labels, count, seed)
+
+
+def per_class(labels: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
+  """`k` examples of every class, drawn at random; nested for growing `k`.
+
+  Raises:
+    errors.UserError: A class has fewer than `k` examples, or `k` < 1.
+  """
+  return _draw(labels, _exactly(k, 'labels.per_class'), seed)
+
+
+def first_k(labels: np.ndarray, k: int) -> np.ndarray:
+  """The first `k` examples of every class in file order.
+
+  The rule of the semi-supervised experiments in RotNet's code (Gidaris et al.
+  2018). It depends on the order of the files: `prepare_data` keeps that of the
+  original release, TFDS' own CIFAR is shuffled.
+
+  Raises:
+    errors.UserError: A class has fewer than `k` examples, or `k` < 1.
+  """
+  return _draw(labels, _exactly(k, 'labels.first_k'), seed=None)
+
+
+def split_validation(labels: np.ndarray, fraction: float,
+                     seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+  """Cuts a validation split: -> (train, validation), disjoint and complete.
+
+  Every class gives the same fraction, at least one example, and keeps at least
+  one. Unlabelled examples are cut as if they were one more class.
+
+  Raises:
+    errors.UserError: `fraction` is not in (0, 1), or a class has one example.
+  """
+  if not 0 < fraction < 1:
+    raise errors.UserError(
+        f'validation_fraction is {fraction}; use a number between 0 and 1')
+
+  def count(label: int, available: int) -> int:
+    if available < 2:
+      raise errors.UserError(
+          f'class {label} has one image, too few to cut a validation split; add '
+          'images or set config.data.validation_fraction to 0')
+    return min(max(1, round(fraction * available)), available - 1)
+
+  validation = _draw(labels - labels.min(), count, seed)
+  return np.setdiff1d(np.arange(len(labels)), validation), validation
+
+
+def choose(labels: np.ndarray, rule: Mapping[str, Any]) -> np.ndarray:
+  """The subset that a config names.
+
+  Args:
+    labels: int32 [N].
+    rule: `{'fraction': 0.01}`, `{'per_class': 50}` or `{'first_k': 20}`; the
+      first two also take a `'seed'`, 0 by default.
+
+  Raises:
+    errors.UserError: No such rule, or the data cannot fulfil it.
+  """
+  rules = {'fraction': by_fraction, 'per_class': per_class, 'first_k': first_k}
+  names = [name for name in rule if name != 'seed']
+  if len(names) != 1:
+    raise errors.UserError(
+        f'config.data.labels is {dict(rule)}; give exactly one of '
+        f'{", ".join(rules)}')
+  name, = names
+  take = errors.choose('the rule in config.data.labels', name, rules)
+  if name == 'first_k' and 'seed' in rule:
+    raise errors.UserError(
+        'config.data.labels.seed has no effect with first_k; remove it')
+  return take(labels, rule[name], **{k: rule[k] for k in rule if k == 'seed'})
+
+
+def _exactly(k: int, field: str) -> Callable[[int, int], int]:
+  """Counts `k` of every class, or says which class lacks them."""
+  def count(label: int, available: int) -> int:
+    if not 1 <= k <= available:
+      raise errors.UserError(
+          f'{field} is {k}, but class {label} has {available} images; use a '
+          f'number from 1 to {available}')
+    return k
+  return count
+
+
+def _draw(labels: np.ndarray, count: Callable[[int, int], int],
+          seed: int | None) -> np.ndarray:
+  """`count(label, available)` examples of each label; the first where no seed."""
+  drawn = []
+  for label in np.unique(labels[labels >= 0]).tolist():
+    members = np.flatnonzero(labels == label)
+    n = count(label, len(members))
+    if seed is not None:
+      members = members[order.subset_permutation(len(members), seed, label)]
+    drawn.append(members[:n])
+  if not drawn:
+    raise errors.UserError('a label subset was asked for, but no image of the '
+                           'data set has a label')
+  return np.sort(np.concatenate(drawn))

@@ -1,0 +1,214 @@
+"""Both feeds: the same batches, sharded, in the order of `order.Shuffled`."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+from absl import flags
+
+from ssl_jax import errors
+from ssl_jax.data import base, feed, order, sources, streamed
+from ssl_jax.train import mesh as mesh_lib
+
+N, B, SEED = 37, 8, 5
+
+
+class Encoded(base.Source):
+  """Images whose pixels are their index; `bad` ones fail. Counts what is read."""
+
+  name, class_names, image_shape = 'fake', ('a',), (2, 3, 1)
+
+  def __init__(self, n=N, bad=()):
+    self.labels = np.arange(n, dtype=np.int32) + 100
+    self.bad, self.asked = np.array(bad, int), []
+
+  def __len__(self):
+    return len(self.labels)
+
+  def read(self, indices):
+    self.asked += indices.tolist()
+    ok = ~np.isin(indices, self.bad)
+    images = np.broadcast_to(indices[:, None, None, None], (len(indices), 2, 3, 1))
+    return base.Rows((images * ok[:, None, None, None]).astype(np.uint8),
+                     self.labels[indices], ok)
+
+
+@pytest.fixture(scope='module')
+def mesh():
+  return mesh_lib.data_mesh()
+
+
+@pytest.fixture
+def resident(mesh):
+  return feed.ResidentFeed(Encoded().materialise(), B, SEED, mesh)
+
+
+@pytest.fixture
+def stream(mesh):
+  with_close = streamed.StreamedFeed(Encoded(), B, SEED, mesh)
+  yield with_close
+  with_close.close()
+
+
+def assert_is_step(batch, step):
+  rows = order.Shuffled(N, B, SEED).rows(step)
+  np.testing.assert_array_equal(batch['label'], rows + 100)
+  np.testing.assert_array_equal(
+      batch['image'], np.broadcast_to(rows[:, None, None, None], (B, 2, 3, 1)))
+  assert batch['image'].dtype == np.uint8 and batch['label'].dtype == np.int32
+
+
+@pytest.mark.parametrize('name', ['resident', 'stream'])
+def test_batches_follow_the_order_over_three_epochs(name, request):
+  subject = request.getfixturevalue(name)
+  assert (subject.num_examples, subject.batch_size) == (N, B)
+  assert subject.steps_per_epoch == 4
+  for step in range(12):
+    assert_is_step(subject.batch_at(step), step)
+
+
+@pytest.mark.parametrize('name', ['resident', 'stream'])
+def test_jumps_and_repeats(name, request):
+  subject = request.getfixturevalue(name)
+  for step in (7, 7, 8, 3, 4, 100_000, 0):
+    assert_is_step(subject.batch_at(step), step)
+
+
+@pytest.mark.parametrize('name', ['resident', 'stream'])
+def test_select_within_jit_equals_batch_at(name, request):
+  subject = request.getfixturevalue(name)
+  batch = jax.jit(subject.select)(subject.inputs(6), np.int32(6))
+  assert_is_step(batch, 6)
+
+
+@pytest.mark.parametrize('name', ['resident', 'stream'])
+def test_batches_are_sharded_over_all_devices(name, request, mesh):
+  subject = request.getfixturevalue(name)
+  for x in subject.batch_at(0).values():
+    assert x.sharding.is_equivalent_to(mesh_lib.sharded(mesh), x.ndim)
+    assert {s.data.shape[0] for s in x.addressable_shards} == {B // 8}
+
+
+def test_one_dispatch_may_cross_an_epoch(resident):
+  inputs = resident.inputs(2, steps=4)
+  select = jax.jit(resident.select)
+  for step in range(2, 6):
+    assert_is_step(select(inputs, np.int32(step)), step)
+  assert select._cache_size() == 1
+  with pytest.raises(ValueError, match='at most an epoch'):
+    resident.inputs(0, steps=5)
+
+
+def test_no_host_work_within_an_epoch(resident):
+  first = resident.inputs(4)
+  step = mesh_lib.put_replicated(resident._mesh, np.int32(7))
+  with jax.transfer_guard('disallow'):
+    jax.jit(resident.select)(resident.inputs(7), step)
+  assert all(a is b for a, b in zip(first, resident.inputs(7), strict=True))
+  assert resident.inputs(8).images is first.images
+  assert resident.inputs(8).orders is not first.orders
+
+
+def test_devices_pick_their_rows_without_talking(resident):
+  step = mesh_lib.put_replicated(resident._mesh, np.int32(3))
+  hlo = jax.jit(resident.select).lower(resident.inputs(3), step).compile().as_text()
+  assert 'gather' in hlo
+  assert not re.search('all-gather|all-reduce|all-to-all|collective', hlo)
+
+
+def test_a_process_reads_only_its_own_rows(mesh):
+  source, plan = Encoded(), order.Shuffled(N, B, SEED)
+  halves = [streamed.Blocks(source, plan, slice(*r), 2, True)
+            for r in ((0, 4), (4, 8))]
+  for step in (0, 5):
+    parts = [blocks[step * 2 + k].labels for blocks in halves for k in range(2)]
+    np.testing.assert_array_equal(np.concatenate(parts), plan.rows(step) + 100)
+  source.asked.clear()
+  halves[1][0]
+  assert source.asked == plan.rows(0)[4:6].tolist()
+
+
+def test_worker_processes_change_nothing(mesh):
+  if not flags.FLAGS.is_parsed():  # as in a binary; Grain's workers need it
+    flags.FLAGS.mark_as_parsed()
+  subject = streamed.StreamedFeed(Encoded().materialise(), B, SEED, mesh,
+                                  streamed.Workers(threads=2, processes=2))
+  for step in (3, 4, 5):
+    assert_is_step(subject.batch_at(step), step)
+  subject.close()
+
+
+def test_training_replaces_a_bad_image_by_the_next_good_one(mesh):
+  subject = streamed.StreamedFeed(Encoded(16, bad=[3, 4, 15]), 16, 0, mesh)
+  labels = np.sort(subject.batch_at(0)['label']) - 100
+  assert labels.tolist() == [0, 0, 1, 2, 5, 5, 5, *range(6, 15)]
+  subject.close()
+
+
+def test_an_error_in_a_worker_reaches_the_loop(mesh):
+  subject = streamed.StreamedFeed(Encoded(8, bad=range(8)), 8, 0, mesh)
+  with pytest.raises(errors.UserError, match='no image that decodes'):
+    subject.batch_at(0)
+  subject.close()
+
+
+@pytest.mark.parametrize('fraction,kind', [
+    (0.25, feed.ResidentFeed), (1e-12, streamed.StreamedFeed)])
+def test_auto_compares_data_with_memory(mesh, fraction, kind):
+  chosen = feed.make_feed(Encoded(), batch_size=B, seed=0, mesh=mesh,
+                          resident_fraction=fraction)
+  assert type(chosen) is kind
+  chosen.close()
+
+
+@pytest.mark.parametrize('mode,kind', [
+    ('resident', feed.ResidentFeed), ('streamed', streamed.StreamedFeed)])
+def test_mode_by_config(mesh, mode, kind):
+  chosen = feed.make_feed(Encoded(), batch_size=B, seed=SEED, mesh=mesh, mode=mode)
+  assert type(chosen) is kind
+  assert_is_step(chosen.batch_at(9), 9)
+  chosen.close()
+
+
+@pytest.mark.parametrize('fields,sentence', [
+    (dict(batch_size=40), 'batch_size is 40, more than the 37 images'),
+    (dict(batch_size=12), '8 devices cannot share'),
+    (dict(batch_size=8, mode='steamed'), "did you mean 'streamed'")])
+def test_mistakes_are_told_before_anything_is_decoded(mesh, fields, sentence):
+  source = Encoded()
+  with pytest.raises(errors.UserError, match=sentence):
+    feed.make_feed(source, seed=0, mesh=mesh, **fields)
+  assert not source.asked
+
+
+@pytest.mark.parametrize('as_arrays', [True, False])
+@pytest.mark.parametrize('n', [37, 32, 3])
+def test_evaluation_sees_every_image_once_in_order(mesh, n, as_arrays):
+  source = Encoded(n).materialise() if as_arrays else Encoded(n)
+  batches = list(feed.eval_batches(source, 16, mesh))
+  assert len(batches) == -(-n // 16)
+  image, label, mask = (np.concatenate([b[k] for b in batches])
+                        for k in ('image', 'label', 'mask'))
+  assert mask.tolist() == [True] * n + [False] * (len(mask) - n)
+  np.testing.assert_array_equal(label[mask], np.arange(n) + 100)
+  np.testing.assert_array_equal(image[mask][:, 0, 0, 0], np.arange(n))
+  assert (image[~mask] == 0).all() and (label[~mask] == -1).all()
+  assert batches[0]['mask'].sharding.is_equivalent_to(mesh_lib.sharded(mesh), 1)
+
+
+def test_evaluation_masks_bad_images(mesh):
+  batch, = feed.eval_batches(Encoded(8, bad=[2]), 8, mesh)
+  assert batch['mask'].tolist() == [True, True, False] + [True] * 5
+
+
+def test_feeds_agree_on_real_images(tfds_data_dir, mesh):
+  source = sources.load('cifar10', 'test', data_dir=tfds_data_dir)
+  source = base.subset(source, np.arange(100), 'some')
+  both = [feed.make_feed(source, batch_size=16, seed=1, mesh=mesh, mode=mode)
+          for mode in ('resident', 'streamed')]
+  for step in (0, 5, 6):
+    one, other = (f.batch_at(step) for f in both)
+    np.testing.assert_array_equal(one['image'], other['image'])
+    np.testing.assert_array_equal(one['label'], other['label'])
+  both[1].close()

@@ -1,0 +1,97 @@
+"""Label subsets and validation splits, checked by counting."""
+
+import numpy as np
+import pytest
+
+from ssl_jax import errors
+from ssl_jax.data import subsets
+
+LABELS = np.array([2, 0, 1, 1, 0, 2, 2, 1, 0, 0, 1, 2] * 10, np.int32)  # 40 each
+
+
+def counts(indices):
+  return np.bincount(LABELS[indices], minlength=3).tolist()
+
+
+def assert_sorted_and_unique(indices):
+  assert (np.diff(indices) > 0).all()
+
+
+@pytest.mark.parametrize('fraction,each', [(0.1, 4), (0.5, 20), (1, 40)])
+def test_by_fraction_is_balanced(fraction, each):
+  chosen = subsets.by_fraction(LABELS, fraction, seed=1)
+  assert_sorted_and_unique(chosen)
+  assert counts(chosen) == [each] * 3
+
+
+def test_by_fraction_keeps_the_proportions_of_unequal_classes():
+  labels = np.repeat([0, 1], [100, 20])
+  chosen = subsets.by_fraction(labels, 0.1)
+  assert np.bincount(labels[chosen]).tolist() == [10, 2]
+
+
+@pytest.mark.parametrize('small,large', [
+    (subsets.by_fraction(LABELS, 0.1, 5), subsets.by_fraction(LABELS, 0.5, 5)),
+    (subsets.per_class(LABELS, 2, 5), subsets.per_class(LABELS, 9, 5))])
+def test_subsets_of_one_seed_are_nested(small, large):
+  assert set(small) < set(large)
+
+
+def test_seeds_differ():
+  draws = {tuple(subsets.per_class(LABELS, 5, seed)) for seed in range(5)}
+  assert len(draws) == 5
+  assert tuple(subsets.per_class(LABELS, 5, 0)) in draws
+
+
+def test_first_k_is_the_first_in_file_order():
+  # 0 is at 1, 4, 8, ...; 1 at 2, 3, 7, ...; 2 at 0, 5, 6, ...
+  np.testing.assert_array_equal(subsets.first_k(LABELS, 2), [0, 1, 2, 3, 4, 5])
+
+
+def test_unlabelled_examples_are_never_chosen():
+  labels = np.where(np.arange(120) % 2, LABELS, -1)
+  for chosen in (subsets.by_fraction(labels, 1), subsets.first_k(labels, 3)):
+    assert (labels[chosen] >= 0).all()
+
+
+def test_validation_is_disjoint_complete_and_balanced():
+  train, validation = subsets.split_validation(LABELS, 0.1, seed=2)
+  assert sorted([*train, *validation]) == list(range(120))
+  assert counts(validation) == [4] * 3 and counts(train) == [36] * 3
+
+
+def test_validation_takes_and_leaves_at_least_one():
+  labels = np.array([0, 0, 1, 1])
+  for fraction in (0.01, 0.99):
+    train, validation = subsets.split_validation(labels, fraction)
+    assert sorted(labels[train]) == sorted(labels[validation]) == [0, 1]
+
+
+def test_validation_of_unlabelled_data():
+  train, validation = subsets.split_validation(np.full(50, -1), 0.2)
+  assert len(validation) == 10 and len(train) == 40
+
+
+@pytest.mark.parametrize('rule,expected', [
+    ({'fraction': 0.1}, subsets.by_fraction(LABELS, 0.1, 0)),
+    ({'per_class': 3, 'seed': 4}, subsets.per_class(LABELS, 3, 4)),
+    ({'first_k': 3}, subsets.first_k(LABELS, 3))])
+def test_choose(rule, expected):
+  np.testing.assert_array_equal(subsets.choose(LABELS, rule), expected)
+
+
+@pytest.mark.parametrize('call,sentence', [
+    (lambda: subsets.by_fraction(LABELS, 0.01), 'none of the 40 images of class 0'),
+    (lambda: subsets.by_fraction(LABELS, 1.5), 'labels.fraction is 1.5'),
+    (lambda: subsets.per_class(LABELS, 41), 'labels.per_class is 41, but class 0'),
+    (lambda: subsets.first_k(LABELS, 0), 'labels.first_k is 0'),
+    (lambda: subsets.first_k(np.full(3, -1), 1), 'no image of the data set'),
+    (lambda: subsets.split_validation(LABELS, 1.0), 'validation_fraction is 1.0'),
+    (lambda: subsets.split_validation(np.array([0, 1, 1]), 0.5), 'class 0 has one'),
+    (lambda: subsets.choose(LABELS, {'fractoin': 0.1}), "did you mean 'fraction'"),
+    (lambda: subsets.choose(LABELS, {}), 'exactly one of'),
+    (lambda: subsets.choose(LABELS, {'first_k': 1, 'seed': 1}), 'no effect'),
+])
+def test_mistakes_are_told(call, sentence):
+  with pytest.raises(errors.UserError, match=sentence):
+    call()
