@@ -1,0 +1,194 @@
+"""From an encoder and a pass over a split to features and labels in memory."""
+
+import dataclasses
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ssl_jax import errors
+from ssl_jax.train import mesh
+
+UNLABELLED = -1
+Encode = Callable[[Any, jax.Array], Mapping[str, jax.Array]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Features:
+  """What an evaluator is given of one split; it holds no encoder to touch.
+
+  Attributes:
+    features: float32 [N, D].
+    labels: int32 [N], a class id or `UNLABELLED`.
+  """
+  features: np.ndarray
+  labels: np.ndarray
+
+  def __post_init__(self):
+    if self.features.ndim != 2 or self.labels.shape != self.features.shape[:1]:
+      raise errors.UserError(
+          f'features of shape {self.features.shape} and labels of shape '
+          f'{self.labels.shape} do not belong together; accepted are [N, D] and [N]')
+
+  def labelled(self, num_classes: int) -> 'Features':
+    """Keeps the rows that have a label.
+
+    Raises:
+      errors.UserError: none has one, or one is not below `num_classes`.
+    """
+    known = self.labels != UNLABELLED
+    if not known.any():
+      raise errors.UserError(
+          f'none of the {len(known)} images of a split has a label; an evaluation '
+          'needs some in each split')
+    low, high = self.labels[known].min(), self.labels[known].max()
+    if low < 0 or high >= num_classes:
+      raise errors.UserError(
+          f'labels span {low} to {high}; accepted are 0 to {num_classes - 1}, or '
+          f'{UNLABELLED} for no label')
+    return self if known.all() else Features(self.features[known], self.labels[known])
+
+
+def concatenate(*parts: Features) -> Features:
+  """Joins splits row by row."""
+  return Features(np.concatenate([p.features for p in parts]),
+                  np.concatenate([p.labels for p in parts]))
+
+
+def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+  """Mean and (biased) standard deviation of every feature, float32 [D] each.
+
+  A feature that hardly varies, such as a dead unit, gets deviation 1: dividing
+  by its own would blow rounding errors up to the size of the others.
+  """
+  mean = features.mean(0, dtype=np.float64).astype(np.float32)
+  std = np.sqrt(np.square(features - mean).mean(0, dtype=np.float64))
+  std = np.where(std > 1e-6 * std.max(), std, 1.)
+  return mean, std.astype(np.float32)
+
+
+def extract(encode: Encode, variables: Any, batches: Iterable[Mapping[str, Any]],
+            endpoint: str, pool: str | int = 'mean') -> Features:
+  """Runs a frozen encoder once over a split.
+
+  Batches are global arrays and every process must be given as many of them; all
+  processes return all rows, in order. XLA drops what the endpoint does not need,
+  so an early block costs only the blocks up to it. Use one `encode` object for
+  several calls: it is compiled once per object, batch shape, endpoint and pool.
+
+  Args:
+    encode: `encode(variables, images)` gives endpoints, [B, D] or [B, H, W, C].
+      It is traced here and must apply the encoder in evaluation mode.
+    variables: of the encoder; passed through jit as an argument.
+    batches: of 'image' uint8 [B, H, W, 3], 'label' int32 [B] and 'mask' [B], zero
+      or False in the rows that pad the last batch, which are dropped.
+    endpoint: which of the endpoints.
+    pool: how a feature map becomes a vector: 'mean' and 'max' over its positions,
+      'flatten' in the order H, W, C, or an integer s: the average over s x s
+      regions of (almost) equal size, then flattened. Vectors stay as they are.
+
+  Raises:
+    errors.UserError: an unknown endpoint or pool (before anything is compiled),
+      no images, or features that are not finite.
+  """
+  features, labels, pending = [], [], None
+
+  def collect(rows):
+    rows = mesh.gather(rows)
+    mask = rows['mask'].astype(bool)
+    features.append(rows['features'][mask])
+    labels.append(rows['label'][mask].astype(np.int32))
+
+  for batch in batches:
+    if pending is None:
+      _check(encode, variables, batch['image'], endpoint, pool)
+    rows = {'label': batch['label'], 'mask': batch['mask'],
+            'features': _encode(encode, endpoint, pool, variables, batch['image'])}
+    # Fetched one batch late, so that the device computes while the host copies.
+    if pending is not None:
+      collect(pending)
+    pending = rows
+  if pending is None:
+    raise errors.UserError('the split to encode has no images')
+  collect(pending)
+  out = Features(np.concatenate(features), np.concatenate(labels))
+  broken = ~np.isfinite(out.features).all(1)
+  if broken.any():
+    raise errors.UserError(
+        f'endpoint {endpoint!r} is not finite for {broken.sum()} of {len(broken)} '
+        'images; this encoder diverged, choose an earlier checkpoint')
+  return out
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _encode(encode, endpoint, pool, variables, images):
+  return pooled(encode(variables, images)[endpoint], pool)
+
+
+def _check(encode, variables, images, endpoint, pool):
+  """Raises before compilation what tracing alone can tell."""
+  shapes = jax.eval_shape(encode, variables, images)
+  shape = errors.choose('endpoint', endpoint, shapes)
+  if len(shape.shape) not in (2, 4):
+    raise errors.UserError(
+        f'endpoint {endpoint!r} has shape {shape.shape}; accepted are [B, D] and '
+        '[B, H, W, C]')
+  jax.eval_shape(functools.partial(pooled, pool=pool), shape)
+
+
+def pooled(x: jax.Array, pool: str | int) -> jax.Array:
+  """Makes float32 [B, D] of an endpoint; see `extract` for what `pool` means.
+
+  Raises:
+    errors.UserError: an unknown `pool`, or more regions than positions.
+  """
+  regions = isinstance(pool, int) and not isinstance(pool, bool) and pool > 0
+  if not regions and pool not in ('mean', 'max', 'flatten'):
+    raise errors.UserError(
+        f"pool is {pool!r}; accepted are 'mean', 'max', 'flatten' or a number of "
+        'regions per side')
+  x = x.astype(jnp.float32)
+  if x.ndim == 2:
+    return x
+  if pool == 'mean':
+    return x.mean((1, 2))
+  if pool == 'max':
+    return x.max((1, 2))
+  if regions:
+    height, width = x.shape[1:3]
+    if pool > min(height, width):
+      raise errors.UserError(
+          f'pool is {pool}, but the feature map has {height} x {width} positions')
+    x = jnp.einsum('sh,bhwc,tw->bstc', _regions(height, pool), x,
+                   _regions(width, pool), precision=jax.lax.Precision.HIGHEST)
+  return x.reshape(x.shape[0], -1)
+
+
+def _regions(size: int, count: int) -> np.ndarray:
+  """Averages [count, size]; region i spans floor(i s/c) to ceil((i + 1) s/c)."""
+  i, position = np.arange(count)[:, None], np.arange(size)[None]
+  inside = (position >= i * size // count) & (position < -(-(i + 1) * size // count))
+  return (inside / inside.sum(1, keepdims=True)).astype(np.float32)
+
+
+def save_npz(path: str | os.PathLike, features: Features) -> None:
+  """Writes arrays `features` and `labels`, atomically, from process 0 alone."""
+  if jax.process_index():
+    return
+  path = pathlib.Path(path)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  partial = path.with_name(path.name + '.partial')
+  with partial.open('wb') as f:
+    np.savez(f, features=features.features, labels=features.labels)
+  os.replace(partial, path)
+
+
+def load_npz(path: str | os.PathLike) -> Features:
+  """Reads what `save_npz` wrote."""
+  with np.load(path) as arrays:
+    return Features(arrays['features'], arrays['labels'])

@@ -1,0 +1,211 @@
+"""Linear probe on cached features: a whole grid of heads trained at once.
+
+SimCLR's linear evaluation (Chen et al., 2020, B.6) without augmentation. The
+encoder is frozen by construction: it is not here, only its features are.
+"""
+
+import dataclasses
+import functools
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from absl import logging
+
+from ssl_jax import errors
+from ssl_jax.evaluators import features as features_lib
+from ssl_jax.evaluators import scores
+
+Params = dict[str, jax.Array]
+
+
+class Head(NamedTuple):
+  """Logits are `features @ kernel + bias`, of features as the encoder gives them.
+
+  Attributes:
+    kernel: float32 [D, C].
+    bias: float32 [C].
+  """
+  kernel: np.ndarray
+  bias: np.ndarray
+
+  def __call__(self, features: np.ndarray) -> np.ndarray:
+    return features @ self.kernel + self.bias
+
+
+def unstandardise(kernel: np.ndarray, bias: np.ndarray, mean: np.ndarray,
+                  scale: np.ndarray) -> Head:
+  """The head on x that equals `kernel`, `bias` on (x - mean) / scale."""
+  kernel = kernel / scale[:, None]
+  return Head(kernel.astype(np.float32), (bias - mean @ kernel).astype(np.float32))
+
+
+@dataclasses.dataclass(frozen=True)
+class Linear:
+  """Multinomial regression by SGD, the best of a learning-rate x decay grid.
+
+  Nesterov momentum, cosine decay to 0, heads starting at 0, no augmentation. All
+  heads see the same batches and train as one: the head for a setting does not
+  depend on what else is in the grid. The head with the best validation top-1 (of
+  equals the lowest learning rate, then the lowest weight decay) is scored on the
+  test split, once. Nothing is chosen on test: a grid needs a validation split.
+
+  Attributes:
+    learning_rates: at the start of the cosine; not scaled with the batch size.
+    weight_decays: L2 strengths, added to the gradient of the kernel, not the bias.
+    epochs: passes over the training split.
+    min_steps: and at least so many steps, or 1 % of the labels would train for
+      1 % of the time.
+    batch_size: rows drawn, without replacement within an epoch.
+    momentum: of Nesterov.
+    standardise: give every feature mean 0 and deviation 1 on the training split.
+    refit: train again on training plus validation split with the chosen setting,
+      for the test score alone.
+    seed: of the order of the rows, the only randomness.
+  """
+  learning_rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+  weight_decays: tuple[float, ...] = (0., 1e-4, 1e-3, 1e-2, 1e-1)
+  epochs: int = 30
+  min_steps: int = 2000
+  batch_size: int = 512
+  momentum: float = 0.9
+  standardise: bool = True
+  refit: bool = False
+  seed: int = 0
+
+  def __post_init__(self):
+    for name, low in (('learning_rates', 1e-12), ('weight_decays', 0.)):
+      values = getattr(self, name)
+      if not values or min(values) < low:
+        raise errors.UserError(
+            f'{name} of the linear probe is {values}; accepted is a list of '
+            f'numbers {"above" if low else "from"} 0')
+    for name in ('epochs', 'batch_size'):
+      if getattr(self, name) < 1:
+        raise errors.UserError(
+            f'{name} of the linear probe is {getattr(self, name)}; accepted is 1 '
+            'or more')
+
+  @property
+  def grid(self) -> list[tuple[float, float]]:
+    """(learning rate, weight decay) of every head, in the order of preference."""
+    return list(itertools.product(sorted(self.learning_rates),
+                                  sorted(self.weight_decays)))
+
+  def fit(self, train: features_lib.Features, num_classes: int,
+          grid: list[tuple[float, float]]) -> list[Head]:
+    """Trains one head for every setting of `grid`, together."""
+    x, y = train.features, train.labels
+    mean, scale = (features_lib.moments(x) if self.standardise else
+                   (np.zeros_like(x[0]), np.ones_like(x[0])))
+    settings = tuple(jnp.asarray(grid, jnp.float32).T)
+    shape = (len(grid), x.shape[1], num_classes)
+    params = {'kernel': jnp.zeros(shape), 'bias': jnp.zeros((shape[0], shape[2]))}
+    order = self._order(len(y))
+    blocks, steps = order.shape[:2]
+    schedule = dict(steps=blocks * steps, momentum=self.momentum)
+    state = _init(params, settings, **schedule)
+    data = tuple(jnp.asarray(a) for a in (x, y, mean, scale))
+    for i, rows in enumerate(order):
+      params, state, loss = _train(params, state, settings, data, rows, **schedule)
+      logging.info('linear probe: %d of %d steps, best loss of %d heads %.4f',
+                   (i + 1) * steps, blocks * steps, len(grid), np.nanmin(loss))
+    params = jax.tree.map(np.asarray, params)
+    return [unstandardise(kernel, bias, mean, scale) for kernel, bias in
+            zip(params['kernel'], params['bias'], strict=True)]
+
+  def _order(self, n: int) -> np.ndarray:
+    """Which row comes when, int32 [blocks, steps, batch]; shuffled every epoch."""
+    batch = min(self.batch_size, n)
+    steps = max(-(-self.epochs * n // batch), self.min_steps)
+    blocks = -(-steps // 1000)
+    steps = -(-steps // blocks)
+    length = blocks * steps * batch
+    rng = np.random.default_rng(self.seed)
+    epochs = [rng.permutation(n).astype(np.int32) for _ in range(-(-length // n))]
+    return np.concatenate(epochs)[:length].reshape(blocks, steps, batch)
+
+  def __call__(self, train: features_lib.Features,
+               validation: features_lib.Features | None,
+               test: features_lib.Features, num_classes: int) -> dict[str, Any]:
+    train, validation, test = (
+        split and split.labelled(num_classes) for split in (train, validation, test))
+    grid = self.grid
+    if validation is None and (len(grid) > 1 or self.refit):
+      raise errors.UserError(
+          f'the linear probe has {len(grid)} settings and refit={self.refit}, but no '
+          'validation split; hold one out, or give one learning rate, one weight '
+          'decay and refit=False')
+    heads = self.fit(train, num_classes, grid)
+    accuracy = [None if validation is None else accuracy_of(head, validation)
+                for head in heads]
+    best = 0 if validation is None else int(np.argmax(accuracy))
+    head = final = heads[best]
+    if self.refit:
+      both = features_lib.concatenate(train, validation)
+      final, = self.fit(both, num_classes, [grid[best]])
+    fields = [{'learning_rate': rate, 'weight_decay': decay} for rate, decay in grid]
+    return {
+        'protocol': 'linear probe on cached features, SGD, chosen on validation'
+                    + (', refitted on train + validation' if self.refit else ''),
+        'chosen': fields[best],
+        'grid': [setting | {'validation_top1': top1}
+                 for setting, top1 in zip(fields, accuracy, strict=True)],
+        **scores.score_splits(head, train=train, validation=validation),
+        'test': scores.score(final(test.features), test.labels),
+    }
+
+
+def accuracy_of(head: Head, split: features_lib.Features) -> float:
+  """Top-1 in [0, 1]; a head that diverged is right about nothing."""
+  logits = head(split.features)
+  right = logits.argmax(1) == split.labels
+  return float(right.mean()) if np.isfinite(logits).all() else 0.
+
+
+def _sgd(setting, steps: int, momentum: float) -> optax.GradientTransformation:
+  """SGD as torch defines it: the decay joins the gradient before the momentum."""
+  rate, decay = setting
+  cosine = optax.cosine_decay_schedule(1., steps)
+  return optax.chain(
+      optax.add_decayed_weights(decay, mask={'kernel': True, 'bias': False}),
+      optax.sgd(lambda step: rate * cosine(step), momentum, nesterov=True))
+
+
+@functools.partial(jax.jit, static_argnames=('steps', 'momentum'))
+def _init(params, settings, *, steps, momentum):
+  """Optimizer states of all heads."""
+  return jax.vmap(lambda p, s: _sgd(s, steps, momentum).init(p))(params, settings)
+
+
+@functools.partial(jax.jit, static_argnames=('steps', 'momentum'),
+                   donate_argnums=(0, 1))
+def _train(params, state, settings, data, order, *, steps, momentum):
+  """All heads through the rows `order` [steps, batch], and their mean losses."""
+  x, y, mean, scale = data
+
+  def one_head(params, state, setting):
+    optimizer = _sgd(setting, steps, momentum)
+
+    def step(carry, rows):
+      params, state = carry
+      # The batch is no head's own, so vmap makes one matmul of all the heads'.
+      batch = (x[rows] - mean[None]) / scale[None]
+      loss, gradient = jax.value_and_grad(cross_entropy)(params, batch, y[rows])
+      updates, state = optimizer.update(gradient, state, params)
+      return (optax.apply_updates(params, updates), state), loss
+
+    (params, state), losses = jax.lax.scan(step, (params, state), order)
+    return params, state, losses.mean()
+
+  return jax.vmap(one_head)(params, state, settings)
+
+
+def cross_entropy(params: Params, x: jax.Array, labels: jax.Array) -> jax.Array:
+  """Mean softmax cross-entropy of a linear head, in nats."""
+  logits = jnp.matmul(x, params['kernel'], precision=jax.lax.Precision.HIGHEST)
+  return optax.softmax_cross_entropy_with_integer_labels(
+      logits + params['bias'][None], labels).mean()

@@ -1,0 +1,139 @@
+"""Multinomial logistic regression by L-BFGS, the transfer protocol's probe.
+
+Kornblith et al., "Do better ImageNet models transfer better?" (2019), and SimCLR
+(Chen et al., 2020, B.8): no augmentation, 45 strengths of the l2 penalty between
+1e-6 and 1e5, the best on validation, then a fit on training plus validation.
+"""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from absl import logging
+
+from ssl_jax import errors
+from ssl_jax.evaluators import features as features_lib
+from ssl_jax.evaluators import linear, scores
+
+
+@dataclasses.dataclass(frozen=True)
+class Logistic:
+  """Minimises sum_i cross_entropy_i + l2 / 2 |kernel|^2; the bias is free.
+
+  That is scikit-learn's LogisticRegression with C = 1 / l2: the loss is a sum over
+  images, so the same `l2` weighs less on more of them. Features enter as the
+  encoder gives them (the protocol) or standardised. Each strength starts from the
+  solution of the next stronger one. Deterministic.
+
+  Attributes:
+    l2: strengths of the penalty.
+    standardise: give every feature mean 0 and deviation 1 on what is fitted; the
+      penalty then acts on the standardised kernel.
+    refit: fit again on training plus validation split with the chosen strength,
+      for the test score.
+    tolerance: stop where no entry of the gradient of the mean objective exceeds it
+      (features scaled to unit variance overall).
+    max_steps: of L-BFGS per strength.
+  """
+  l2: tuple[float, ...] = tuple(np.logspace(-6, 5, 45).tolist())
+  standardise: bool = False
+  refit: bool = True
+  tolerance: float = 1e-5
+  max_steps: int = 1000
+
+  def __post_init__(self):
+    if not self.l2 or min(self.l2) <= 0:
+      raise errors.UserError(
+          f'l2 of the logistic regression is {self.l2}; accepted is a list of '
+          'numbers above 0')
+
+  def fit(self, data: features_lib.Features, num_classes: int,
+          l2: list[float]) -> list[tuple[linear.Head, int]]:
+    """Fits one head per strength, in the order given; also returns its steps."""
+    x = data.features
+    mean, scale = features_lib.moments(x)
+    if not self.standardise:
+      # One factor for all features, undone in the penalty, and a shift, undone by
+      # the bias, leave the minimum where it is and make it easier to reach.
+      scale = np.full_like(scale, np.sqrt(np.mean(np.square(scale))))
+    penalty = 1. if self.standardise else 1. / scale[0]**2
+    x, y = jnp.asarray((x - mean) / scale), jnp.asarray(data.labels)
+    # The solution for an infinite penalty; half an image where a class has none.
+    count = np.maximum(np.bincount(data.labels, minlength=num_classes), 0.5)
+    params = {'kernel': jnp.zeros((x.shape[1], num_classes)),
+              'bias': jnp.asarray(np.log(count / len(y)), jnp.float32)}
+    heads = []
+    for i, strength in enumerate(l2):
+      params, loss, steps = _minimise(
+          params, x, y, jnp.float32(strength * penalty / len(y)), self.tolerance,
+          self.max_steps)
+      logging.info('logistic regression: %d of %d, l2 %.3g, objective %.5f after %d '
+                   'steps', i + 1, len(l2), strength, loss, steps)
+      heads.append((linear.unstandardise(
+          np.asarray(params['kernel']), np.asarray(params['bias']), mean, scale),
+                    int(steps)))
+    return heads
+
+  def __call__(self, train: features_lib.Features,
+               validation: features_lib.Features | None,
+               test: features_lib.Features, num_classes: int) -> dict[str, Any]:
+    train, validation, test = (
+        split and split.labelled(num_classes) for split in (train, validation, test))
+    l2 = sorted(self.l2, reverse=True)
+    if validation is None and (len(l2) > 1 or self.refit):
+      raise errors.UserError(
+          f'the logistic regression has {len(l2)} strengths and refit={self.refit}, '
+          'but no validation split; hold one out, or give one l2 and refit=False')
+    heads = self.fit(train, num_classes, l2)
+    accuracy = [None if validation is None else linear.accuracy_of(head, validation)
+                for head, _ in heads]
+    # Strongest first, so of equals the simplest head is chosen.
+    best = 0 if validation is None else int(np.argmax(accuracy))
+    head = final = heads[best][0]
+    if self.refit:
+      both = features_lib.concatenate(train, validation)
+      (final, _), = self.fit(both, num_classes, [l2[best]])
+    return {
+        'protocol': 'l2 multinomial logistic regression, L-BFGS, chosen on validation'
+                    + (', refitted on train + validation' if self.refit else ''),
+        'chosen': {'l2': l2[best]},
+        'grid': [{'l2': s, 'validation_top1': top1, 'steps': steps}
+                 for s, top1, (_, steps) in zip(l2, accuracy, heads, strict=True)],
+        **scores.score_splits(head, train=train, validation=validation),
+        'test': scores.score(final(test.features), test.labels),
+    }
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _minimise(params, x, y, penalty, tolerance, max_steps):
+  """L-BFGS on mean cross-entropy + penalty / 2 |kernel|^2 from `params`."""
+  def objective(params):
+    return (linear.cross_entropy(params, x, y)
+            + penalty / 2 * jnp.sum(jnp.square(params['kernel'])))
+
+  optimizer = optax.lbfgs()
+  value_and_grad = optax.value_and_grad_from_state(objective)
+
+  def step(carry):
+    params, state, stalls, i = carry
+    value, gradient = value_and_grad(params, state=state)
+    updates, state = optimizer.update(
+        gradient, state, params, value=value, grad=gradient, value_fn=objective)
+    params = optax.apply_updates(params, updates)
+    # In float32 the objective stops falling before its gradient is small, yet
+    # the line search still finds better points: one stall is not the end.
+    stalls = jnp.where(optax.tree.get(state, 'value') < value, 0, stalls + 1)
+    return params, state, stalls, i + 1
+
+  def unfinished(carry):
+    _, state, stalls, i = carry
+    largest = optax.tree.norm(optax.tree.get(state, 'grad'), ord=jnp.inf)
+    return (i == 0) | ((i < max_steps) & (stalls < 5) & (largest > tolerance))
+
+  params, state, _, steps = jax.lax.while_loop(
+      unfinished, step, (params, optimizer.init(params), 0, 0))
+  return params, optax.tree.get(state, 'value'), steps
