@@ -1,6 +1,6 @@
 """Linear probe on cached features: a whole grid of heads trained at once.
 
-SimCLR's linear evaluation (Chen et al., 2020, B.6) without augmentation. The
+SimCLR's linear evaluation (Chen et al., 2020, appendix B) without augmentation. The
 encoder is frozen by construction: it is not here, only its features are.
 """
 

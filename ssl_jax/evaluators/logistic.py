@@ -1,7 +1,7 @@
 """Multinomial logistic regression by L-BFGS, the transfer protocol's probe.
 
 Kornblith et al., "Do better ImageNet models transfer better?" (2019), and SimCLR
-(Chen et al., 2020, B.8): no augmentation, 45 strengths of the l2 penalty between
+(Chen et al., 2020, appendix B): no augmentation, 45 strengths of the l2 penalty between
 1e-6 and 1e5, the best on validation, then a fit on training plus validation.
 """
 
