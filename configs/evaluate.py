@@ -1,6 +1,7 @@
 """Evaluations of a frozen encoder on cached features.
 
-    python -m ssl_jax.evaluate --checkpoint=runs/simclr --config=configs/evaluate.py:linear
+    python -m ssl_jax.evaluate --checkpoint=runs/simclr \\
+        --config=configs/evaluate.py:linear
 
 Seconds to minutes. What is chosen is chosen on a validation split cut from train;
 test is scored once.

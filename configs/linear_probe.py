@@ -13,7 +13,7 @@ from ml_collections.config_dict import placeholder
 def get_config() -> ConfigDict:
   c = ConfigDict()
   c.seed = 0
-  c.batch_size = 512
+  c.feed = dict(batch_size=512)
   c.features = dict(endpoint='pooled', pool='mean', batch_size=512)
   c.augment = dict(recipe='crop_flip')
   c.optim = dict(

@@ -11,12 +11,11 @@ from ml_collections.config_dict import placeholder
 
 
 def get_config() -> ConfigDict:
-  """Sections are read by: data, augment, method, model, projector, optim, train."""
+  """Every section is read by one builder; its class documents the fields."""
   c = ConfigDict()
   c.seed = 0
-  c.data = dict(
-      name='cifar10', data_dir=placeholder(str),
-      batch_size=512)              # images, not views; global
+  c.data = dict(name='cifar10', data_dir=placeholder(str))
+  c.feed = dict(batch_size=512)    # images, not views; over all devices
   c.augment = dict(
       recipe='simclr_v2', strength=0.5)  # crop, flip, colour; no blur at 32 px
   c.method = dict(name='simclr', temperature=0.5)

@@ -4,6 +4,7 @@ Exit status: 0 done; 2 a user's mistake, told in one sentence; 75 stopped by
 SIGTERM with the state saved (run the same command again).
 """
 
+import logging as std_logging
 import os
 import pathlib
 import re
@@ -24,13 +25,21 @@ def run(main: Callable[[], None]) -> None:
 
 def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
   logging.set_verbosity(logging.INFO)
-  logging.get_absl_handler().setFormatter(None)
+  handler = logging.get_absl_handler()
+  handler.setFormatter(None)
+  handler.addFilter(_ours_or_serious)
   try:
     if argv[1:]:
       raise errors.UserError(f'unexpected argument {argv[1]!r}; flags start with --')
     main()
   except errors.UserError as e:
     _fail(str(e))
+
+
+def _ours_or_serious(record: std_logging.LogRecord) -> bool:
+  """Other libraries are heard from WARNING up."""
+  return (record.levelno >= std_logging.WARNING
+          or pathlib.Path(__file__).parent in pathlib.Path(record.pathname).parents)
 
 
 def _parse(argv: Sequence[str]) -> list[str]:
@@ -73,5 +82,6 @@ def require(flag: flags.FlagHolder, example: str) -> str:
     errors.UserError: it was not given; the sentence shows an example.
   """
   if not flag.value:
-    raise errors.UserError(f'--{flag.name} is missing, for example --{flag.name}={example}')
+    raise errors.UserError(
+        f'--{flag.name} is missing, for example --{flag.name}={example}')
   return flag.value

@@ -91,7 +91,7 @@ def load_splits(config: Mapping[str, Any], encoder: encoder_lib.Encoder
     errors.UserError: the images do not fit the encoder.
   """
   data = {k: v for k, v in encoder.config['data'].items()
-          if k not in ('batch_size', 'feed', 'labels', 'validation_fraction')}
+          if k not in ('labels', 'validation_fraction')}
   data |= {k: v for k, v in config.get('data', {}).items() if v is not None}
   labels = data.pop('labels', None)
   splits = {}
@@ -113,8 +113,9 @@ def show(result: Mapping[str, Any]) -> str:
   rows = [f'{result["protocol"]}; chosen: {result["chosen"] or "nothing"}']
   for split in SPLITS:
     if scores := result[split]:
-      rows.append(f'{split:>10}  top-1 {scores["top1"]:7.2%}  top-5 {scores["top5"]:7.2%}'
-                  f'  mean per class {scores["mean_per_class"]:7.2%}  n {scores["n"]}')
+      rows.append(f'{split:>10}  top-1 {scores["top1"]:7.2%}  '
+                  f'top-5 {scores["top5"]:7.2%}  '
+                  f'mean per class {scores["mean_per_class"]:7.2%}  n {scores["n"]}')
   return '\n'.join(rows)
 
 
@@ -124,12 +125,12 @@ def main() -> None:
   checkpoint = app.require(_CHECKPOINT, 'runs/simclr')
   if _OUTPUT.value:
     mesh = mesh_lib.data_mesh()
-    for split, found in extract(config, encoder_lib.load(checkpoint, mesh), mesh).items():
-      if found is not None:
-        path = pathlib.Path(_OUTPUT.value)
-        path = path.with_name(f'{path.stem}_{split}{path.suffix or ".npz"}')
-        features_lib.save_npz(path, found)
-        print(f'{path}: features {found.features.shape}, labels {found.labels.shape}')
+    found = extract(config, encoder_lib.load(checkpoint, mesh), mesh)
+    features_lib.save_npz(_OUTPUT.value, {k: v for k, v in found.items() if v})
+    for split, data in found.items():
+      if data:
+        print(f'{_OUTPUT.value}: {split}_features {data.features.shape}, '
+              f'{split}_labels {data.labels.shape}')
     return
   name = config['protocol']['name']
   workdir = _WORKDIR.value or pathlib.Path(checkpoint) / 'evaluations' / name
@@ -144,7 +145,7 @@ if __name__ == '__main__':
   _CHECKPOINT = flags.DEFINE_string(
       'checkpoint', None, 'The --workdir of a pre-training run.')
   _OUTPUT = flags.DEFINE_string(
-      'output', None, 'Only write the features of each split, as <output>_<split>.npz.')
+      'output', None, 'Only write the features of all splits to this .npz.')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for result.json; <checkpoint>/evaluations/<name> if not '
       'given.')

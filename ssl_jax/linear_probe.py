@@ -25,7 +25,6 @@ from ssl_jax import workdir as workdir_lib
 from ssl_jax.augment import policies
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.evaluators import classifier
-from ssl_jax.evaluators import features as features_lib
 from ssl_jax.methods import linear_probe
 from ssl_jax.models import heads
 from ssl_jax.train import encoder as encoder_lib
@@ -87,20 +86,19 @@ def _plan(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
           workdir: pathlib.Path, label: str) -> loop.Run:
   train = config_lib.build(loop.TrainConfig, config['train'], 'train')
   source = evaluate.load_splits(config, encoder)['train']
-  feed = feed_lib.make_feed(source, batch_size=config['batch_size'],
-                            seed=config['seed'], mesh=mesh)
-  tx, _ = optim.build(config['optim'], batch_size=config['batch_size'],
+  feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
+  tx, schedule = optim.build(config['optim'], batch_size=feed.batch_size,
                       num_examples=len(source),
                       total_steps=round(train.epochs * feed.steps_per_epoch))
 
   def put_encoder(variables):  # a copy: the loop donates its state
     return variables.replace(slow=jax.tree.map(jnp.copy, encoder.variables))
 
-  return loop.Run(method=method, tx=tx, feed=feed, mesh=mesh, workdir=workdir,
-                  config=config, seed=config['seed'], epochs=train.epochs,
-                  image_shape=encoder.image_shape, warm_start=put_encoder,
-                  log=config_lib.build(loop.LogConfig, config['log'], 'log'),
-                  label=label)
+  return loop.Run(
+      method=method, tx=tx, schedule=schedule, feed=feed, mesh=mesh, workdir=workdir,
+      config=config, seed=config['seed'], epochs=train.epochs,
+      warm_start=put_encoder, label=label,
+      log=config_lib.build(loop.LogConfig, config['log'], 'log'))
 
 
 def main() -> None:

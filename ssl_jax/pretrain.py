@@ -29,7 +29,8 @@ from ssl_jax.train import mesh as mesh_lib
 
 def check(config: Mapping[str, Any]) -> None:
   """Raises `errors.UserError` for what is wrong whatever the data are."""
-  for section in ('seed', 'data', 'augment', 'method', 'model', 'optim', 'train'):
+  for section in ('seed', 'data', 'feed', 'augment', 'method', 'model', 'optim',
+                  'train'):
     if section not in config:
       raise errors.UserError(f'config.{section} is missing')
   config_lib.build(loop.TrainConfig, config['train'], 'train')
@@ -63,20 +64,19 @@ def _plan(config: dict[str, Any], workdir: pathlib.Path, label: str) -> loop.Run
   # Without labels nothing needs to be held out: evaluation cuts its validation
   # split from images that were seen, if at all, without their labels.
   data = {'validation_fraction': 0, **config['data']}
-  feed_fields = {k: data.pop(k) for k in ('batch_size', 'mode') if k in data}
   source = sources.load(split='train', **data)
-  feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **feed_fields)
+  feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
   method = methods.build(config, source.num_classes)
-  tx, _ = optim.build(config['optim'], batch_size=feed_fields['batch_size'],
+  tx, schedule = optim.build(config['optim'], batch_size=feed.batch_size,
                       num_examples=len(source),
-                      total_steps=round(train.epochs * feed.steps_per_epoch))
+                      total_steps=max(1, round(train.epochs * feed.steps_per_epoch)))
   labelled = source.num_classes > 0
   watch = labelled and train.knn_every_epochs > 0
   return loop.Run(
-      method=method, tx=tx, feed=feed, mesh=mesh, workdir=workdir,
+      method=method, tx=tx, schedule=schedule, feed=feed, mesh=mesh, workdir=workdir,
       config={**config, 'dataset': {'image_shape': list(source.image_shape),
                                     'class_names': list(source.class_names)}},
-      seed=config['seed'], epochs=train.epochs, image_shape=source.image_shape,
+      seed=config['seed'], epochs=train.epochs,
       log=config_lib.build(loop.LogConfig, config.get('log', {}), 'log'),
       probe=online_probe.OnlineProbe(source.num_classes)
       if labelled and train.online_probe else None,
@@ -88,10 +88,9 @@ def _plan(config: dict[str, Any], workdir: pathlib.Path, label: str) -> loop.Run
 def _knn_monitor(config: dict[str, Any], method: base.Base, mesh: jax.sharding.Mesh,
                  examples: int) -> monitor.KnnMonitor:
   """Looks validation images up among the first `examples` of the others."""
-  data = {k: v for k, v in config['data'].items()
-          if k not in ('batch_size', 'mode', 'labels')}
+  data = {k: v for k, v in config['data'].items() if k != 'labels'}
   data['validation_fraction'] = data.get('validation_fraction') or 0.1
-  bank, queries = (sources.load(split=split, **data) for split in ('train', 'validation'))
+  bank, queries = (sources.load(split=s, **data) for s in ('train', 'validation'))
   bank = sources.base.subset(bank, np.arange(min(examples, len(bank))), bank.name)
   batches = lambda source: lambda: feed_lib.eval_batches(source, 64 * mesh.size, mesh)
   return monitor.KnnMonitor(method.encode, batches(bank.materialise()),

@@ -13,6 +13,7 @@ import json
 import pathlib
 import shlex
 import sys
+import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,7 +21,7 @@ import jax
 from absl import flags, logging
 from ml_collections import config_flags
 
-from ssl_jax import app, errors, linear_probe, methods, pretrain, report
+from ssl_jax import app, errors, evaluate, linear_probe, pretrain, report
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 
@@ -68,9 +69,14 @@ def _run_one(config: Config, name: str, seed: int, folder: pathlib.Path) -> None
   run_config = {**config['methods'][name], 'seed': seed}
   pretrain.run(run_config, folder / 'pretrain', label=f'{name} seed {seed}')
   for evaluation, fields in config['evaluations'].items():
-    linear_probe.run({**fields, 'seed': seed, 'pretrain': run_config},
-                     folder / 'pretrain', folder / evaluation,
-                     label=f'{name} seed {seed} {evaluation}')
+    logging.info('  %s', evaluation)
+    _evaluator(fields).run({**fields, 'seed': seed, 'pretrain': run_config},
+                           folder / 'pretrain', folder / evaluation)
+
+
+def _evaluator(fields: Config) -> types.ModuleType:
+  """Evaluations name a `protocol` on cached features, or train a head."""
+  return evaluate if 'protocol' in fields else linear_probe
 
 
 def _check(config: Config) -> None:
@@ -80,12 +86,12 @@ def _check(config: Config) -> None:
       raise errors.UserError(f'config.{section} of the study is missing or empty')
   for name, method in config['methods'].items():
     try:
-      pretrain.check(method)
+      pretrain.check({**method, 'seed': 0})
     except errors.UserError as e:
       raise errors.UserError(f'methods.{name}: {e}') from e
   for name, evaluation in config['evaluations'].items():
     try:
-      linear_probe.check(evaluation)
+      _evaluator(evaluation).check({**evaluation, 'seed': 0})
     except errors.UserError as e:
       raise errors.UserError(f'evaluations.{name}: {e}') from e
 

@@ -90,7 +90,7 @@ def provenance() -> dict[str, str]:
   device = jax.devices()[0]
   git = subprocess.run(['git', 'describe', '--always', '--dirty'], text=True,
                        cwd=pathlib.Path(__file__).parent, capture_output=True)
-  kind = f'{os.cpu_count()} CPU cores' if device.platform == 'cpu' else device.device_kind
-  return {'commit': git.stdout.strip() or 'not a git checkout',
-          'hardware': f'{jax.device_count()} x {kind}' if device.platform != 'cpu' else kind,
+  hardware = (f'{os.cpu_count()} CPU cores' if device.platform == 'cpu'
+              else f'{jax.device_count()} x {device.device_kind}')
+  return {'commit': git.stdout.strip() or 'not a git checkout', 'hardware': hardware,
           'jax': jax.__version__}

@@ -62,28 +62,6 @@ def test_does_not_depend_on_the_number_of_devices(pool):
   np.testing.assert_array_equal(one.labels, eight.labels)
 
 
-def test_pooling_against_numpy():
-  x = np.random.default_rng(2).normal(size=(2, 4, 4, 3)).astype(np.float32)
-  np.testing.assert_allclose(
-      features.pooled(x, 'mean'), x.mean((1, 2)), atol=1e-6)
-  np.testing.assert_array_equal(features.pooled(x, 'max'), x.max((1, 2)))
-  np.testing.assert_array_equal(features.pooled(x, 'flatten'), x.reshape(2, -1))
-  np.testing.assert_allclose(features.pooled(x, 1), x.mean((1, 2)), atol=1e-6)
-  np.testing.assert_allclose(features.pooled(x, 4), x.reshape(2, -1), atol=1e-6)
-  halves = x.reshape(2, 2, 2, 2, 2, 3).mean((2, 4))
-  np.testing.assert_allclose(
-      features.pooled(x, 2), halves.reshape(2, -1), atol=1e-6)
-
-
-def test_adaptive_regions_overlap_where_sizes_do_not_divide():
-  x = np.arange(7 * 5.).reshape(1, 7, 5, 1)
-  got = np.asarray(features.pooled(x, 3)).reshape(3, 3)
-  rows = [slice(0, 3), slice(2, 5), slice(4, 7)]    # ceil and floor of 7 i / 3
-  columns = [slice(0, 2), slice(1, 4), slice(3, 5)]
-  want = [[x[0, r, c, 0].mean() for c in columns] for r in rows]
-  np.testing.assert_allclose(got, want, rtol=1e-6)
-
-
 def test_unknown_endpoint_lists_those_there_are():
   with pytest.raises(errors.UserError, match="'block9'.*block1, pooled.*'block1'"):
     extract('block9')
@@ -116,13 +94,15 @@ def test_other_variables_do_not_compile_again():
   assert features._encode._cache_size() == compiled
 
 
-def test_npz_round_trip(tmp_path):
+def test_npz_holds_every_split(tmp_path):
   wanted = extract('block1')
   path = tmp_path / 'new' / 'features.npz'
-  features.save_npz(path, wanted)
-  got = features.load_npz(path)
-  np.testing.assert_array_equal(got.features, wanted.features)
-  np.testing.assert_array_equal(got.labels, wanted.labels)
+  features.save_npz(path, {'train': wanted, 'test': wanted})
+  with np.load(path) as got:
+    assert sorted(got) == [
+        'test_features', 'test_labels', 'train_features', 'train_labels']
+    np.testing.assert_array_equal(got['test_features'], wanted.features)
+    np.testing.assert_array_equal(got['train_labels'], wanted.labels)
   assert [p.name for p in path.parent.iterdir()] == ['features.npz']
 
 

@@ -78,7 +78,7 @@ class ResidentFeed:
 
   def __init__(self, arrays: base.Arrays, batch_size: int, seed: int, mesh: Mesh):
     self._plan = order.Shuffled(len(arrays), batch_size, seed)
-    mesh_lib.check_divisible(mesh, batch_size, 'config.data.batch_size')
+    mesh_lib.check_divisible(mesh, batch_size, 'config.feed.batch_size')
     self._mesh = mesh
     self.batch_size, self.num_examples = batch_size, len(arrays)
     self.steps_per_epoch = self._plan.steps_per_epoch
@@ -150,11 +150,11 @@ def make_feed(source: base.Source, *, batch_size: int, seed: int, mesh: Mesh,
     errors.UserError: No such mode, or a batch that does not fit data or devices.
   """
   if mode not in MODES:
-    raise errors.UserError(f'config.data.mode is {mode!r}; accepted are '
+    raise errors.UserError(f'config.feed.mode is {mode!r}; accepted are '
                            f'{", ".join(MODES)}{errors.nearest(mode, MODES)}')
   # Before anything is decoded: a wrong batch size should fail at once.
   order.Shuffled(len(source), batch_size, seed)
-  mesh_lib.check_divisible(mesh, batch_size, 'config.data.batch_size')
+  mesh_lib.check_divisible(mesh, batch_size, 'config.feed.batch_size')
   memory = _device_memory(mesh)
   fits = source.nbytes <= resident_fraction * memory
   resident = fits if mode == 'auto' else mode == 'resident'

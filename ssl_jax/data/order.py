@@ -64,10 +64,10 @@ class Shuffled:
   def __post_init__(self):
     if self.batch_size < 1:
       raise errors.UserError(
-          f'config.data.batch_size is {self.batch_size}; use a positive integer')
+          f'config.feed.batch_size is {self.batch_size}; use a positive integer')
     if self.batch_size > self.num_examples:
       raise errors.UserError(
-          f'config.data.batch_size is {self.batch_size}, more than the '
+          f'config.feed.batch_size is {self.batch_size}, more than the '
           f'{self.num_examples} images of the data set; use at most '
           f'{self.num_examples}')
 

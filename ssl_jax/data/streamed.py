@@ -145,7 +145,7 @@ class StreamedFeed:
   def __init__(self, source: base.Source, batch_size: int, seed: int, mesh: Mesh,
                workers: Workers = Workers()):
     self._plan = order.Shuffled(len(source), batch_size, seed)
-    mesh_lib.check_divisible(mesh, batch_size, 'config.data.batch_size')
+    mesh_lib.check_divisible(mesh, batch_size, 'config.feed.batch_size')
     self._source, self._mesh, self._workers = source, mesh, workers
     self.batch_size, self.num_examples = batch_size, len(source)
     self.steps_per_epoch = self._plan.steps_per_epoch

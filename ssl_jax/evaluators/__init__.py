@@ -8,9 +8,10 @@ words, 'chosen' settings, and `scores.score` of 'train', 'validation' and 'test'
 process computes for itself on its first device.
 """
 
-from ssl_jax.evaluators import knn, linear, logistic
+from ssl_jax.evaluators import classifier, knn, linear, logistic
 
 EVALUATORS = {
+    'classifier': classifier.Classifier,
     'knn': knn.Knn,
     'linear': linear.Linear,
     'logistic': logistic.Logistic,

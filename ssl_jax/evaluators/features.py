@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ssl_jax import errors
+from ssl_jax.models import pooling
 from ssl_jax.train import mesh
 
 UNLABELLED = -1
@@ -88,9 +88,7 @@ def extract(encode: Encode, variables: Any, batches: Iterable[Mapping[str, Any]]
     batches: of 'image' uint8 [B, H, W, 3], 'label' int32 [B] and 'mask' [B], zero
       or False in the rows that pad the last batch, which are dropped.
     endpoint: which of the endpoints.
-    pool: how a feature map becomes a vector: 'mean' and 'max' over its positions,
-      'flatten' in the order H, W, C, or an integer s: the average over s x s
-      regions of (almost) equal size, then flattened. Vectors stay as they are.
+    pool: how a feature map becomes a vector, see models.pooling.
 
   Raises:
     errors.UserError: an unknown endpoint or pool (before anything is compiled),
@@ -127,7 +125,7 @@ def extract(encode: Encode, variables: Any, batches: Iterable[Mapping[str, Any]]
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def _encode(encode, endpoint, pool, variables, images):
-  return pooled(encode(variables, images)[endpoint], pool)
+  return pooling.pooled(encode(variables, images)[endpoint], pool)
 
 
 def _check(encode, variables, images, endpoint, pool):
@@ -138,57 +136,18 @@ def _check(encode, variables, images, endpoint, pool):
     raise errors.UserError(
         f'endpoint {endpoint!r} has shape {shape.shape}; accepted are [B, D] and '
         '[B, H, W, C]')
-  jax.eval_shape(functools.partial(pooled, pool=pool), shape)
+  jax.eval_shape(functools.partial(pooling.pooled, pool=pool), shape)
 
 
-def pooled(x: jax.Array, pool: str | int) -> jax.Array:
-  """Makes float32 [B, D] of an endpoint; see `extract` for what `pool` means.
-
-  Raises:
-    errors.UserError: an unknown `pool`, or more regions than positions.
-  """
-  regions = isinstance(pool, int) and not isinstance(pool, bool) and pool > 0
-  if not regions and pool not in ('mean', 'max', 'flatten'):
-    raise errors.UserError(
-        f"pool is {pool!r}; accepted are 'mean', 'max', 'flatten' or a number of "
-        'regions per side')
-  x = x.astype(jnp.float32)
-  if x.ndim == 2:
-    return x
-  if pool == 'mean':
-    return x.mean((1, 2))
-  if pool == 'max':
-    return x.max((1, 2))
-  if regions:
-    height, width = x.shape[1:3]
-    if pool > min(height, width):
-      raise errors.UserError(
-          f'pool is {pool}, but the feature map has {height} x {width} positions')
-    x = jnp.einsum('sh,bhwc,tw->bstc', _regions(height, pool), x,
-                   _regions(width, pool), precision=jax.lax.Precision.HIGHEST)
-  return x.reshape(x.shape[0], -1)
-
-
-def _regions(size: int, count: int) -> np.ndarray:
-  """Averages [count, size]; region i spans floor(i s/c) to ceil((i + 1) s/c)."""
-  i, position = np.arange(count)[:, None], np.arange(size)[None]
-  inside = (position >= i * size // count) & (position < -(-(i + 1) * size // count))
-  return (inside / inside.sum(1, keepdims=True)).astype(np.float32)
-
-
-def save_npz(path: str | os.PathLike, features: Features) -> None:
-  """Writes arrays `features` and `labels`, atomically, from process 0 alone."""
+def save_npz(path: str | os.PathLike, splits: Mapping[str, Features]) -> None:
+  """Writes `<split>_features` and `<split>_labels`, atomically, from process 0."""
   if jax.process_index():
     return
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   partial = path.with_name(path.name + '.partial')
   with partial.open('wb') as f:
-    np.savez(f, features=features.features, labels=features.labels)
+    np.savez(f, **{f'{split}_{field}': getattr(data, field)
+                   for split, data in splits.items()
+                   for field in ('features', 'labels')})
   os.replace(partial, path)
-
-
-def load_npz(path: str | os.PathLike) -> Features:
-  """Reads what `save_npz` wrote."""
-  with np.load(path) as arrays:
-    return Features(arrays['features'], arrays['labels'])

@@ -38,5 +38,6 @@ class SimCLR(base.Base):
     z = endpoints['projection']
     loss = contrastive.nt_xent(
         z, self.temperature, similarity=self.similarity, scale=self.scale)
-    metrics = contrastive.contrastive_metrics(z, self.temperature)
+    metrics = contrastive.contrastive_metrics(
+        z, self.temperature, similarity=self.similarity)
     return loss, base.Aux(model_state, metrics, endpoints['pooled'])

@@ -135,7 +135,7 @@ def locate(path: pathlib.Path | str) -> pathlib.Path:
 def _reader(folder: pathlib.Path | str) -> ocp.CheckpointManager:
   return ocp.CheckpointManager(
       pathlib.Path(folder).absolute(),
-      options=ocp.CheckpointManagerOptions(create=False, read_only=True))
+      options=ocp.CheckpointManagerOptions(create=False))
 
 
 def _first_line(e: Exception) -> str:

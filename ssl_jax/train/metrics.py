@@ -26,16 +26,21 @@ class Writer:
     if not self._active:
       return
     kept = [row for row in read(self._path) if row['step'] <= resume_step]
+    spent = max((row['time'] for row in kept), default=0.0)
+    self._started = time.monotonic() - spent
     self._path.write_text(''.join(json.dumps(row) + '\n' for row in kept))
     if tensorboard:
       self._events = tensorboardX.SummaryWriter(
           str(workdir / 'tensorboard'), purge_step=resume_step + 1)
 
   def write(self, step: int, row: Mapping[str, float]) -> None:
+    """Adds `step` and `time`, seconds of training so far over all resumes."""
     if not self._active:
       return
+    row = {name: value for name, value in row.items() if math.isfinite(value)}
+    seconds = time.monotonic() - self._started
     with self._path.open('a') as f:
-      f.write(json.dumps({'step': step, **row}) + '\n')
+      f.write(json.dumps({'step': step, 'time': seconds, **row}) + '\n')
     if self._events is not None:
       for name, value in row.items():
         self._events.add_scalar(name, value, step)
@@ -64,6 +69,8 @@ class Progress:
   every `seconds`.
   """
 
+  _hidden = ('grad_norm', 'contrastive_entropy')  # in metrics.jsonl, not in the line
+
   def __init__(self, *, total_steps: int, steps_per_epoch: int, batch_size: int,
                label: str, seconds: float = 10.0, out: TextIO | None = None):
     self._out = out or sys.stdout
@@ -74,10 +81,11 @@ class Progress:
     self._active = jax.process_index() == 0
     self._mark: tuple[float, int] | None = None
     self._printed = -math.inf
+    self._noted: dict[str, float] = {}
     self.images_per_second = math.nan
 
   def tick(self, step: int) -> None:
-    """Call after every dispatch; the clock starts after the first (it compiles)."""
+    """Call when `step` is computed; the clock starts at the first (it compiles)."""
     now = time.monotonic()
     if self._mark is None:
       self._mark = (now, step)
@@ -92,6 +100,10 @@ class Progress:
     """Call after work that is not training (an evaluation): its time is not ours."""
     self._mark = None
 
+  def note(self, row: Mapping[str, float]) -> None:
+    """Keeps a slow metric in the line until it is measured again."""
+    self._noted = dict(row)
+
   @property
   def due(self) -> bool:
     return self._active and time.monotonic() - self._printed >= self._seconds
@@ -102,8 +114,9 @@ class Progress:
     self._printed = time.monotonic()
     parts = [f'{self._label}', f'step {step}/{self._total}',
              f'epoch {step / self._spe:.1f}/{self._total / self._spe:.0f}']
-    parts += [f'{name} {value:.4g}' for name, value in metrics.items()
-              if name != 'grad_norm']
+    shown = {'loss': metrics['loss'], **metrics, **self._noted}
+    parts += [f'{name} {value:.4g}' for name, value in shown.items()
+              if name not in self._hidden]
     if not math.isnan(self.images_per_second):
       left = (self._total - step) * self._batch / max(self.images_per_second, 1e-9)
       parts += [f'{self.images_per_second:,.0f} images/s', f'ETA {duration(left)}']
