@@ -1,0 +1,55 @@
+"""Flips, quarter turns, shifts and holes. Images are float32 [H, W, C]."""
+
+import jax
+import jax.numpy as jnp
+
+from ssl_jax import errors
+from ssl_jax.augment import resample
+
+
+def flip(image: jax.Array) -> jax.Array:
+  """Mirrors left and right."""
+  return image[:, ::-1]
+
+
+def rotate(image: jax.Array, quarter_turns: jax.typing.ArrayLike) -> jax.Array:
+  """Turns a square image counter-clockwise, as `np.rot90(image, quarter_turns)`.
+
+  `quarter_turns` is an int in 0..3 and may be traced.
+
+  Raises:
+    errors.UserError: the image is not square.
+  """
+  height, width = image.shape[:2]
+  if height != width:
+    raise errors.UserError(
+        f'images are {height}x{width}; rotations need square ones: set '
+        'config.augment.size')
+  return jax.lax.select_n(
+      jnp.asarray(quarter_turns, jnp.int32), *(jnp.rot90(image, k) for k in range(4)))
+
+
+def pad_and_crop(key: jax.Array, image: jax.Array, pad: int) -> jax.Array:
+  """Pads with `pad` zeros on all sides and crops the old shape at random.
+
+  All (2 * pad + 1)^2 positions are equally likely.
+  """
+  down, right = jax.random.randint(key, (2,), -pad, pad + 1)
+  rows = resample.shift_weights(image.shape[0], down)
+  columns = resample.shift_weights(image.shape[1], right)
+  return resample.separable(image, rows, columns)
+
+
+def cutout(key: jax.Array, image: jax.Array, fraction: float) -> jax.Array:
+  """Blackens a square whose centre is any pixel (DeVries & Taylor 2017).
+
+  The side is `fraction` of the image's height; at the borders less is lost.
+  """
+  height, width = image.shape[:2]
+  side = round(fraction * height)
+  u = jax.random.uniform(key, (2,))
+  top = jnp.floor(u[0] * height) - side // 2
+  left = jnp.floor(u[1] * width) - side // 2
+  y, x = jnp.arange(height)[:, None, None], jnp.arange(width)[None, :, None]
+  hole = (y >= top) & (y < top + side) & (x >= left) & (x < left + side)
+  return jnp.where(hole, 0, image)

@@ -1,0 +1,201 @@
+"""Recipes: what they accept, their ranges, and how views lie in a batch."""
+
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import NamedSharding, PartitionSpec
+
+from ssl_jax import errors
+from ssl_jax.augment import color, policies, stages
+from ssl_jax.train import mesh as meshes
+
+
+@pytest.fixture
+def images():
+  return np.random.default_rng(0).integers(0, 256, (8, 12, 12, 3), dtype=np.uint8)
+
+
+EVERYTHING = ('crop', 'pad_crop', 'flip', 'rotation', 'color', 'blur', 'cutout',
+              'sobel', 'noise', 'solarize')
+
+
+RGB, DIGITS, WIDE = (12, 12, 3), (8, 8, 1), (10, 14, 3)
+
+
+@pytest.mark.parametrize('recipe,shape,fields', [
+    *((name, RGB, {}) for name in policies.RECIPES),
+    ('compose', RGB, {'ops': EVERYTHING}), ('simclr_v2', DIGITS, {}),
+    ('torchvision', DIGITS, {}), ('simclr_v2', WIDE, {'size': 24, 'blur': .5}),
+    ('none', WIDE, {}), ('none', WIDE, {'size': 24})])
+def test_views_have_their_shape_and_stay_in_range(recipe, shape, fields):
+  images = np.random.default_rng(0).integers(0, 256, (4, *shape), dtype=np.uint8)
+  policy = policies.build(recipe, **fields)
+  make = jax.jit(lambda key: policies.views((policy, policy), key, images))
+  views = np.asarray(make(jax.random.key(0)))
+  height, width = (24, 24) if 'size' in fields else shape[:2]
+  assert views.shape == (8, height, width, shape[2]) and views.dtype == np.float32
+  assert np.isfinite(views).all() and views.min() >= 0 and views.max() <= 1
+  np.testing.assert_array_equal(views, make(jax.random.key(0)))
+  if recipe != 'none':
+    assert np.abs(views - make(jax.random.key(1))).max() > .1
+    assert np.abs(views[::2] - views[1::2]).max() > .1
+
+
+def test_none_is_the_identity_at_the_same_size(key, images):
+  view = policies.build('none', size=12)(key, images[0])
+  np.testing.assert_array_equal(view, images[0].astype(np.float32) / 255)
+
+
+def test_none_crops_the_center_above_32_pixels(key):
+  image = np.random.default_rng(0).random((40, 40, 3), np.float32)
+  # 0.875 * 40 = 35 pixels from offset (40 - 35 + 1) // 2 = 3.
+  expected = jax.image.resize(
+      image[3:38, 3:38], (40, 40, 3), 'bicubic', antialias=False)
+  np.testing.assert_allclose(
+      policies.build('none')(key, image), jnp.clip(expected, 0, 1), atol=1e-5)
+
+
+def test_recipes_differ_where_they_say():
+  v1, v2, tv = (policies.build(name).stages(64)
+                for name in ('simclr_v1', 'simclr_v2', 'torchvision'))
+  assert [s[2].style for s in (v1, v2, tv)] == ['simclr_v1', 'simclr_v2', 'torchvision']
+  assert [s[0].sampler for s in (v1, v2, tv)] == ['tensorflow'] * 2 + ['torchvision']
+  assert v2[3] == stages.Blur(.5)
+  assert policies.build('simclr_v2').stages(32)[3] == stages.Blur(0.)
+  assert policies.build('simclr_v2', blur=1.).stages(32)[3] == stages.Blur(1.)
+  assert not any(isinstance(s, stages.Color)
+                 for s in policies.build('crop_flip').stages(64))
+
+
+def test_each_image_and_view_is_drawn_by_itself(key):
+  images = np.tile(np.arange(144, dtype=np.uint8).reshape(1, 12, 12, 1), (6, 1, 1, 1))
+  policy = policies.build('crop_flip')
+  views = np.asarray(jax.jit(policies.views, static_argnums=0)(
+      (policy, policy), key, images))
+  assert len(np.unique(views.reshape(12, -1), axis=0)) == 12
+
+
+def test_random_apply_happens_with_its_probability():
+  keys = jax.random.split(jax.random.key(0), 4000)
+  one = lambda _, x: jnp.ones_like(x)
+  hits = jax.vmap(lambda k: stages.random_apply(k, .3, one, jnp.zeros(())))(keys)
+  assert hits.mean() == pytest.approx(.3, abs=.03)
+  assert stages.random_apply(keys[0], 0., one, jnp.zeros(())) == 0
+  assert stages.random_apply(keys[0], 1., one, jnp.zeros(())) == 1
+
+
+def test_gray_does_not_wait_for_jitter():
+  image = jnp.asarray(np.random.default_rng(0).random((4, 4, 3), np.float32))
+  keys = jax.random.split(jax.random.key(0), 4000)
+  views = jax.vmap(lambda k: stages.Color()(k, image))(keys)
+  gray = jnp.all(jnp.ptp(views, axis=-1) < 1e-5, axis=(1, 2))
+  untouched = jnp.all(views == image[None], axis=(1, 2, 3))
+  just_gray = jnp.all(jnp.abs(views - color.grayscale(image)[None]) < 1e-5,
+                      axis=(1, 2, 3))
+  for seen, p in [(gray, .2), (untouched, .2 * .8), (just_gray, .2 * .2)]:
+    assert seen.mean() == pytest.approx(p, abs=.02)
+
+
+def test_views_of_an_image_are_adjacent(key, images):
+  white = policies.build('compose', ops=[('solarize', {'p': 1., 'threshold': 0.})])
+  views = policies.views((policies.build('none'), white), key, images)
+  scaled = images.astype(np.float32) / 255
+  np.testing.assert_allclose(views[::2], scaled, atol=1e-6)
+  np.testing.assert_allclose(views[1::2], 1 - scaled, atol=1e-6)
+
+
+def test_equal_policies_give_what_different_ones_would(key, images):
+  a, b = policies.build('crop_flip'), policies.build('rotnet')
+  make = jax.jit(policies.views, static_argnums=0)
+  same, mixed = make((a, a), key, images), make((a, b), key, images)
+  np.testing.assert_allclose(same[::2], mixed[::2], atol=1e-6)
+  assert np.abs(same[1::2] - mixed[1::2]).max() > .01
+
+
+def test_dtype_and_normalisation(key, images):
+  policy = policies.build('none', mean=[.5, .4, .3], std=[.2, .3, .4])
+  views = policies.views((policy,), key, images, jnp.bfloat16)
+  assert views.dtype == jnp.bfloat16
+  expected = (images / 255 - [.5, .4, .3]) / [.2, .3, .4]
+  np.testing.assert_allclose(np.float32(views), expected, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize('recipe,fields', [
+    ('crop_flip', {}), ('torchvision', {'strength': 0.}), ('rotnet', {}), ('none', {})])
+def test_a_canvas_is_seen_only_within_its_extent(key, images, recipe, fields):
+  canvas = np.full((8, 20, 20, 3), 200, np.uint8)
+  canvas[:, :12, :12] = images
+  policy = policies.build(recipe, size=16, **fields)
+  make = jax.jit(lambda *a: policies.views((policy,), key, a[0], extents=a[1]))
+  extents = np.full((8, 2), 12)
+  np.testing.assert_allclose(
+      make(canvas, extents), make(images, extents), atol=1e-5)
+
+
+def test_compose_applies_in_order_with_fields(key):
+  image = np.random.default_rng(0).random((8, 8, 3), np.float32)
+  edges = ('sobel', {'p': 1.})
+  inverse = ('solarize', {'p': 1., 'threshold': 0.})
+  one = policies.build('compose', ops=[edges, inverse])(key, image)
+  other = policies.build('compose', ops=[inverse, edges])(key, image)
+  np.testing.assert_allclose(1 - one, other, atol=1e-5)
+  assert one.mean() > .5 > other.mean()
+
+
+@pytest.mark.parametrize('recipe', policies.RECIPES)
+def test_a_policy_survives_json_and_hashes(recipe):
+  fields = {'size': 16, 'mean': (.5,), 'std': (.25,)}
+  if recipe == 'compose':
+    fields['ops'] = ('flip', ('crop', {'area': (.2, 1.)}), ('blur', {'p': 1.}))
+  policy = policies.build(recipe, **fields)
+  again = policies.build(recipe, **json.loads(json.dumps(fields)))
+  assert policy == again and hash(policy) == hash(again)
+
+
+@pytest.mark.parametrize('recipe,fields,message', [
+    ('simclr', {}, "recipe is 'simclr'; accepted are .*did you mean 'simclr_v"),
+    ('simclr_v2', {'strenght': .5}, "strenght is not a field; did you mean 'strength'"),
+    ('simclr_v2', {'strength': -1.}, 'strength is -1.0; it must be at least 0'),
+    ('simclr_v2', {'sampler': 'tensorflw'}, "did you mean 'tensorflow'"),
+    ('simclr_v2', {'style': 'simclr_v3'}, 'style'),
+    ('simclr_v2', {'method': 'cubic'}, "did you mean 'bicubic'"),
+    ('simclr_v2', {'area': (.5, .1)}, 'area is .* the smaller first'),
+    ('simclr_v2', {'area': (.1, 1.5)}, 'up to 1'),
+    ('simclr_v2', {'blur': 2.}, 'blur is 2.0; it must be a probability'),
+    ('simclr_v2', {'size': 0}, 'size is 0; it must be at least 1'),
+    ('simclr_v2', {'mean': (.5,)}, 'mean and config.augment.std go together'),
+    ('rotnet', {'pad': -1}, 'pad is -1'),
+    ('none', {'proportion': 0.}, 'proportion is 0.0'),
+    ('compose', {'ops': ('crop', 'flp')}, "did you mean 'flip'"),
+    ('compose', {'ops': (('blur', {'sgma': 1}),)}, "did you mean 'sigma'"),
+])
+def test_mistakes_are_told_when_the_policy_is_built(recipe, fields, message):
+  with pytest.raises(errors.UserError, match=message):
+    policies.build(recipe, **fields)
+
+
+def test_channels_must_suit_the_normalisation(key, images):
+  policy = policies.build('none', mean=(.5,), std=(.2,))
+  with pytest.raises(errors.UserError, match='images have 3 channels'):
+    policy(key, images[0])
+
+
+def test_views_do_not_depend_on_the_number_of_devices(key, images):
+  policy = policies.build('simclr_v2', blur=.5, size=24)
+  make = jax.jit(lambda key, images: policies.views((policy, policy), key, images))
+  results = []
+  for count in (1, 8):
+    mesh = meshes.data_mesh(jax.devices()[:count])
+    batch = jax.device_put(images, meshes.sharded(mesh))
+    compiled = make.lower(jax.device_put(key, meshes.replicated(mesh)), batch).compile()
+    results.append(compiled(jax.device_put(key, meshes.replicated(mesh)), batch))
+  np.testing.assert_allclose(*results, atol=1e-6)
+  rows = NamedSharding(mesh, PartitionSpec(meshes.DATA_AXIS))
+  assert results[1].sharding.is_equivalent_to(rows, 4)
+  # Every view is made where its image lies: nothing is exchanged at all.
+  assert not re.search(r'all-(to-all|gather|reduce)|collective-permute|reduce-scatter',
+                       compiled.as_text())
