@@ -22,6 +22,8 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     'resnet101': functools.partial(resnet.build, (3, 4, 23, 3), True),
     'resnet152': functools.partial(resnet.build, (3, 8, 36, 3), True),
     'resnet200': functools.partial(resnet.build, (3, 24, 36, 3), True),
+    'resnet8': functools.partial(resnet.build_cifar, 1),
+    'resnet14': functools.partial(resnet.build_cifar, 2),
     'resnet20': functools.partial(resnet.build_cifar, 3),
     'resnet32': functools.partial(resnet.build_cifar, 5),
     'resnet44': functools.partial(resnet.build_cifar, 7),

@@ -1,0 +1,57 @@
+"""SimCLR ResNet-20 on CIFAR-10 within an hour of two CPU cores.
+
+    python -m ssl_jax.study --config=configs/studies/simclr_cifar10_cpu.py \
+        --workdir=runs/cifar10_cpu
+
+The recipe of simclr_cifar10.py cut to a few epochs, beside the same encoder at its
+random initialisation. Measured: docs/results.md.
+"""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+
+def get_config() -> ConfigDict:
+  c = ConfigDict()
+  c.name = 'simclr_cifar10_cpu'
+  c.title = 'SimCLR on CIFAR-10 in one hour of two CPU cores'
+  c.description = (
+      'ResNet-20 pre-trained by SimCLR for a few epochs, against the same encoder at '
+      'its random initialisation.')
+  c.data_label = 'CIFAR-10'
+  c.rehearsal = False
+  c.seeds = (0,)
+  simclr = _simclr()
+  c.methods = ConfigDict(  # reported in this order
+      dict(simclr=simclr, random=_random(simclr)), sort_keys=False)
+  c.labels = dict(simclr='SimCLR', random='Random encoder')
+  features = dict(endpoint='pooled', pool='mean', batch_size=500)
+  data = dict(validation_fraction=0.1)
+  c.evaluations = ConfigDict(dict(
+      linear=dict(protocol=dict(name='linear'), features=features, data=data),
+      knn=dict(protocol=dict(name='knn', k=200, temperature=0.1), features=features,
+               data=data)), sort_keys=False)
+  c.published = ()
+  return c
+
+
+def _simclr() -> ConfigDict:
+  c = ConfigDict()
+  c.data = dict(name='cifar10', data_dir=placeholder(str))
+  c.feed = dict(batch_size=250)
+  c.augment = dict(recipe='simclr_v2', strength=0.5)
+  c.method = dict(name='simclr', temperature=0.5)
+  c.model = dict(name='resnet20', width=1)
+  c.projector = dict(layers=2, dim=128)
+  c.optim = dict(name='lars', learning_rate=1.0, learning_rate_scaling='linear',
+                 schedule='cosine', warmup_epochs=0.5, weight_decay=1e-6)
+  c.train = dict(epochs=4., knn_every_epochs=0.5)
+  c.log = dict(every_steps=10, checkpoint_every_epochs=0.5)
+  return c
+
+
+def _random(simclr: ConfigDict) -> ConfigDict:
+  c = simclr.copy_and_resolve_references()
+  c.train.epochs = 0.
+  c.optim.warmup_epochs = 0.
+  return c

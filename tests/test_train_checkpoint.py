@@ -1,0 +1,115 @@
+"""Checkpoints: any device count, the encoder alone, damage, other architectures."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from ssl_jax import errors, pretrain
+from ssl_jax.train import checkpoint
+from ssl_jax.train import encoder as encoder_lib
+from ssl_jax.train import mesh as mesh_lib
+
+
+def state_on(devices):
+  mesh = mesh_lib.data_mesh(jax.devices()[:devices])
+  values = {'w': np.arange(6.).reshape(2, 3), 'step': np.int32(7)}
+  return mesh_lib.put_replicated(mesh, values), mesh_lib.replicated(mesh)
+
+
+def test_saved_on_8_devices_restored_on_4(tmp_path):
+  state, _ = state_on(8)
+  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
+    checkpoints.save(7, state, state, {'a': 1})
+  target, sharding = state_on(4)
+  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
+    restored = checkpoints.restore_latest(checkpoint.abstract(target, sharding))
+  np.testing.assert_array_equal(restored['w'], state['w'])
+  assert restored['w'].sharding == sharding
+
+
+def test_training_started_on_8_devices_ends_alike_on_4(tmp_path, monkeypatch):
+  fields = tiny.config(epochs=2)
+  eight = mesh_lib.data_mesh()
+  four = mesh_lib.data_mesh(jax.devices()[:4])
+
+  def run(folder, epochs_and_meshes):
+    for epochs, mesh in epochs_and_meshes:
+      monkeypatch.setattr(mesh_lib, 'data_mesh', lambda mesh=mesh: mesh)
+      plan = pretrain._plan(fields, folder, 'test')
+      state = pretrain.loop.fit(dataclasses.replace(plan, epochs=epochs))
+    return jax.device_get(state.variables.params)
+
+  (tmp_path / 'a').mkdir(), (tmp_path / 'b').mkdir()
+  whole = run(tmp_path / 'a', [(2, eight)])
+  moved = run(tmp_path / 'b', [(1, eight), (2, four)])
+  for x, y in zip(jax.tree.leaves(whole), jax.tree.leaves(moved), strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
+
+
+def test_encoder_loads_alone_and_is_the_trained_one(tmp_path):
+  folder = tiny.pretrained(tmp_path)
+  encoder = encoder_lib.load(folder, mesh_lib.data_mesh())
+  assert encoder.step == 5 and encoder.image_shape == (8, 8, 3)
+  assert len(encoder.class_names) == 4
+  images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), np.uint8)
+  endpoints = encoder.method.encode(encoder.variables, images)
+  assert endpoints['pooled'].shape == (16, 16)
+  again = encoder.method.encode(encoder.variables, images)
+  np.testing.assert_array_equal(endpoints['projection'], again['projection'])
+
+
+def truncate(step_folder):
+  """Cuts the largest data file in half, as a full disk would."""
+  largest = max((p for p in step_folder.rglob('*') if p.is_file()),
+                key=lambda p: p.stat().st_size)
+  largest.write_bytes(largest.read_bytes()[:largest.stat().st_size // 2])
+
+
+def test_a_truncated_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
+  state, sharding = state_on(1)
+  target = checkpoint.abstract(state, sharding)
+  later = jax.tree.map(lambda x: x + 1, state)
+  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
+    checkpoints.save(1, state, state, {})
+    checkpoints.save(2, later, state, {})
+  truncate(tmp_path / 'c' / '2' / 'state')
+  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
+    restored = checkpoints.restore_latest(target)
+    assert checkpoints.steps() == [1]
+  np.testing.assert_array_equal(restored['w'], state['w'])
+  assert 'Checkpoint 2' in caplog.text and 'falling back' in caplog.text
+
+
+def test_no_readable_checkpoint_is_one_sentence(tmp_path):
+  state, sharding = state_on(1)
+  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
+    checkpoints.save(1, state, state, {})
+  truncate(tmp_path / 'c' / '1' / 'state')
+  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
+    with pytest.raises(errors.UserError, match='none of the checkpoints'):
+      checkpoints.restore_latest(checkpoint.abstract(state, sharding))
+
+
+def test_no_checkpoint_at_all(tmp_path):
+  with pytest.raises(errors.UserError, match='holds no checkpoint'):
+    checkpoint.locate(tmp_path)
+
+
+def test_checkpoint_of_another_architecture(tmp_path):
+  folder = tiny.pretrained(tmp_path)
+  step, _ = checkpoint.read_config(checkpoint.locate(folder))
+  other = {'params': {'w': jax.ShapeDtypeStruct((3,), np.float32)}}
+  with pytest.raises(errors.UserError, match='does not fit the architecture'):
+    checkpoint.restore_encoder(checkpoint.locate(folder), step, other)
+
+
+def test_old_checkpoints_are_removed(tmp_path):
+  state, _ = state_on(1)
+  with checkpoint.Checkpoints(tmp_path / 'c', max_to_keep=2) as checkpoints:
+    for step in (1, 2, 3):
+      checkpoints.save(step, state, state, {})
+  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
+    assert checkpoints.steps() == [2, 3]

@@ -1,0 +1,157 @@
+"""The loop: resumes bit-exactly, stops politely, never keeps a broken state."""
+
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from ssl_jax import errors, pretrain
+from ssl_jax.train import checkpoint, loop, metrics, preemption
+from ssl_jax.train import mesh as mesh_lib
+
+
+def final_arrays(workdir):
+  """Every array of the newest checkpoint's state."""
+  steps = sorted(int(p.name) for p in (workdir / 'checkpoints').iterdir())
+  manager = checkpoint.ocp.CheckpointManager(workdir / 'checkpoints')
+  state = manager.restore(steps[-1], args=checkpoint.ocp.args.Composite(
+      state=checkpoint.ocp.args.StandardRestore()))['state']
+  return steps[-1], jax.tree.leaves(jax.tree.map(np.asarray, state))
+
+
+def rows_without_time(workdir):
+  timed = ('time', 'images_per_second')
+  return [{k: v for k, v in row.items() if k not in timed}
+          for row in metrics.read(workdir / 'metrics.jsonl')]
+
+
+class SignalAt:
+  """A monitor that sends this process SIGTERM the first time it is asked."""
+
+  def __init__(self, after):
+    self.calls, self.after = 0, after
+
+  def __call__(self, encoder):
+    self.calls += 1
+    if self.calls == self.after:
+      os.kill(os.getpid(), signal.SIGTERM)
+    return {'knn/top1': 0.5}
+
+
+def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatch):
+  fields = tiny.config(knn_every_epochs=0.4)  # every second of ten steps
+  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: SignalAt(after=0))
+  pretrain.run(fields, tmp_path / 'undisturbed')
+
+  interrupted = SignalAt(after=2)
+  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: interrupted)
+  with pytest.raises(preemption.Preempted, match='step 5 is saved'):
+    pretrain.run(fields, tmp_path / 'killed')
+  # As after a kill -9: rows beyond the checkpoint, and one cut short.
+  with (tmp_path / 'killed' / 'metrics.jsonl').open('a') as f:
+    f.write('{"step": 7, "time": 1, "train/loss": 99}\n{"step": 8, "ti')
+  pretrain.run(fields, tmp_path / 'killed')
+
+  (step, a), (_, b) = (final_arrays(tmp_path / d) for d in ('undisturbed', 'killed'))
+  assert step == 10
+  for x, y in zip(a, b, strict=True):
+    np.testing.assert_array_equal(x, y)
+  assert rows_without_time(tmp_path / 'killed') == rows_without_time(
+      tmp_path / 'undisturbed')
+
+
+def test_signal_handler_is_put_back():
+  before = signal.getsignal(signal.SIGTERM)
+  with preemption.Listener() as listener:
+    assert not listener.reached(1)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert listener.reached(2)
+  assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_metrics_file_has_one_row_per_logged_step(tmp_path):
+  tiny.pretrained(tmp_path / 'run')
+  rows = metrics.read(tmp_path / 'run' / 'metrics.jsonl')
+  assert [row['step'] for row in rows] == [1, 2, 3, 4, 5]
+  assert [row['epoch'] for row in rows] == pytest.approx([.2, .4, .6, .8, 1.])
+  first = rows[0]
+  assert first['train/learning_rate'] == pytest.approx(0.05)
+  assert {'train/loss', 'train/contrastive_accuracy', 'train/probe_top1'} <= set(first)
+
+
+def test_a_finished_run_is_not_run_again(tmp_path):
+  fields = tiny.config(epochs=1)
+  result = pretrain.run(fields, tmp_path)
+  stamp = (tmp_path / 'metrics.jsonl').stat().st_mtime_ns
+  assert pretrain.run(fields, tmp_path) == result
+  assert (tmp_path / 'metrics.jsonl').stat().st_mtime_ns == stamp
+
+
+def test_another_config_in_the_same_workdir_is_refused(tmp_path):
+  tiny.pretrained(tmp_path)
+  changed = tiny.config(epochs=1)
+  changed['log']['every_steps'] = 3  # free to change
+  pretrain.run(changed, tmp_path)
+  changed['optim']['learning_rate'] = 0.1
+  with pytest.raises(errors.UserError, match='optim.learning_rate: 0.05 -> 0.1'):
+    pretrain.run(changed, tmp_path)
+
+
+def test_zero_epochs_keep_a_random_encoder(tmp_path):
+  fields = tiny.config(epochs=0)
+  assert pretrain.run(fields, tmp_path)['steps'] == 0
+  assert checkpoint.read_config(tmp_path / 'checkpoints')[0] == 0
+
+
+def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+  fields = tiny.config(epochs=3)
+  pretrain_build = pretrain.optim.build
+
+  def explode_in_the_second_epoch(*args, **kwargs):
+    _, schedule = pretrain_build(*args, **kwargs)
+    rate = lambda step: jax.numpy.where(step >= 7, 1e30, 0.05)
+    return pretrain.optim.optax.sgd(rate), schedule
+
+  monkeypatch.setattr(pretrain.optim, 'build', explode_in_the_second_epoch)
+  with pytest.raises(errors.UserError, match='last good checkpoint is step 5'):
+    pretrain.run(fields, tmp_path)
+  _, arrays = final_arrays(tmp_path)
+  assert all(np.isfinite(x).all() for x in arrays)
+  assert not (tmp_path / 'result.json').exists()
+
+
+def test_profile_leaves_a_trace(tmp_path):
+  fields = tiny.config(epochs=4)
+  fields['log']['profile'] = True
+  pretrain.run(fields, tmp_path)
+  assert list((tmp_path / 'profile').rglob('*.xplane.pb'))
+
+
+@pytest.mark.parametrize('every, before, after, expected', [
+    (0, 0, 9, False), (5, 0, 4, False), (5, 4, 5, True), (5, 5, 6, False),
+    (5, 3, 8, True), (5, 5, 9, False)])
+def test_crossed(every, before, after, expected):
+  assert loop.crossed(every, before, after) is expected
+
+
+@pytest.mark.parametrize('seconds, text', [
+    (0.4, '0 s'), (65, '1 min 5 s'), (3600, '1 h 0 min'), (93784, '1 d 2 h')])
+def test_duration(seconds, text):
+  assert metrics.duration(seconds) == text
+
+
+def test_progress_line_shows_what_matters(capsys):
+  progress = metrics.Progress(total_steps=40, steps_per_epoch=10, batch_size=8,
+                              label='simclr')
+  progress.show(20, {'loss': 1.5, 'grad_norm': 3.0, 'accuracy': 0.25})
+  line = capsys.readouterr().out
+  assert line == 'simclr  step 20/40  epoch 2.0/4  loss 1.5  accuracy 0.25\n'
+
+
+def test_mesh_put_and_gather_round_trip():
+  mesh = mesh_lib.data_mesh()
+  rows = np.arange(16).reshape(16, 1)
+  np.testing.assert_array_equal(mesh_lib.gather(mesh_lib.put_sharded(mesh, rows)), rows)

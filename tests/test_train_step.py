@@ -1,0 +1,84 @@
+"""The step: same result on any number of devices, one compile, few collectives."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from ssl_jax.train import online_probe
+
+METHODS = ('simclr', 'supervised')
+
+
+def leaves(tree):
+  return [np.asarray(x) for x in jax.tree.leaves(tree)]
+
+
+def same(a, b):
+  for x, y in zip(leaves(a), leaves(b), strict=True):
+    np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize('method', METHODS)
+def test_same_trajectory_on_1_2_and_8_devices(method):
+  one, rows, _ = tiny.train(tiny.config(method), devices=1)
+  for devices in (2, 8):
+    state, other, _ = tiny.train(tiny.config(method), devices=devices)
+    for a, b in zip(rows, other, strict=True):
+      for name in a:
+        np.testing.assert_allclose(a[name], b[name], rtol=2e-4, atol=1e-5)
+    for x, y in zip(leaves(one.variables), leaves(state.variables), strict=True):
+      np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4)
+
+
+def test_online_probe_never_changes_training():
+  alone, _, _ = tiny.train(tiny.config(), steps=4)
+  watched, rows, _ = tiny.train(
+      tiny.config(), steps=4, probe=online_probe.OnlineProbe(num_classes=4))
+  same(alone.variables, watched.variables)
+  assert 0 <= rows[-1]['probe_top1'] <= 1
+  assert np.abs(watched.probe.params['kernel']).max() > 0  # and it does learn
+
+
+def test_online_probe_learns_what_is_separable(key):
+  probe = online_probe.OnlineProbe(num_classes=3, learning_rate=0.1)
+  labels = jnp.arange(30) % 3
+  features = jnp.repeat(jax.nn.one_hot(labels, 3), 2, axis=0)  # two views each
+  params = {'kernel': jnp.zeros((3, 3)), 'bias': jnp.zeros(3)}
+  state = online_probe.ProbeState(params, probe._tx.init(params))
+  for _ in range(20):
+    state, top1 = probe.update(state, features, labels)
+  assert top1 == 1
+
+
+def test_steps_per_dispatch_do_not_change_the_result():
+  single, rows, _ = tiny.train(tiny.config(), steps=4)
+  fused, means, _ = tiny.train(tiny.config(), steps=4, steps_per_dispatch=4)
+  assert int(single.step) == int(fused.step) == 4
+  np.testing.assert_allclose(
+      means[0]['loss'], np.mean([row['loss'] for row in rows]), rtol=1e-4)
+  for x, y in zip(leaves(single.variables), leaves(fused.variables), strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
+
+
+def test_one_compile_state_donated_and_no_image_crosses_devices():
+  fields = tiny.config()
+  state, _, dispatch = tiny.train(fields, devices=8)
+  assert dispatch._cache_size() == 1
+  _, _, feed, _ = tiny.parts(fields, devices=8)
+  args = (jax.eval_shape(lambda s: s, state), jax.random.key(0), feed.inputs(0), 1)
+  text = dispatch.lower(*args).compile().as_text()
+  assert len(re.findall(r'may-alias|must-alias', text)) >= len(jax.tree.leaves(state))
+  assert 'callback' not in text
+  kinds = 'all-gather|all-to-all|collective-permute|all-reduce'
+  collectives = re.findall(rf'= \(?(\w+)\[([\d,]*)\]\S* ({kinds})', text)
+  gathered = [shape for _, shape, kind in collectives if kind == 'all-gather']
+  # Embeddings [2B, 8] for the loss, and the second views [B, 8] for its accuracy.
+  assert gathered and set(gathered) <= {'32,8', '16,8', '8,32', '8,16', '16,1,8'}
+  assert not [c for c in collectives if c[2] in ('all-to-all', 'collective-permute')]
+  largest = max(np.prod([int(n) for n in shape.split(',') if n] or [1])
+                for _, shape, _ in collectives)
+  assert largest < 16 * 8 * 8 * 3
