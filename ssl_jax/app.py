@@ -10,17 +10,20 @@ import pathlib
 import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
+from ssl_jax import config as config_lib
 from ssl_jax import errors
 
 USER_ERROR, PREEMPTED = 2, 75
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], default_config: str | None = None) -> None:
   """Runs `main()` after parsing flags; turns `UserError` into one sentence."""
-  app.run(lambda argv: _guarded(main, argv), flags_parser=_parse)
+  app.run(lambda argv: _guarded(main, argv),
+          flags_parser=lambda argv: _parse(argv, default_config))
 
 
 def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
@@ -33,7 +36,9 @@ def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
       raise errors.UserError(f'unexpected argument {argv[1]!r}; flags start with --')
     main()
   except errors.UserError as e:
-    _fail(str(e))
+    _fail(f'error: {e}', USER_ERROR)
+  except errors.Preempted as e:
+    _fail(str(e), PREEMPTED)
 
 
 def _ours_or_serious(record: std_logging.LogRecord) -> bool:
@@ -42,23 +47,28 @@ def _ours_or_serious(record: std_logging.LogRecord) -> bool:
           or pathlib.Path(__file__).parent in pathlib.Path(record.pathname).parents)
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
-  """absl's parser; an override of an unknown config field is one sentence too."""
+def _parse(argv: Sequence[str], default_config: str | None) -> list[str]:
+  """Parses flags; what they say of a wrong one is cut down to its sentence."""
+  argv = list(argv)
+  # Not the flag's own default: that one is read before anything can be caught.
+  if default_config and not any(re.match('--?config(=|$)', a) for a in argv):
+    argv.insert(1, f'--config={default_config}')
   try:
-    return app.parse_flags_with_usage(list(argv))
+    return flags.FLAGS(argv)
+  except flags.Error as e:
+    _fail(f'error: {str(e).strip().splitlines()[-1].strip()} (see --help)', USER_ERROR)
   except (AttributeError, KeyError) as e:
-    text = str(e.args[0] if e.args else e)
-    names = re.findall(r'["\']([\w.]+)["\']', text)
-    field = next((a for a in argv if names and f'.{names[0]}' in a), text)
-    hint = re.search(r'Did you mean "([^"]+)"', text)
-    _fail(f'{field.split("=")[0].lstrip("-")} is not a field of the config'
-          + (f'; did you mean {hint[1]!r}?' if hint else ''))
-    raise AssertionError from e
+    # ml_collections says: 'name' Did you mean "x" instead of "name"?
+    name = re.search(r'[A-Za-z_]\w*', str(e))[0]
+    field = next((a for a in argv if f'.{name}' in a), name)
+    hint = re.search(r'Did you mean "([^"]+)"', str(e))
+    _fail(f'error: {field.split("=")[0].lstrip("-")} is not a field of the config'
+          + (f'; did you mean {hint[1]!r}?' if hint else ''), USER_ERROR)
 
 
-def _fail(sentence: str) -> None:
-  print(f'error: {sentence}', file=sys.stderr, flush=True)
-  sys.exit(USER_ERROR)
+def _fail(sentence: str, status: int) -> NoReturn:
+  print(sentence, file=sys.stderr, flush=True)
+  sys.exit(status)
 
 
 def setup_jax() -> None:
@@ -73,6 +83,20 @@ def setup_jax() -> None:
     home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
     jax.config.update('jax_compilation_cache_dir', str(pathlib.Path(home) / 'ssl_jax'))
   mesh.initialize_distributed()
+
+
+def config(flag: flags.FlagHolder) -> dict[str, Any]:
+  """The config that --config and its overrides describe, as plain dicts.
+
+  Raises:
+    errors.UserError: the file is not there or fails.
+  """
+  try:
+    return config_lib.plain(flag.value)
+  except OSError as e:
+    while e.__cause__:
+      e = e.__cause__
+    raise errors.UserError(f'--{flag.name} cannot be read: {" ".join(str(e).split())}') from e
 
 
 def require(flag: flags.FlagHolder, example: str) -> str:

@@ -5,8 +5,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-import ml_collections
-
 from ssl_jax import errors
 
 T = TypeVar('T')
@@ -44,7 +42,7 @@ def _tuples(value: Any) -> Any:
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
   """A ConfigDict (or dict) as JSON would give it back: dicts, lists, scalars."""
-  if isinstance(config, ml_collections.ConfigDict):
+  if not isinstance(config, Mapping):
     config = config.to_dict()
   return json.loads(json.dumps(config))
 

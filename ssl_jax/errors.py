@@ -1,4 +1,4 @@
-"""A user's mistake, told in one sentence before anything expensive starts."""
+"""How a run ends early: by a user's mistake, or because it was asked to stop."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -10,6 +10,17 @@ class UserError(Exception):
 
   Binaries print it without a traceback and exit with status 2.
   """
+
+
+class Preempted(Exception):
+  """SIGTERM came and the state is saved; binaries exit with status 75.
+
+  That is EX_TEMPFAIL of sysexits.h: run the same command again.
+  """
+
+  def __init__(self, step: int):
+    super().__init__(f'stopped by SIGTERM; step {step} is saved, run the same command '
+                     'again to go on from there')
 
 
 def nearest(name: str, accepted: Iterable[str]) -> str:

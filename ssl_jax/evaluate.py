@@ -121,7 +121,7 @@ def show(result: Mapping[str, Any]) -> str:
 
 def main() -> None:
   app.setup_jax()
-  config = config_lib.plain(_CONFIG.value)
+  config = app.config(_CONFIG)
   checkpoint = app.require(_CHECKPOINT, 'runs/simclr')
   if _OUTPUT.value:
     mesh = mesh_lib.data_mesh()
@@ -140,7 +140,7 @@ def main() -> None:
 
 if __name__ == '__main__':
   _CONFIG = config_flags.DEFINE_config_file(
-      'config', 'configs/evaluate.py:knn',
+      'config', None,
       'What to measure; after the colon: knn, nearest, linear, logistic, classifier.')
   _CHECKPOINT = flags.DEFINE_string(
       'checkpoint', None, 'The --workdir of a pre-training run.')
@@ -149,4 +149,4 @@ if __name__ == '__main__':
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for result.json; <checkpoint>/evaluations/<name> if not '
       'given.')
-  app.run(main)
+  app.run(main, default_config='configs/evaluate.py:knn')

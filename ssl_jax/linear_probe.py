@@ -104,16 +104,16 @@ def _plan(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
 def main() -> None:
   app.setup_jax()
   workdir = pathlib.Path(app.require(_WORKDIR, 'runs/simclr/linear_probe'))
-  result = run(_CONFIG.value, app.require(_CHECKPOINT, 'runs/simclr'), workdir)
+  result = run(app.config(_CONFIG), app.require(_CHECKPOINT, 'runs/simclr'), workdir)
   print(evaluate.show(result))
   print(f'Per class and confusion: {workdir}/result.json')
 
 
 if __name__ == '__main__':
   _CONFIG = config_flags.DEFINE_config_file(
-      'config', 'configs/linear_probe.py', 'How the head is trained.')
+      'config', None, 'How the head is trained.')
   _CHECKPOINT = flags.DEFINE_string(
       'checkpoint', None, 'The --workdir of a pre-training run.')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for the head, metrics.jsonl and result.json.')
-  app.run(main)
+  app.run(main, default_config='configs/linear_probe.py')

@@ -99,12 +99,12 @@ def _knn_monitor(config: dict[str, Any], method: base.Base, mesh: jax.sharding.M
 
 def main() -> None:
   app.setup_jax()
-  run(_CONFIG.value, pathlib.Path(app.require(_WORKDIR, 'runs/simclr')))
+  run(app.config(_CONFIG), pathlib.Path(app.require(_WORKDIR, 'runs/simclr')))
 
 
 if __name__ == '__main__':
   _CONFIG = config_flags.DEFINE_config_file(
-      'config', 'configs/simclr_cifar10.py', 'The run; see configs/.')
+      'config', None, 'The run; see configs/.')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for checkpoints, metrics.jsonl and result.json.')
-  app.run(main)
+  app.run(main, default_config='configs/simclr_cifar10.py')

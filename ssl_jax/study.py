@@ -119,14 +119,14 @@ def main() -> None:
   app.setup_jax()
   workdir = pathlib.Path(app.require(_WORKDIR, 'runs/quickstart'))
   command = shlex.join(['python', '-m', 'ssl_jax.study', *sys.argv[1:]])
-  page = run(_CONFIG.value, workdir, command)
+  page = run(app.config(_CONFIG), workdir, command)
   if jax.process_index() == 0:
     print(f'\n{report.summary(workdir)}\nThe report: {page}')
 
 
 if __name__ == '__main__':
   _CONFIG = config_flags.DEFINE_config_file(
-      'config', 'configs/studies/quickstart.py', 'The study; see configs/studies/.')
+      'config', None, 'The study; see configs/studies/.')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for all stages and the report.')
-  app.run(main)
+  app.run(main, default_config='configs/studies/quickstart.py')

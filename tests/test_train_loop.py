@@ -48,7 +48,7 @@ def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatc
 
   interrupted = SignalAt(after=2)
   monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: interrupted)
-  with pytest.raises(preemption.Preempted, match='step 5 is saved'):
+  with pytest.raises(errors.Preempted, match='step 5 is saved'):
     pretrain.run(fields, tmp_path / 'killed')
   # As after a kill -9: rows beyond the checkpoint, and one cut short.
   with (tmp_path / 'killed' / 'metrics.jsonl').open('a') as f:

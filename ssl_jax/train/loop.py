@@ -78,7 +78,7 @@ def fit(run: Run) -> step_lib.TrainState:
   """Trains to the end, from the newest checkpoint in the workdir if there is one.
 
   Raises:
-    preemption.Preempted: SIGTERM came; the state is saved.
+    errors.Preempted: SIGTERM came; the state is saved.
     errors.UserError: the loss is no longer finite; the last good state is kept.
   """
   init = functools.partial(step_lib.init_state, run.method, run.tx, run.probe,
@@ -139,7 +139,7 @@ def _iterate(run: Run, state: step_lib.TrainState, key: jax.Array,
         save()
         reporter.pause()
       if stop and step < total:
-        raise preemption.Preempted(step)
+        raise errors.Preempted(step)
   if not checkpoints.steps():
     save()  # zero epochs: a randomly initialised encoder
   return state

@@ -6,17 +6,6 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
-EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
-
-
-class Preempted(Exception):
-  """The run was asked to stop and has saved its state."""
-
-  def __init__(self, step: int):
-    super().__init__(f'asked to stop: step {step} is saved; run the same command '
-                     'again to go on from there')
-    self.step = step
-
 
 class Listener:
   """A context in which `reached(step)` tells whether to save and stop.

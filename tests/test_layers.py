@@ -1,0 +1,115 @@
+"""Imports point one way, and a few libraries have one place each."""
+
+import ast
+import pathlib
+
+ROOT = pathlib.Path(__file__).parent.parent
+PACKAGE = ROOT / 'ssl_jax'
+# Each may import itself and what stands above it; DESIGN of docs/design.md.
+LAYERS = (
+    ('errors', 'config'),
+    ('train.mesh', 'train.metrics', 'train.preemption', 'train.profile'),
+    ('data', 'augment', 'models', 'objectives', 'train.optim'),
+    ('methods',),
+    ('train.online_probe', 'train.step'),
+    ('train.checkpoint', 'train.encoder'),
+    ('evaluators',),
+    ('train.loop',),
+    ('report', 'workdir', 'app'),
+    ('pretrain', 'evaluate', 'linear_probe', 'make_report', 'prepare_data'),
+    ('study',),
+)
+ONLY_IN = {  # what may import it
+    'orbax': ('train.checkpoint',),
+    'tensorflow_datasets': ('data.records', 'data.prepare'),
+    'grain': ('data.streamed',),
+    'array_record': ('data.records', 'data.prepare'),
+    'tensorboardX': ('train.metrics',),
+    'matplotlib': ('report',),
+    'jinja2': ('report',),
+}
+NOWHERE = ('tensorflow', 'torch', 'torchvision', 'clu.metric_writers',
+           'clu.periodic_actions')
+
+
+def modules():
+  for path in sorted(PACKAGE.rglob('*.py')):
+    parts = path.relative_to(PACKAGE).with_suffix('').parts
+    name = '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
+    yield name, ast.parse(path.read_text(), str(path))
+
+
+def imports(tree):
+  """Dotted names of all that a module imports, `from a import b` as a.b."""
+  for node in ast.walk(tree):
+    if isinstance(node, ast.Import):
+      yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+      assert node.level == 0, 'relative import'
+      yield from (f'{node.module}.{alias.name}' for alias in node.names)
+
+
+def layer(name):
+  """The deepest entry of LAYERS that `name` belongs to."""
+  found = [i for i, entries in enumerate(LAYERS)
+           if any(name == e or name.startswith(e + '.') for e in entries)]
+  return found[0] if found else None
+
+
+def below(name, entries):
+  return any(name == e or name.startswith(e + '.') for e in entries)
+
+
+def test_every_module_has_a_layer():
+  homeless = [name for name, _ in modules() if name not in ('', 'train')
+              and layer(name) is None]
+  assert not homeless
+
+
+def test_imports_point_one_way():
+  uphill = []
+  for name, tree in modules():
+    for target in imports(tree):
+      inner = target.removeprefix('ssl_jax.')
+      if inner != target and layer(inner) is not None:
+        if layer(inner) > (layer(name) or 0):
+          uphill.append(f'{name} imports {inner}')
+  assert not uphill
+
+
+def test_libraries_with_one_place():
+  misplaced = [f'{name} imports {target}' for name, tree in modules()
+               for target in imports(tree)
+               for library, homes in ONLY_IN.items()
+               if below(target, (library,)) and not below(name, homes)]
+  assert not misplaced
+
+
+def test_no_tensorflow_and_no_torch():
+  found = [f'{name} imports {target}' for name, tree in modules()
+           for target in imports(tree) if below(target, NOWHERE)]
+  assert not found
+
+
+def test_only_mesh_talks_to_the_cluster():
+  users = [name for name, tree in modules() for node in ast.walk(tree)
+           if isinstance(node, ast.Attribute) and node.attr == 'distributed']
+  assert set(users) <= {'train.mesh'}
+
+
+def test_reports_do_not_need_jax():
+  for name, tree in modules():
+    if below(name, ('report', 'make_report')):
+      assert not [t for t in imports(tree)
+                  if below(t, ('jax', 'flax', 'optax', 'ssl_jax.train'))], name
+
+
+def test_configs_import_only_ml_collections():
+  for path in (ROOT / 'configs').rglob('*.py'):
+    for target in imports(ast.parse(path.read_text())):
+      assert target.startswith('ml_collections.'), f'{path.name} imports {target}'
+
+
+def test_no_drawers():
+  drawers = {'utils', 'common', 'misc', 'helpers'}
+  assert not [name for name, _ in modules() if name.split('.')[-1] in drawers]
