@@ -18,6 +18,9 @@ from ssl_jax import config as config_lib
 from ssl_jax import errors
 
 USER_ERROR, PREEMPTED = 2, 75
+_DISTRIBUTED = flags.DEFINE_bool(
+    'distributed', False, 'Join the other hosts of a TPU pod or a Slurm job. Not '
+    'needed where JAX_COORDINATOR_ADDRESS is set.')
 
 
 def run(main: Callable[[], None], default_config: str | None = None) -> None:
@@ -82,7 +85,7 @@ def setup_jax() -> None:
   if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
     home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
     jax.config.update('jax_compilation_cache_dir', str(pathlib.Path(home) / 'ssl_jax'))
-  mesh.initialize_distributed()
+  mesh.initialize_distributed(_DISTRIBUTED.value)
 
 
 def config(flag: flags.FlagHolder) -> dict[str, Any]:
@@ -96,7 +99,8 @@ def config(flag: flags.FlagHolder) -> dict[str, Any]:
   except OSError as e:
     while e.__cause__:
       e = e.__cause__
-    raise errors.UserError(f'--{flag.name} cannot be read: {" ".join(str(e).split())}') from e
+    reason = ' '.join(str(e).split())
+    raise errors.UserError(f'--{flag.name} cannot be read: {reason}') from e
 
 
 def require(flag: flags.FlagHolder, example: str) -> str:

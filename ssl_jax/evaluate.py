@@ -22,6 +22,7 @@ from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.data import feed, sources
 from ssl_jax.evaluators import features as features_lib
+from ssl_jax.evaluators import rotation
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import mesh as mesh_lib
 
@@ -50,7 +51,7 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   """Evaluates by `config.protocol`; returns and writes what result.json holds."""
   config = config_lib.plain(config)
   check(config)
-  workdir = workdir_lib.prepare(workdir, config)
+  workdir = workdir_lib.writable(workdir)
   if (done := workdir_lib.finished(workdir, config)) is not None:
     return done
   started = time.monotonic()
@@ -60,9 +61,10 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   protocol = dict(config['protocol'])
   evaluator = config_lib.build(evaluators.EVALUATORS[protocol.pop('name')], protocol,
                                'protocol')
-  result = evaluator(splits['train'], splits['validation'], splits['test'],
-                     len(encoder.class_names))
-  result |= {'class_names': list(encoder.class_names), 'step': encoder.step,
+  turns = _turns(config, encoder)
+  names = rotation.names(turns) if turns else encoder.class_names
+  result = evaluator(splits['train'], splits['validation'], splits['test'], len(names))
+  result |= {'class_names': list(names), 'step': encoder.step,
              'seconds': time.monotonic() - started, **workdir_lib.provenance()}
   workdir_lib.write_result(workdir, config, result)
   return result
@@ -73,14 +75,29 @@ def extract(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
   """Features of train, validation and test (None where there is no such split)."""
   wanted = config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
   batch_size = -(-wanted.batch_size // mesh.size) * mesh.size
-  found = {}
+  turns, found = _turns(config, encoder), {}
   for split, source in load_splits(config, encoder).items():
-    if source is not None:
-      logging.info('Encoding %d images of %s', len(source), source.name)
-    found[split] = source and features_lib.extract(
-        encoder.method.encode, encoder.variables,
-        feed.eval_batches(source, batch_size, mesh), wanted.endpoint, wanted.pool)
+    if source is None:
+      found[split] = None
+      continue
+    logging.info('Encoding %d images of %s', len(source), source.name)
+    batches = feed.eval_batches(source, batch_size, mesh)
+    if turns:
+      batches = rotation.expand(batches, turns)
+    found[split] = features_lib.extract(encoder.method.encode, encoder.variables,
+                                        batches, wanted.endpoint, wanted.pool)
   return found
+
+
+def _turns(config: Mapping[str, Any], encoder: encoder_lib.Encoder) -> tuple[int, ...]:
+  """The quarter turns that are told apart; none where classes are, as usual."""
+  if config.get('protocol', {}).get('name') != 'rotation':
+    return ()
+  if not hasattr(encoder.method, 'turns'):
+    raise errors.UserError(
+        "config.protocol.name is 'rotation', but this encoder was trained with "
+        f"{encoder.config['method']['name']!r}; rotations are told apart by 'rotnet'")
+  return encoder.method.turns
 
 
 def load_splits(config: Mapping[str, Any], encoder: encoder_lib.Encoder
@@ -141,7 +158,8 @@ def main() -> None:
 if __name__ == '__main__':
   _CONFIG = config_flags.DEFINE_config_file(
       'config', None,
-      'What to measure; after the colon: knn, nearest, linear, logistic, classifier.')
+      'What to measure; after the colon: knn, nearest, linear, logistic, classifier, '
+      'rotation.')
   _CHECKPOINT = flags.DEFINE_string(
       'checkpoint', None, 'The --workdir of a pre-training run.')
   _OUTPUT = flags.DEFINE_string(

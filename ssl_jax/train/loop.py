@@ -84,7 +84,8 @@ def fit(run: Run) -> step_lib.TrainState:
   init = functools.partial(step_lib.init_state, run.method, run.tx, run.probe,
                            image_shape=run.feed.image_shape)
   rep = mesh_lib.replicated(run.mesh)
-  init_key, key = jax.random.split(jax.random.key(run.seed))
+  init_key, key = jax.jit(lambda: tuple(jax.random.split(jax.random.key(run.seed))),
+                          out_shardings=rep)()
   with contextlib.closing(run.feed), checkpoint.Checkpoints(
       run.workdir / 'checkpoints', max_to_keep=run.log.max_to_keep) as checkpoints:
     state = checkpoints.restore_latest(
@@ -100,7 +101,7 @@ def fit(run: Run) -> step_lib.TrainState:
       logging.info('%s: resumed from step %d of %d', run.label, int(state.step),
                    run.total_steps)
     with Reporter(run, int(state.step), checkpoints) as reporter:
-      return _iterate(run, state, jax.device_put(key, rep), checkpoints, reporter)
+      return _iterate(run, state, key, checkpoints, reporter)
 
 
 def _iterate(run: Run, state: step_lib.TrainState, key: jax.Array,

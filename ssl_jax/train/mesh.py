@@ -16,13 +16,28 @@ Tree = Any
 def initialize_distributed(requested: bool = False) -> None:
   """Joins the other processes of a multi-host run; a no-op for a single one.
 
-  Where a launcher sets JAX_COORDINATOR_ADDRESS (with JAX_NUM_PROCESSES and
-  JAX_PROCESS_ID), or where `requested` and JAX can see the cluster itself
-  (TPU pods, Slurm, GKE), `jax.distributed` is initialised. Call it before
-  anything touches a device.
+  Either a launcher names the cluster by JAX_COORDINATOR_ADDRESS (host:port),
+  JAX_NUM_PROCESSES and JAX_PROCESS_ID, or it is `requested` and JAX finds it by
+  itself (TPU pods, Slurm, Open MPI). Call it before anything touches a device.
+
+  Raises:
+    errors.UserError: one of the three variables is missing or is no number.
   """
-  if requested or os.environ.get('JAX_COORDINATOR_ADDRESS'):
+  if address := os.environ.get('JAX_COORDINATOR_ADDRESS'):
+    jax.distributed.initialize(
+        address, *(_from_environment(name)
+                   for name in ('JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')))
+  elif requested:
     jax.distributed.initialize()
+
+
+def _from_environment(name: str) -> int:
+  value = os.environ.get(name, '')
+  if not value.isdigit():
+    raise errors.UserError(
+        f'JAX_COORDINATOR_ADDRESS is set, but {name} is {value!r}; the launcher must '
+        'set it to a number')
+  return int(value)
 
 
 def data_mesh(devices: list[jax.Device] | None = None) -> Mesh:

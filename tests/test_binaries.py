@@ -1,0 +1,153 @@
+"""Every binary as a user starts it: what it prints, writes and exits with."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+
+@pytest.fixture(scope='module')
+def environment(tmp_path_factory):
+  """One compilation cache for all, and a synthetic set small enough."""
+  cache = tmp_path_factory.mktemp('cache')
+  return {**os.environ, 'JAX_PLATFORMS': 'cpu', 'JAX_COMPILATION_CACHE_DIR': str(cache),
+          'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
+
+
+def start(environment, module, *flags):
+  return subprocess.Popen(
+      [sys.executable, '-m', f'ssl_jax.{module}', *flags], cwd=ROOT, text=True,
+      env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def run(environment, module, *flags, status=0):
+  process = start(environment, module, *flags)
+  out, err = process.communicate(timeout=300)
+  assert process.returncode == status, err
+  return out, err
+
+
+@pytest.fixture(scope='module')
+def config_file(tmp_path_factory):
+  """A config that lives outside the project, as a user's would."""
+  path = tmp_path_factory.mktemp('config') / 'mine.py'
+  path.write_text(
+      'import json\nfrom ml_collections import ConfigDict\n'
+      'def get_config():\n'
+      f'  return ConfigDict(json.loads({json.dumps(json.dumps(_tiny()))!s}))\n')
+  return path
+
+
+def _tiny():
+  import tiny
+  return tiny.config(epochs=2)
+
+
+@pytest.fixture(scope='module')
+def trained(environment, config_file, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('run') / 'simclr'
+  out, err = run(environment, 'pretrain', f'--config={config_file}',
+                 f'--workdir={workdir}', '--config.train.epochs=1')
+  assert 'step 5/5' in out and 'loss' in out
+  assert 'Traceback' not in err
+  return workdir
+
+
+def test_pretrain_writes_what_it_says(trained):
+  assert json.loads((trained / 'config.json').read_text())['train']['epochs'] == 1
+  assert json.loads((trained / 'result.json').read_text())['result']['steps'] == 5
+  assert len((trained / 'metrics.jsonl').read_text().splitlines()) == 5
+
+
+def test_evaluate_prints_accuracies_and_writes_the_rest(environment, trained):
+  out, _ = run(environment, 'evaluate', f'--checkpoint={trained}',
+               '--config=configs/evaluate.py:knn', '--config.protocol.k=5')
+  result = json.loads((trained / 'evaluations/knn/result.json').read_text())['result']
+  assert f'{result["test"]["top1"]:.2%}' in out
+  assert np.sum(result['test']['confusion']) == result['test']['n']
+
+
+def test_evaluate_writes_features(environment, trained, tmp_path):
+  path = tmp_path / 'features.npz'
+  run(environment, 'evaluate', f'--checkpoint={trained}', f'--output={path}',
+      '--config.features.endpoint=stage2', '--config.features.pool=max')
+  with np.load(path) as arrays:
+    assert arrays['train_features'].shape == (72, 8)
+    assert arrays['validation_features'].shape == (8, 8)
+    assert arrays['train_labels'].dtype == np.int32
+
+
+def test_linear_probe_trains_a_head(environment, trained, tmp_path):
+  out, _ = run(environment, 'linear_probe', f'--checkpoint={trained}',
+               f'--workdir={tmp_path / "probe"}', '--config.train.epochs=2',
+               '--config.feed.batch_size=16')
+  assert 'top-1' in out
+  assert (tmp_path / 'probe' / 'result.json').exists()
+
+
+def test_sigterm_exits_with_75_and_the_same_command_goes_on(
+    environment, config_file, tmp_path):
+  flags = [f'--config={config_file}', f'--workdir={tmp_path}',
+           '--config.train.epochs=400', '--config.log.checkpoint_every_epochs=400']
+  process = start(environment, 'pretrain', *flags)
+  deadline = time.time() + 120
+  while not (tmp_path / 'metrics.jsonl').exists() or not (
+      tmp_path / 'metrics.jsonl').read_text():
+    assert time.time() < deadline and process.poll() is None
+    time.sleep(0.2)
+  process.send_signal(signal.SIGTERM)
+  _, err = process.communicate(timeout=60)
+  assert process.returncode == 75
+  assert 'stopped by SIGTERM' in err and 'Traceback' not in err
+  saved = [int(p.name) for p in (tmp_path / 'checkpoints').iterdir()]
+  assert len(saved) == 1
+  again = start(environment, 'pretrain', *flags)
+  while f'resumed from step {saved[0]}' not in again.stderr.readline():
+    assert again.poll() is None
+  again.kill()
+  again.communicate()
+
+
+@pytest.mark.parametrize('module, flags, sentence', [
+    ('pretrain', ['--config.optim.lerning_rate=1'],
+     "config.optim.lerning_rate is not a field of the config; did you mean "
+     "'learning_rate'?"),
+    ('pretrain', ['--config.optim.learning_rate=fast'], "'fast'"),
+    ('pretrain', ['--config=configs/none.py'], 'No such file'),
+    ('pretrain', [], '--workdir is missing'),
+    ('pretrain', ['--workdir=/dev/null/x'], 'cannot be written'),
+    ('pretrain', ['--workdir=W', '--config.model.name=resnet19'], "'resnet18'"),
+    ('pretrain', ['--workdir=W', '--config.data.name=cifar11'], "'cifar11'"),
+    ('pretrain', ['--workdir=W', '--config.data.name=folder:/no/such'],
+     '/no/such does not exist'),
+    ('pretrain', ['--workdir=W', '--config.data.name=digits',
+                  '--config.feed.batch_size=5000'], 'batch_size is 5000, more than'),
+    ('evaluate', ['--checkpoint=/no/such'], 'holds no checkpoint'),
+    ('evaluate', ['--checkpoint=W', '--config=configs/evaluate.py:knnn'], "'knnn'"),
+    ('linear_probe', ['--workdir=W'], '--checkpoint is missing'),
+    ('make_report', ['--workdir=/no/such'], '/no/such'),
+    ('study', ['--workdir=W', '--config.seeds=()'], 'config.seeds'),
+    ('prepare_data', ['--dataset=mnist'], 'mnist'),
+])
+def test_mistakes_are_one_sentence(environment, tmp_path, module, flags, sentence):
+  flags = [f.replace('=W', f'={tmp_path}') for f in flags]
+  _, err = run(environment, module, *flags, status=2)
+  errors = [line for line in err.splitlines() if line.startswith('error: ')]
+  assert len(errors) == 1 and sentence in errors[0]
+  assert 'Traceback' not in err
+
+
+@pytest.mark.parametrize('module', [
+    'pretrain', 'evaluate', 'linear_probe', 'study', 'make_report', 'prepare_data'])
+def test_help_shows_a_command_to_copy(environment, module):
+  process = start(environment, module, '--help')
+  out, _ = process.communicate(timeout=60)
+  assert f'python -m ssl_jax.{module} --' in out
