@@ -159,9 +159,9 @@ def make_feed(source: base.Source, *, batch_size: int, seed: int, mesh: Mesh,
   fits = source.nbytes <= resident_fraction * memory
   resident = fits if mode == 'auto' else mode == 'resident'
   logging.info(
-      'Feed of %s: %s (%s; %.3g GB of images, %.3g GB of memory per device, '
+      'Feed of %s: %s (%s; %.4g MB of images, %.4g MB of memory per device, '
       'resident up to %g of it)', source.name, 'resident' if resident else 'streamed',
-      mode, source.nbytes / 1e9, memory / 1e9, resident_fraction)
+      mode, source.nbytes / 1e6, memory / 1e6, resident_fraction)
   if resident:
     return ResidentFeed(source.materialise(), batch_size, seed, mesh)
   return streamed.StreamedFeed(source, batch_size, seed, mesh,

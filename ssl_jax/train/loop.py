@@ -94,14 +94,21 @@ def fit(run: Run) -> step_lib.TrainState:
       state = jax.jit(init, out_shardings=rep)(init_key)
       if run.warm_start is not None:
         state = state.replace(variables=run.warm_start(state.variables))
-      logging.info('Parameters of %s:\n%s', run.label,
-                   parameter_overview.get_parameter_overview(
-                       state.variables.params, include_stats=False))
+      _describe(run, state.variables.params)
     else:
       logging.info('%s: resumed from step %d of %d', run.label, int(state.step),
                    run.total_steps)
     with Reporter(run, int(state.step), checkpoints) as reporter:
       return _iterate(run, state, key, checkpoints, reporter)
+
+
+def _describe(run: Run, params: base.Tree) -> None:
+  """Leaves a table of all parameters in the workdir."""
+  logging.info('%s: %s parameters; shapes in parameters.txt', run.label,
+               f'{sum(x.size for x in jax.tree.leaves(params)):,}')
+  if jax.process_index() == 0:
+    table = parameter_overview.get_parameter_overview(params, include_stats=False)
+    (run.workdir / 'parameters.txt').write_text(table + '\n')
 
 
 def _iterate(run: Run, state: step_lib.TrainState, key: jax.Array,
