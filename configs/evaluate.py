@@ -21,6 +21,8 @@ PROTOCOLS = {
     'logistic': dict(name='logistic', standardise=False, refit=True),
     # The network's own head: the accuracy of a supervised run.
     'classifier': dict(name='classifier'),
+    # RotNet's own task, on every image in all rotations.
+    'rotation': dict(name='rotation'),
 }
 
 
@@ -31,7 +33,7 @@ def get_config(protocol: str = 'knn') -> ConfigDict:
   c.seed = 0
   c.protocol = PROTOCOLS[protocol]
   c.features = dict(
-      endpoint='logits' if protocol == 'classifier' else 'pooled',
+      endpoint='logits' if protocol in ('classifier', 'rotation') else 'pooled',
       pool='mean',                   # of feature maps: mean, max, flatten
       batch_size=512)
   c.data = dict(                     # None: as the encoder was trained

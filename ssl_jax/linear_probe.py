@@ -1,9 +1,11 @@
-"""The linear probe of the papers: a frozen encoder, crop and flip on every step.
+"""The probes of the papers: a frozen encoder, crop and flip on every step.
 
     python -m ssl_jax.linear_probe --checkpoint=runs/simclr --workdir=runs/simclr/probe
 
-Chen et al. 2020, arXiv:2002.05709, appendix B.6. Probes on cached features, which
-take seconds, are in ssl_jax.evaluate (linear, logistic).
+The head is linear (Chen et al. 2020, arXiv:2002.05709, appendix B.6), or one of
+RotNet's nonlinear ones (arXiv:1803.07728): --config=configs/linear_probe.py:mlp or
+:conv_block. Probes on cached features, which take seconds, are in ssl_jax.evaluate
+(linear, logistic).
 """
 
 import dataclasses
@@ -19,17 +21,18 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from ssl_jax import app, evaluate
+from ssl_jax import app, evaluate, models
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.augment import policies
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.evaluators import classifier
-from ssl_jax.methods import linear_probe
-from ssl_jax.models import heads
+from ssl_jax.methods import probe as probe_lib
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import loop, optim
 from ssl_jax.train import mesh as mesh_lib
+
+LINEAR = {'name': 'linear'}  # the head, where a config names none
 
 
 def digest(tree: Any) -> str:
@@ -46,10 +49,11 @@ def check(config: Mapping[str, Any]) -> None:
   config_lib.build(loop.TrainConfig, config['train'], 'train')
   config_lib.build(optim.Optim, config['optim'], 'optim')
   policies.from_config(config['augment'])
+  models.build_head(**config.get('head', LINEAR), num_classes=2)
 
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
-        workdir: pathlib.Path | str, label: str = 'linear probe') -> dict[str, Any]:
+        workdir: pathlib.Path | str, label: str = 'probe') -> dict[str, Any]:
   """Trains the probe and scores it; returns and writes what result.json holds."""
   config = config_lib.plain(config)
   check(config)
@@ -60,20 +64,23 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   mesh = mesh_lib.data_mesh()
   encoder = encoder_lib.load(checkpoint, mesh)
   before = digest(encoder.variables)
-  method = linear_probe.LinearProbe(
-      pretrained=encoder.method, head=heads.LinearHead(len(encoder.class_names)),
-      policy=policies.from_config(config['augment']),
-      endpoint=config['features']['endpoint'], pool=config['features']['pool'])
+  features, head = config['features'], config.get('head', LINEAR)
+  method = probe_lib.Probe(
+      pretrained=encoder.method, policy=_policy(config, encoder),
+      head=models.build_head(**head, num_classes=len(encoder.class_names),
+                             dtype=encoder.method.dtype),
+      endpoint=features['endpoint'], pool=features['pool'])
   state = loop.fit(_plan(config, encoder, method, mesh, workdir, label))
   if digest(state.variables.slow) != before:
     raise AssertionError('the frozen encoder changed while its probe was trained')
-  logits = {'endpoint': 'logits', 'batch_size': config['features']['batch_size']}
+  logits = {'endpoint': 'logits', 'batch_size': features['batch_size']}
   probe = dataclasses.replace(encoder, method=method,
                               variables=method.encoder(state.variables))
   splits = evaluate.extract({**config, 'features': logits}, probe, mesh)
   result = classifier.Classifier()(splits['train'], splits['validation'],
                                    splits['test'], len(encoder.class_names))
-  result |= {'protocol': f'linear head on {config["features"]["endpoint"]}, '
+  result |= {'protocol': f'{head["name"]} head on {features["endpoint"]}, '
+                         f'pool {features["pool"]}, '
                          f'{config["augment"]["recipe"]} augmentation',
              'class_names': list(encoder.class_names), 'step': encoder.step,
              'seconds': time.monotonic() - started, **workdir_lib.provenance()}
@@ -81,8 +88,16 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   return result
 
 
+def _policy(config: Mapping[str, Any], encoder: encoder_lib.Encoder
+            ) -> policies.Policy:
+  """The probe's augmentation, at the size and normalisation the encoder knows."""
+  known = encoder.config['augment']
+  frame = {k: known[k] for k in ('size', 'mean', 'std') if k in known}
+  return policies.from_config({**frame, **config['augment']})
+
+
 def _plan(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
-          method: linear_probe.LinearProbe, mesh: jax.sharding.Mesh,
+          method: probe_lib.Probe, mesh: jax.sharding.Mesh,
           workdir: pathlib.Path, label: str) -> loop.Run:
   train = config_lib.build(loop.TrainConfig, config['train'], 'train')
   source = evaluate.load_splits(config, encoder)['train']

@@ -32,6 +32,13 @@ def test_four_quarter_turns_are_the_identity(image):
   np.testing.assert_array_equal(turned, image)
 
 
+def test_rotate_all_keeps_the_turns_of_an_image_together(image):
+  images = np.stack([image, 1 - image])
+  got = jax.jit(lambda x: geometry.rotate_all(x, (3, 0, 1)))(images)
+  want = [np.rot90(x, k) for x in images for k in (3, 0, 1)]
+  np.testing.assert_array_equal(got, want)
+
+
 def test_rotate_needs_a_square():
   with pytest.raises(errors.UserError, match='images are 6x8'):
     geometry.rotate(jnp.zeros((6, 8, 3)), 1)

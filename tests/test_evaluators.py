@@ -32,7 +32,8 @@ def splits(classes=5, dim=8, shuffle=False):
 
 
 def test_every_evaluator_is_tested_here():
-  assert SMALL.keys() == evaluators.EVALUATORS.keys()
+  # Those of a network's own scores learn nothing: test_evaluators_rotation.py.
+  assert SMALL.keys() | {'classifier', 'rotation'} == evaluators.EVALUATORS.keys()
 
 
 @pytest.mark.parametrize('name', SMALL)

@@ -73,7 +73,8 @@ def test_outputs_are_float32_when_computing_in_bfloat16():
 
 def test_linear_head(key):
   features = jax.random.normal(key, (4, 300), jnp.bfloat16)
-  logits, variables = heads.LinearHead(50).init_with_output(key, features)
+  logits, variables = heads.LinearHead(50).init_with_output(
+      key, features, train=True)
   kernel, bias = (np.asarray(variables['params']['dense'][k], np.float64)
                   for k in ('kernel', 'bias'))
   assert logits.dtype == jnp.float32
@@ -81,6 +82,70 @@ def test_linear_head(key):
       logits, np.asarray(features, np.float64) @ kernel + bias, atol=1e-5)
   np.testing.assert_allclose(kernel.std(), 0.01, rtol=0.05)
   assert not bias.any()
+
+
+# RotNet's classifiers on 8 x 8 x 192, with the BatchNorm of the hidden layers.
+@pytest.mark.parametrize('name, shape, fields, expected', [
+    ('linear', (12288,), {}, 12288 * 10 + 10),
+    ('mlp', (12288,), {}, 2_500_410),
+    ('mlp', (12288,), {'hidden': 3}, 12288 * 3 + 9 + 12 + 30 + 10),
+    ('conv_block', (8, 8, 192), {}, 408_586),
+    ('conv_block', (8, 8, 192), {'width': 2},
+     192 * 9 * 2 + 2 * 4 + 3 * 4 + 2 * 10 + 10),
+])
+def test_parameter_counts_of_probes(name, shape, fields, expected):
+  module = models.build_head(name, 10, **fields)
+  variables = jax.eval_shape(
+      lambda key: module.init(key, jnp.zeros((2, *shape)), train=False),
+      jax.random.key(0))
+  assert sum(x.size for x in jax.tree.leaves(variables['params'])) == expected
+
+
+def test_mlp_of_many_classes_is_2048_wide():
+  assert models.build_head('mlp', 1000).hidden == 2048
+
+
+def test_mlp_by_hand(key):
+  module = models.build_head('mlp', 3)
+  x = jax.random.normal(key, (16, 5))
+  variables = jax.jit(lambda: module.init(key, x, train=False))()
+  params = jax.tree.map(lambda p: np.asarray(p) + 0.1, variables['params'])
+  got, _ = jax.jit(lambda v: module.apply(
+      v, x, train=True, mutable=['batch_stats']))({**variables, 'params': params})
+  x = np.asarray(x, np.float64)
+  for i in (1, 2):
+    x = normalised(x @ params[f'dense{i}']['kernel'])
+    x = np.maximum(x * params[f'bn{i}']['scale'] + params[f'bn{i}']['bias'], 0)
+  want = x @ params['dense3']['kernel'] + params['dense3']['bias']
+  np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize('name, shape', [('mlp', (50,)), ('conv_block', (4, 4, 16))])
+def test_probes_start_by_fan_out(name, shape, key):
+  """RotNet's code: N(0, 2 / (k^2 outputs)) and no bias."""
+  module = models.build_head(name, 100)
+  params = jax.jit(lambda: module.init(
+      key, jnp.zeros((2, *shape)), train=False))()['params']
+  for path, x in jax.tree_util.tree_leaves_with_path(params):
+    if x.ndim > 1:
+      fan_out = x.shape[-1] * np.prod(x.shape[:-2])
+      np.testing.assert_allclose(x.std(), np.sqrt(2 / fan_out), rtol=0.1)
+      assert np.abs(x).max() > 3 * np.sqrt(2 / fan_out)  # not truncated
+    elif path[-1].key == 'bias':
+      assert not x.any()
+
+
+@pytest.mark.parametrize('name, fields, words', [
+    ('lin', {}, ["config.head.name is 'lin'", 'conv_block, linear, mlp']),
+    ('linear', {'width': 3}, ['config.head.width is not a field', 'accepted are none']),
+    ('mlp', {'hidden': 0}, ['config.head.hidden is 0', 'from 1 up']),
+    ('conv_block', {'width': 1.5}, ['config.head.width is 1.5']),
+])
+def test_mistakes_about_probes_are_explained(name, fields, words):
+  with pytest.raises(errors.UserError) as error:
+    models.build_head(name, 10, **fields)
+  for word in words:
+    assert word in str(error.value)
 
 
 @pytest.mark.parametrize('fields, words', [

@@ -29,6 +29,18 @@ def rotate(image: jax.Array, quarter_turns: jax.typing.ArrayLike) -> jax.Array:
       jnp.asarray(quarter_turns, jnp.int32), *(jnp.rot90(image, k) for k in range(4)))
 
 
+def rotate_all(images: jax.Array, quarter_turns: tuple[int, ...]) -> jax.Array:
+  """Every image [B, H, W, C] in each of V turns: [B * V, H, W, C].
+
+  Row i * V + v is image i turned by `quarter_turns[v]`, as in RotNet's batches.
+
+  Raises:
+    errors.UserError: the images are not square.
+  """
+  turned = jax.vmap(lambda image: jnp.stack([rotate(image, k) for k in quarter_turns]))
+  return turned(images).reshape(-1, *images.shape[1:])
+
+
 def pad_and_crop(key: jax.Array, image: jax.Array, pad: int) -> jax.Array:
   """Pads with `pad` zeros on all sides and crops the old shape at random.
 

@@ -8,7 +8,7 @@ words, 'chosen' settings, and `scores.score` of 'train', 'validation' and 'test'
 process computes for itself on its first device.
 """
 
-from ssl_jax.evaluators import classifier, knn, linear, logistic
+from ssl_jax.evaluators import classifier, knn, linear, logistic, rotation
 
 EVALUATORS = {
     'classifier': classifier.Classifier,
@@ -16,4 +16,5 @@ EVALUATORS = {
     'linear': linear.Linear,
     'logistic': logistic.Logistic,
     'nearest': knn.Nearest,
+    'rotation': rotation.Rotation,
 }

@@ -9,9 +9,10 @@ import jax.numpy as jnp
 from ssl_jax import config as config_lib
 from ssl_jax import errors, models
 from ssl_jax.augment import policies
-from ssl_jax.methods import base, simclr, supervised
+from ssl_jax.methods import base, rotnet, simclr, supervised
 
 METHODS: dict[str, type[base.Base]] = {
+    'rotnet': rotnet.RotNet,
     'simclr': simclr.SimCLR,
     'supervised': supervised.Supervised,
 }

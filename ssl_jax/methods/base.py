@@ -41,10 +41,14 @@ class Method(Protocol):
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
     """Fresh variables for images [H, W, C]."""
 
-  def views(self, key: jax.Array, images: jax.Array) -> jax.Array:
-    """uint8 [B, H, W, C] -> float [B*V, h, w, C]. All randomness is here."""
+  def views(self, key: jax.Array, images: jax.Array) -> Tree:
+    """uint8 [B, H, W, C] -> float [B*V, h, w, C], or what else `loss` needs of them.
 
-  def loss(self, params: Tree, variables: Variables, views: jax.Array,
+    All randomness is here: a pretext task that draws its own labels returns
+    them beside the views.
+    """
+
+  def loss(self, params: Tree, variables: Variables, views: Tree,
            labels: jax.Array) -> tuple[jax.Array, Aux]:
     """Scalar loss of `params`; `labels` int32 [B], -1 where there is none."""
 
@@ -70,7 +74,7 @@ class Network(nn.Module):
     if self.projector is not None:
       endpoints |= self.projector(endpoints['pooled'], train=train)
     if self.head is not None:
-      endpoints['logits'] = self.head(endpoints['pooled'])
+      endpoints['logits'] = self.head(endpoints['pooled'], train=train)
     return endpoints
 
 
@@ -93,11 +97,10 @@ class Base:
 
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
     images = jnp.zeros((1, *image_shape), jnp.uint8)
-    views = self.views(key, images)
-    variables = self.network.init(key, views, train=False)
+    variables = self.network.init(key, self._plain(images), train=False)
     return Variables(variables['params'], variables.get('batch_stats', {}))
 
-  def views(self, key: jax.Array, images: jax.Array) -> jax.Array:
+  def views(self, key: jax.Array, images: jax.Array) -> Tree:
     return policies.views(self.policies, key, images, self.dtype)
 
   def forward(self, params: Tree, variables: Variables,
@@ -117,6 +120,9 @@ class Base:
 
   def encode(self, encoder: Tree, images: jax.Array) -> dict[str, jax.Array]:
     """uint8 [B, H, W, C] -> every endpoint, in evaluation mode."""
+    return self.network.apply(encoder, self._plain(images), train=False)
+
+  def _plain(self, images):
+    """The one view of an image that is not augmented."""
     key = jax.random.key(0)  # `preprocess` draws nothing
-    views = policies.views((self.preprocess,), key, images, self.dtype)
-    return self.network.apply(encoder, views, train=False)
+    return policies.views((self.preprocess,), key, images, self.dtype)

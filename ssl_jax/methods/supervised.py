@@ -25,7 +25,7 @@ class Supervised(base.Base):
     if not num_classes:
       raise errors.UserError(
           "config.method.name is 'supervised', but the data have no labels; train "
-          "with 'simclr' or name a labelled data set")
+          "with 'simclr' or 'rotnet', or name a labelled data set")
     return {'head': heads.LinearHead(num_classes)}
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,

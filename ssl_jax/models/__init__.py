@@ -1,4 +1,4 @@
-"""Encoders by name, and projection heads, from the fields of a config.
+"""Encoders and heads by name, from the fields of a config.
 
 Encoders map images to named feature maps and know no task.
 """
@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ssl_jax import errors
-from ssl_jax.models import heads, resnet
+from ssl_jax.models import heads, nin, resnet
 
 # A builder's keyword-only arguments, save `dtype`, are the fields of its config.
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -28,6 +28,13 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     'resnet32': functools.partial(resnet.build_cifar, 5),
     'resnet44': functools.partial(resnet.build_cifar, 7),
     'resnet56': functools.partial(resnet.build_cifar, 9),
+    'nin': nin.build,
+}
+# Likewise, of the probes; the one other argument is the number of classes.
+HEADS: dict[str, Callable[..., nn.Module]] = {
+    'linear': heads.build_linear,
+    'mlp': heads.build_mlp,
+    'conv_block': heads.build_conv_block,
 }
 
 
@@ -56,6 +63,23 @@ def build_projector(*, dtype: Any = jnp.float32,
   return _call(heads.build_projector, 'projector', fields, dtype)
 
 
+def build_head(name: str, num_classes: int, *, dtype: Any = jnp.float32,
+               **fields: Any) -> nn.Module:
+  """Returns a classifier; call it as `module.apply(v, features, train=...)`.
+
+  Args:
+    name: a key of `HEADS`.
+    num_classes: of the logits.
+    dtype: of the computation; logits, parameters and statistics are float32.
+    **fields: the builder's own.
+
+  Raises:
+    errors.UserError: the name, a field or a value is not accepted.
+  """
+  builder = errors.choose('config.head.name', name, HEADS)
+  return _call(functools.partial(builder, num_classes), 'head', fields, dtype)
+
+
 def _call(builder: Callable[..., nn.Module], section: str,
           fields: Mapping[str, Any], dtype: Any) -> nn.Module:
   """Calls `builder` once it is known to have all of `fields`."""
@@ -65,5 +89,6 @@ def _call(builder: Callable[..., nn.Module], section: str,
     if field not in accepted:
       raise errors.UserError(
           f'config.{section}.{field} is not a field here'
-          f'{errors.nearest(field, accepted)} (accepted are {", ".join(accepted)})')
+          f'{errors.nearest(field, accepted)} '
+          f'(accepted are {", ".join(accepted) or "none"})')
   return builder(dtype=dtype, **fields)

@@ -1,4 +1,4 @@
-"""What stands on an encoder: a projection head, or a linear classifier."""
+"""What stands on an encoder: a projection head, or a classifier."""
 
 from typing import Any
 
@@ -7,7 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax import errors
-from ssl_jax.models import layers
+from ssl_jax.models import layers, nin
+
+# He et al. 2015, arXiv:1502.01852, backwards: variance 2/fan_out.
+HE_FAN_OUT = nn.initializers.variance_scaling(2., 'fan_out', 'normal')
 
 
 class ProjectionHead(nn.Module):
@@ -64,10 +67,56 @@ class LinearHead(nn.Module):
   num_classes: int
 
   @nn.compact
-  def __call__(self, features: jax.Array) -> jax.Array:
+  def __call__(self, features: jax.Array, *, train: bool) -> jax.Array:
+    del train
+    _require(features, 2, 'linear')
     return nn.Dense(
         self.num_classes, dtype=jnp.float32, name='dense',
         kernel_init=nn.initializers.normal(0.01))(features)
+
+
+class MLPHead(nn.Module):
+  """features [B, D] -> logits float32 [B, num_classes] by three dense layers.
+
+  RotNet's nonlinear classifier (Gidaris et al. 2018, arXiv:1803.07728, section
+  4.1.1): the two hidden layers have BatchNorm and ReLU, and no bias.
+  """
+  num_classes: int
+  hidden: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, features: jax.Array, *, train: bool) -> jax.Array:
+    _require(features, 2, 'mlp')
+    x = features
+    for i in (1, 2):
+      x = nn.Dense(self.hidden, use_bias=False, dtype=self.dtype,
+                   kernel_init=HE_FAN_OUT, name=f'dense{i}')(x)
+      x = nn.relu(layers.batch_norm(
+          train=train, dtype=jnp.float32, name=f'bn{i}')(x.astype(jnp.float32)))
+    return nn.Dense(self.num_classes, dtype=jnp.float32, kernel_init=HE_FAN_OUT,
+                    name='dense3')(x)
+
+
+class ConvBlockHead(nn.Module):
+  """A feature map [B, h, w, c] -> logits float32 [B, num_classes].
+
+  RotNet's convolutional classifier (arXiv:1803.07728, table 3): one more NIN
+  block, the mean over space, and a linear layer.
+  """
+  num_classes: int
+  width: int
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, features: jax.Array, *, train: bool) -> jax.Array:
+    _require(features, 4, 'conv_block')
+    plan = ((self.width, 3), (self.width, 1), (self.width, 1))
+    x = nin.Block(plan, self.dtype, HE_FAN_OUT, name='block')(
+        features.astype(self.dtype), train=train)
+    x = jnp.mean(x, (1, 2), dtype=jnp.float32)
+    return nn.Dense(self.num_classes, dtype=jnp.float32, kernel_init=HE_FAN_OUT,
+                    name='dense')(x)
 
 
 def build_projector(*, dtype: Any = jnp.float32, layers: int = 2,
@@ -85,3 +134,49 @@ def build_projector(*, dtype: Any = jnp.float32, layers: int = 2,
           f'config.projector.{field} is {value}; it must be a whole number from '
           f'{least} up')
   return ProjectionHead(layers, hidden, dim, batch_norm, dtype)
+
+
+def build_linear(num_classes: int, *, dtype: Any = jnp.float32) -> LinearHead:
+  """A `LinearHead`, which computes in float32 whatever the `dtype`."""
+  del dtype
+  return LinearHead(num_classes)
+
+
+def build_mlp(num_classes: int, *, dtype: Any = jnp.float32,
+              hidden: int | None = None) -> MLPHead:
+  """An `MLPHead`; with `hidden` None its width is RotNet's, min(20 C, 2048).
+
+  Raises:
+    errors.UserError: the width is not positive.
+  """
+  _positive('hidden', 1 if hidden is None else hidden)
+  return MLPHead(num_classes, hidden or min(20 * num_classes, 2048), dtype)
+
+
+def build_conv_block(num_classes: int, *, dtype: Any = jnp.float32,
+                     width: int = 192) -> ConvBlockHead:
+  """A `ConvBlockHead` with `width` channels.
+
+  Raises:
+    errors.UserError: the width is not positive.
+  """
+  _positive('width', width)
+  return ConvBlockHead(num_classes, width, dtype)
+
+
+def _positive(field: str, value: int) -> None:
+  if value != int(value) or value < 1:
+    raise errors.UserError(
+        f'config.head.{field} is {value}; it must be a whole number from 1 up')
+
+
+def _require(features: jax.Array, ndim: int, name: str) -> None:
+  """Tells a feature map given to a head of vectors, and the other way around."""
+  if features.ndim != ndim:
+    needs = ("vectors: set config.features.pool to 'mean', 'max', 'flatten' or a "
+             'number of regions' if ndim == 2 else
+             "a feature map: set config.features.endpoint to one that is, such as "
+             "'block2', and config.features.pool to 'none'")
+    raise errors.UserError(
+        f'features of shape {features.shape} do not suit config.head.name={name!r}, '
+        f'which needs {needs}')

@@ -5,21 +5,23 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+LECUN = nn.initializers.lecun_normal()
 
-def conv(features: int, kernel_size: int, strides: int = 1, *, dtype: Any,
-         name: str) -> nn.Conv:
+
+def conv(features: int, kernel_size: int, strides: int = 1, *, dtype: Any, name: str,
+         kernel_init: nn.initializers.Initializer = LECUN) -> nn.Conv:
   """A square convolution without bias, to be followed by `batch_norm`.
 
   Zeros are added evenly on all sides, (k-1)/2 of them, whatever the stride.
   Flax' 'SAME' would pad a strided layer more at the bottom and right, one pixel
-  away from where peers' networks sample. Weights start as truncated
-  normals of variance 1/fan_in.
+  away from where peers' networks sample. Unless `kernel_init` says otherwise,
+  weights start as truncated normals of variance 1/fan_in.
   """
   pad = (kernel_size - 1) // 2
   return nn.Conv(
       features, (kernel_size, kernel_size), strides=(strides, strides),
       padding=((pad, pad), (pad, pad)), use_bias=False, dtype=dtype,
-      kernel_init=nn.initializers.lecun_normal(), name=name)
+      kernel_init=kernel_init, name=name)
 
 
 def batch_norm(*, train: bool, dtype: Any, name: str, zero_scale: bool = False,

@@ -1,0 +1,53 @@
+"""Accuracy at RotNet's own task: every image in all the turns its head knows.
+
+Gidaris et al. 2018, arXiv:1803.07728, section 4.1.1.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Iterator, Mapping
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from ssl_jax.augment import geometry
+from ssl_jax.evaluators import classifier
+
+
+@dataclasses.dataclass(frozen=True)
+class Rotation(classifier.Classifier):
+  """Scores endpoint 'logits' of the batches that `expand` makes."""
+  protocol: ClassVar[str] = 'rotations told apart, all of every image'
+
+
+def names(turns: tuple[int, ...]) -> tuple[str, ...]:
+  """What the classes are called, in degrees."""
+  return tuple(f'{90 * turn} degrees' for turn in turns)
+
+
+def expand(batches: Iterable[Mapping[str, jax.Array]],
+           turns: tuple[int, ...]) -> Iterator[dict[str, jax.Array]]:
+  """Turns images before they are encoded; the turn replaces the label.
+
+  Args:
+    batches: as of `features.extract`.
+    turns: V quarter turns, counter-clockwise.
+
+  Yields:
+    Batches of B * V rows; row i * V + v is image i turned by `turns[v]`, its label
+    is v and its mask that of the image.
+
+  Raises:
+    errors.UserError: the images are not square.
+  """
+  for batch in batches:
+    yield _expand(dict(batch), tuple(turns))
+
+
+@functools.partial(jax.jit, static_argnames='turns')
+def _expand(batch, turns):
+  labels = jnp.arange(len(turns), dtype=jnp.int32)
+  return {'image': geometry.rotate_all(batch['image'], turns),
+          'label': jnp.tile(labels, len(batch['image'])),
+          'mask': jnp.repeat(batch['mask'], len(turns))}

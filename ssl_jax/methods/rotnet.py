@@ -1,0 +1,71 @@
+"""RotNet: by which multiple of a quarter turn was the image rotated?
+
+Gidaris et al. 2018, arXiv:1803.07728, section 3.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ssl_jax import errors
+from ssl_jax.augment import geometry
+from ssl_jax.methods import base
+from ssl_jax.models import heads
+from ssl_jax.objectives import classification
+
+# Quarter turns, counter-clockwise; the place of a turn here is its label.
+ROTATIONS = {
+    'all': (0, 1, 2, 3),      # every image four times in the batch
+    'random': (0, 1, 2, 3),   # every image once, by a turn of its own
+    '0_180': (0, 2),
+    '90_270': (1, 3),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RotNet(base.Base):
+  """Softmax cross-entropy over the rotations of one augmented crop per image.
+
+  An image is augmented once and then rotated, so that nothing but the rotation
+  tells its copies apart. A batch of B images is one of 4B (2B, B) rows, which go
+  through the network together.
+  """
+  rotations: str = 'all'  # a key of ROTATIONS
+
+  @staticmethod
+  def heads(config: Mapping[str, Any], num_classes: int,
+            dtype: Any) -> dict[str, nn.Module]:
+    del num_classes, dtype
+    rotations = config['method'].get('rotations', RotNet.rotations)
+    turns = errors.choose('config.method.rotations', rotations, ROTATIONS)
+    return {'head': heads.LinearHead(len(turns))}
+
+  @property
+  def turns(self) -> tuple[int, ...]:
+    """The quarter turns that the head tells apart, in the order of its logits."""
+    return ROTATIONS[self.rotations]
+
+  def views(self, key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """float [B*V, h, w, C], and the label of every row, int32 [B*V]."""
+    crop_key, turn_key = jax.random.split(key)
+    crops = super().views(crop_key, images)
+    if self.rotations == 'random':
+      turns = jax.random.randint(turn_key, (len(crops),), 0, len(self.turns))
+      return jax.vmap(geometry.rotate)(crops, turns), turns
+    turns = jnp.arange(len(self.turns), dtype=jnp.int32)
+    return geometry.rotate_all(crops, self.turns), jnp.tile(turns, len(crops))
+
+  def loss(self, params: base.Tree, variables: base.Variables,
+           views: tuple[jax.Array, jax.Array],
+           labels: jax.Array) -> tuple[jax.Array, base.Aux]:
+    del labels
+    rotated, turns = views
+    endpoints, model_state = self.forward(params, variables, rotated)
+    logits = endpoints['logits']
+    metrics = {'rotation_accuracy': classification.accuracy(logits, turns)}
+    return (classification.softmax_cross_entropy(logits, turns),
+            base.Aux(model_state, metrics, endpoints['pooled']))

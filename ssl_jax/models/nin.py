@@ -1,0 +1,95 @@
+"""Network in Network, as RotNet builds it for CIFAR-10.
+
+Lin et al. 2013, arXiv:1312.4400; the blocks, pools and their padding are those of
+Gidaris et al. 2018, arXiv:1803.07728, and its code.
+"""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ssl_jax import errors
+from ssl_jax.models import layers
+
+Plan = tuple[tuple[int, int], ...]  # (features, kernel size) of each convolution
+
+BLOCKS = (3, 4, 5)
+# Torch's default for convolutions, U(-b, b) with b = fan_in^-0.5: RotNet's code has
+# another initialisation for this network, but does not call it.
+UNIFORM = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
+
+
+class Block(nn.Module):
+  """Convolutions, each with BatchNorm and ReLU; the resolution stays."""
+  plan: Plan
+  dtype: Any
+  kernel_init: nn.initializers.Initializer = UNIFORM
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    for i, (features, kernel_size) in enumerate(self.plan, start=1):
+      x = layers.conv(features, kernel_size, dtype=self.dtype, name=f'conv{i}',
+                      kernel_init=self.kernel_init)(x)
+      x = nn.relu(layers.batch_norm(train=train, dtype=self.dtype, name=f'bn{i}')(x))
+    return x
+
+
+class NIN(nn.Module):
+  """float [B, H, W, C], already normalised -> {endpoint: array}.
+
+  Endpoints are 'block1', 'block2', ... in `dtype`, [B, h, w, c], the first two
+  after their pool: [B, 16, 16, 96] and [B, 8, 8, 192] of 32 px images, then
+  [B, 8, 8, 192] throughout. 'pooled' is the mean of the last over space, float32
+  [B, 192]. Parameters and batch statistics are float32.
+
+  Attributes:
+    plans: one per block.
+    dtype: of the computation.
+  """
+  plans: tuple[Plan, ...]
+  dtype: Any = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+    x, endpoints = x.astype(self.dtype), {}
+    # The zeros around the second block count in the mean, as torch has it.
+    pools = {'block1': nn.max_pool,
+             'block2': functools.partial(nn.avg_pool, count_include_pad=True)}
+    for i, plan in enumerate(self.plans, start=1):
+      name = f'block{i}'
+      x = Block(plan, self.dtype, name=name)(x, train=train)
+      if name in pools:
+        x = pools[name](x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+      endpoints[name] = x
+    endpoints['pooled'] = jnp.mean(x, (1, 2), dtype=jnp.float32)
+    return endpoints
+
+
+def build(*, dtype: Any = jnp.float32, blocks: int = 4, width: float = 1) -> NIN:
+  """RotNet's network of 3, 4 or 5 blocks.
+
+  With a classifier of 4 classes and width 1 it has 1,004,484, 1,411,140 or
+  1,817,796 parameters.
+
+  Args:
+    blocks: the paper compares 3, 4 and 5.
+    width: multiplier of all widths; 32 * `width` must be a whole number.
+
+  Raises:
+    errors.UserError: a value is not accepted.
+  """
+  if blocks not in BLOCKS:
+    raise errors.UserError(
+        f'config.model.blocks is {blocks!r}; accepted are 3, 4 and 5')
+  if width <= 0 or 32 * width != int(32 * width):
+    raise errors.UserError(
+        f'config.model.width is {width}; 32 times the width must be a positive whole '
+        'number, as with 1, 0.5 or 1/32')
+  scaled = lambda *plan: tuple((int(c * width), k) for c, k in plan)
+  first = scaled((192, 5), (160, 1), (96, 1))
+  second = scaled((192, 5), (192, 1), (192, 1))
+  further = scaled((192, 3), (192, 1), (192, 1))
+  return NIN((first, second) + (further,) * (blocks - 2), dtype)

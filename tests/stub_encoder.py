@@ -1,0 +1,28 @@
+"""An encoder that compiles at once, for tests of what stands on encoders."""
+
+import contextlib
+
+import flax.linen as nn
+import jax.numpy as jnp
+import pytest
+
+from ssl_jax import models
+from ssl_jax.models import layers
+
+
+class Stub(nn.Module):
+  """[B, H, W, C] -> 'stage1' [B, H, W, 6], and 'pooled', its mean after ReLU."""
+
+  @nn.compact
+  def __call__(self, x, *, train):
+    x = layers.conv(6, 3, dtype=jnp.float32, name='conv')(x)
+    x = nn.relu(layers.batch_norm(train=train, dtype=jnp.float32, name='bn')(x))
+    return {'stage1': x, 'pooled': x.mean((1, 2))}
+
+
+@contextlib.contextmanager
+def registered():
+  """Makes {'name': 'stub'} a model for as long as a module of tests runs."""
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setitem(models.MODELS, 'stub', lambda *, dtype: Stub())
+    yield
