@@ -8,6 +8,7 @@ here. The linear probe with augmentation is ssl_jax.linear_probe.
 """
 
 import dataclasses
+import json
 import pathlib
 import time
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import mesh as mesh_lib
 
 SPLITS = ('train', 'validation', 'test')
+Splits = dict[str, features_lib.Features | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +49,13 @@ def check(config: Mapping[str, Any]) -> None:
 
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
-        workdir: pathlib.Path | str) -> dict[str, Any]:
-  """Evaluates by `config.protocol`; returns and writes what result.json holds."""
+        workdir: pathlib.Path | str,
+        extracted: dict[str, Splits] | None = None) -> dict[str, Any]:
+  """Evaluates by `config.protocol`; returns and writes what result.json holds.
+
+  Several protocols on one encoder may share what they extract: give them one dict,
+  empty at first, as `extracted`.
+  """
   config = config_lib.plain(config)
   check(config)
   workdir = workdir_lib.writable(workdir)
@@ -57,11 +64,15 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   started = time.monotonic()
   mesh = mesh_lib.data_mesh()
   encoder = encoder_lib.load(checkpoint, mesh)
-  splits = extract(config, encoder, mesh)
+  turns = _turns(config, encoder)
+  extracted = {} if extracted is None else extracted
+  key = json.dumps([config.get('features'), config.get('data'), turns])
+  if key not in extracted:
+    extracted[key] = extract(config, encoder, mesh)
+  splits = extracted[key]
   protocol = dict(config['protocol'])
   evaluator = config_lib.build(evaluators.EVALUATORS[protocol.pop('name')], protocol,
                                'protocol')
-  turns = _turns(config, encoder)
   names = rotation.names(turns) if turns else encoder.class_names
   result = evaluator(splits['train'], splits['validation'], splits['test'], len(names))
   result |= {'class_names': list(names), 'step': encoder.step,
@@ -71,7 +82,7 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
 
 
 def extract(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
-            mesh: jax.sharding.Mesh) -> dict[str, features_lib.Features | None]:
+            mesh: jax.sharding.Mesh) -> Splits:
   """Features of train, validation and test (None where there is no such split)."""
   wanted = config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
   batch_size = -(-wanted.batch_size // mesh.size) * mesh.size

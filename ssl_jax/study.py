@@ -13,7 +13,6 @@ import json
 import pathlib
 import shlex
 import sys
-import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -68,15 +67,14 @@ def _run_one(config: Config, name: str, seed: int, folder: pathlib.Path) -> None
   """Pre-trains one method with one seed and evaluates it in every way."""
   run_config = {**config['methods'][name], 'seed': seed}
   pretrain.run(run_config, folder / 'pretrain', label=f'{name} seed {seed}')
+  extracted = {}  # features that evaluations of this encoder share
   for evaluation, fields in config['evaluations'].items():
-    logging.info('  %s', evaluation)
-    _evaluator(fields).run({**fields, 'seed': seed, 'pretrain': run_config},
-                           folder / 'pretrain', folder / evaluation)
-
-
-def _evaluator(fields: Config) -> types.ModuleType:
-  """Evaluations name a `protocol` on cached features, or train a head."""
-  return evaluate if 'protocol' in fields else linear_probe
+    fields = {**fields, 'seed': seed, 'pretrain': run_config}
+    checkpoint, workdir = folder / 'pretrain', folder / evaluation
+    if 'protocol' in fields:
+      evaluate.run(fields, checkpoint, workdir, extracted)
+    else:
+      linear_probe.run(fields, checkpoint, workdir, f'{name} seed {seed} {evaluation}')
 
 
 def _check(config: Config) -> None:
@@ -91,7 +89,8 @@ def _check(config: Config) -> None:
       raise errors.UserError(f'methods.{name}: {e}') from e
   for name, evaluation in config['evaluations'].items():
     try:
-      _evaluator(evaluation).check({**evaluation, 'seed': 0})
+      module = evaluate if 'protocol' in evaluation else linear_probe
+      module.check({**evaluation, 'seed': 0})
     except errors.UserError as e:
       raise errors.UserError(f'evaluations.{name}: {e}') from e
 
