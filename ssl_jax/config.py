@@ -40,6 +40,14 @@ def _tuples(value: Any) -> Any:
   return value
 
 
+def require(config: Mapping[str, Any], *sections: str) -> None:
+  """Raises `errors.UserError` where the config lacks one of its sections."""
+  for section in sections:
+    if section not in config:
+      raise errors.UserError(
+          f'config.{section} is missing; this config needs {", ".join(sections)}')
+
+
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
   """A ConfigDict (or dict) as JSON would give it back: dicts, lists, scalars."""
   if not isinstance(config, Mapping):

@@ -45,6 +45,7 @@ def digest(tree: Any) -> str:
 
 def check(config: Mapping[str, Any]) -> None:
   """Raises `errors.UserError` for what is wrong whatever the encoder is."""
+  config_lib.require(config, 'seed', 'feed', 'features', 'augment', 'optim', 'train')
   config_lib.build(evaluate.FeaturesConfig, config['features'], 'features')
   config_lib.build(loop.TrainConfig, config['train'], 'train')
   config_lib.build(optim.Optim, config['optim'], 'optim')
@@ -102,9 +103,9 @@ def _plan(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
   train = config_lib.build(loop.TrainConfig, config['train'], 'train')
   source = evaluate.load_splits(config, encoder)['train']
   feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
-  tx, schedule = optim.build(config['optim'], batch_size=feed.batch_size,
-                      num_examples=len(source),
-                      total_steps=round(train.epochs * feed.steps_per_epoch))
+  tx, schedule = optim.build(
+      config['optim'], batch_size=feed.batch_size, num_examples=len(source),
+      total_steps=round(train.epochs * feed.steps_per_epoch))
 
   def put_encoder(variables):  # a copy: the loop donates its state
     return variables.replace(slow=jax.tree.map(jnp.copy, encoder.variables))
@@ -113,7 +114,7 @@ def _plan(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
       method=method, tx=tx, schedule=schedule, feed=feed, mesh=mesh, workdir=workdir,
       config=config, seed=config['seed'], epochs=train.epochs,
       warm_start=put_encoder, label=label,
-      log=config_lib.build(loop.LogConfig, config['log'], 'log'))
+      log=config_lib.build(loop.LogConfig, config.get('log', {}), 'log'))
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from ssl_jax import app, errors, methods
+from ssl_jax import app, methods
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.data import feed as feed_lib
@@ -29,10 +29,8 @@ from ssl_jax.train import mesh as mesh_lib
 
 def check(config: Mapping[str, Any]) -> None:
   """Raises `errors.UserError` for what is wrong whatever the data are."""
-  for section in ('seed', 'data', 'feed', 'augment', 'method', 'model', 'optim',
-                  'train'):
-    if section not in config:
-      raise errors.UserError(f'config.{section} is missing')
+  config_lib.require(config, 'seed', 'data', 'feed', 'augment', 'method', 'model',
+                     'optim', 'train')
   config_lib.build(loop.TrainConfig, config['train'], 'train')
   config_lib.build(loop.LogConfig, config.get('log', {}), 'log')
   config_lib.build(optim.Optim, config['optim'], 'optim')
@@ -67,9 +65,9 @@ def _plan(config: dict[str, Any], workdir: pathlib.Path, label: str) -> loop.Run
   source = sources.load(split='train', **data)
   feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
   method = methods.build(config, source.num_classes)
-  tx, schedule = optim.build(config['optim'], batch_size=feed.batch_size,
-                      num_examples=len(source),
-                      total_steps=max(1, round(train.epochs * feed.steps_per_epoch)))
+  tx, schedule = optim.build(
+      config['optim'], batch_size=feed.batch_size, num_examples=len(source),
+      total_steps=max(1, round(train.epochs * feed.steps_per_epoch)))
   labelled = source.num_classes > 0
   watch = labelled and train.knn_every_epochs > 0
   return loop.Run(
