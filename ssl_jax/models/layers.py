@@ -5,6 +5,8 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from ssl_jax.models import conv as conv_lib
+
 LECUN = nn.initializers.lecun_normal()
 
 
@@ -21,7 +23,8 @@ def conv(features: int, kernel_size: int, strides: int = 1, *, dtype: Any, name:
   return nn.Conv(
       features, (kernel_size, kernel_size), strides=(strides, strides),
       padding=((pad, pad), (pad, pad)), use_bias=False, dtype=dtype,
-      kernel_init=kernel_init, name=name)
+      kernel_init=kernel_init,
+      conv_general_dilated=conv_lib.conv_general_dilated, name=name)
 
 
 def batch_norm(*, train: bool, dtype: Any, name: str, zero_scale: bool = False,
