@@ -24,6 +24,7 @@ from ssl_jax import workdir as workdir_lib
 from ssl_jax.data import feed, sources
 from ssl_jax.evaluators import features as features_lib
 from ssl_jax.evaluators import rotation
+from ssl_jax.train import checkpoint as checkpoint_lib
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import mesh as mesh_lib
 
@@ -58,6 +59,7 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   """
   config = config_lib.plain(config)
   check(config)
+  checkpoint = checkpoint_lib.locate(checkpoint)  # before a folder is made in it
   workdir = workdir_lib.writable(workdir)
   if (done := workdir_lib.finished(workdir, config)) is not None:
     return done

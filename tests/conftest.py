@@ -1,10 +1,21 @@
 """Eight CPU devices, no silent rank promotion, and where real CIFAR-10 lies."""
 
+import atexit
 import os
 import pathlib
+import shutil
+import tempfile
 
-import jax
-import pytest
+# Many tests compile the same small programs: one cache for all of them, pytest's
+# workers and the binaries that tests start included.
+if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+  _cache = tempfile.mkdtemp(prefix='ssl_jax_tests_')
+  atexit.register(shutil.rmtree, _cache, ignore_errors=True)
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = _cache
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+
+import jax  # noqa: E402  (reads the environment)
+import pytest  # noqa: E402
 
 jax.config.update('jax_platforms', 'cpu')
 jax.config.update('jax_num_cpu_devices', 8)

@@ -130,7 +130,7 @@ def test_sigterm_exits_with_75_and_the_same_command_goes_on(
      '/no/such does not exist'),
     ('pretrain', ['--workdir=W', '--config.data.name=digits',
                   '--config.feed.batch_size=5000'], 'batch_size is 5000, more than'),
-    ('evaluate', ['--checkpoint=/no/such'], 'holds no checkpoint'),
+    ('evaluate', ['--checkpoint=W/none'], 'holds no checkpoint'),
     ('evaluate', ['--checkpoint=W', '--config=configs/evaluate.py:knnn'], "'knnn'"),
     ('linear_probe', ['--workdir=W'], '--checkpoint is missing'),
     ('make_report', ['--workdir=/no/such'], '/no/such'),

@@ -79,7 +79,7 @@ def test_metrics_file_has_one_row_per_logged_step(tmp_path):
   assert [row['epoch'] for row in rows] == pytest.approx([.2, .4, .6, .8, 1.])
   first = rows[0]
   assert first['train/learning_rate'] == pytest.approx(0.05)
-  assert {'train/loss', 'train/contrastive_accuracy', 'train/probe_top1'} <= set(first)
+  assert {'train/loss', 'train/contrastive_accuracy', 'probe/top1'} <= set(first)
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):

@@ -39,7 +39,7 @@ def test_online_probe_never_changes_training():
   watched, rows, _ = tiny.train(
       tiny.config(), steps=4, probe=online_probe.OnlineProbe(num_classes=4))
   same(alone.variables, watched.variables)
-  assert 0 <= rows[-1]['probe_top1'] <= 1
+  assert 0 <= rows[-1]['probe/top1'] <= 1
   assert np.abs(watched.probe.params['kernel']).max() > 0  # and it does learn
 
 

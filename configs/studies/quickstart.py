@@ -27,10 +27,10 @@ def get_config() -> ConfigDict:
   c.labels = dict(simclr='SimCLR', random='Random encoder', supervised='Supervised')
   data = dict(validation_fraction=0.1)
   features = dict(endpoint='pooled', pool='mean', batch_size=480)
-  c.evaluations = dict(
+  c.evaluations = ConfigDict(dict(
       linear=dict(protocol=dict(name='linear'), features=features, data=data),
       knn=dict(protocol=dict(name='knn', k=20, temperature=0.1), features=features,
-               data=data))
+               data=data)), sort_keys=False)
   c.published = ()
   return c
 

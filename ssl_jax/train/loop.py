@@ -187,7 +187,8 @@ class Reporter:
           'epoch': self._epoch(step),
           'images_per_second': self._progress.images_per_second,
           'train/learning_rate': float(self._run.schedule(step - 1)),
-          **{f'train/{name}': value for name, value in row.items()}})
+          **{name if '/' in name else f'train/{name}': value
+             for name, value in row.items()}})
     if last or self._progress.due:
       self._progress.show(step, row)
     self._last = step

@@ -63,7 +63,7 @@ def train_step(method: base.Method, tx: optax.GradientTransformation,
   metrics = {'loss': loss, 'grad_norm': optax.global_norm(grads), **aux.metrics}
   probe_state = state.probe
   if probe is not None:
-    probe_state, metrics['probe_top1'] = probe.update(
+    probe_state, metrics['probe/top1'] = probe.update(
         probe_state, aux.features, batch['label'])
   return TrainState(state.step + 1, variables, opt_state, probe_state), metrics
 
