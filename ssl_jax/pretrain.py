@@ -7,7 +7,6 @@ the config can be set on the command line: --config.optim.learning_rate=0.5
 """
 
 import pathlib
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +22,7 @@ from ssl_jax.data import feed as feed_lib
 from ssl_jax.data import sources
 from ssl_jax.evaluators import monitor
 from ssl_jax.methods import base
-from ssl_jax.train import loop, online_probe, optim
+from ssl_jax.train import loop, metrics, online_probe, optim
 from ssl_jax.train import mesh as mesh_lib
 
 
@@ -45,12 +44,13 @@ def run(config: Mapping[str, Any], workdir: pathlib.Path | str,
   workdir = workdir_lib.prepare(workdir, config)
   if (done := workdir_lib.finished(workdir, config)) is not None:
     return done
-  started = time.monotonic()
+  origin = workdir_lib.provenance()  # now: the checkout may change under a long run
   plan = _plan(config, workdir, label)
   state = loop.fit(plan)
+  rows = metrics.read(workdir / 'metrics.jsonl')
   result = {'steps': int(state.step), 'epochs': plan.epochs,
             'images': int(state.step) * plan.feed.batch_size,
-            'seconds': time.monotonic() - started, **workdir_lib.provenance()}
+            'seconds': rows[-1]['time'] if rows else 0.0, **origin}
   workdir_lib.write_result(workdir, config, result)
   return result
 
