@@ -19,6 +19,8 @@ PROTOCOLS = {
     'linear': dict(name='linear', epochs=30, refit=False),
     # L-BFGS, the best of 45 strengths of the l2 penalty.
     'logistic': dict(name='logistic', standardise=False, refit=True),
+    # L-BFGS on all 60,000 representations, a quarter of them held out at random.
+    'resplit': dict(name='resplit', test_fraction=0.25),
     # The network's own head: the accuracy of a supervised run.
     'classifier': dict(name='classifier'),
     # RotNet's own task, on every image in all rotations.

@@ -171,8 +171,8 @@ def main() -> None:
 if __name__ == '__main__':
   _CONFIG = config_flags.DEFINE_config_file(
       'config', None,
-      'What to measure; after the colon: knn, nearest, linear, logistic, classifier, '
-      'rotation.')
+      'What to measure; after the colon: knn, nearest, linear, logistic, resplit, '
+      'classifier, rotation.')
   _CHECKPOINT = flags.DEFINE_string(
       'checkpoint', None, 'The --workdir of a pre-training run.')
   _OUTPUT = flags.DEFINE_string(

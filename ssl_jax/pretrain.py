@@ -67,7 +67,7 @@ def _plan(config: dict[str, Any], workdir: pathlib.Path, label: str) -> loop.Run
   method = methods.build(config, source.num_classes)
   tx, schedule = optim.build(
       config['optim'], batch_size=feed.batch_size, num_examples=len(source),
-      total_steps=max(1, round(train.epochs * feed.steps_per_epoch)))
+      total_steps=round(train.epochs * feed.steps_per_epoch))
   labelled = source.num_classes > 0
   watch = labelled and train.knn_every_epochs > 0
   return loop.Run(
@@ -76,23 +76,24 @@ def _plan(config: dict[str, Any], workdir: pathlib.Path, label: str) -> loop.Run
                                     'class_names': list(source.class_names)}},
       seed=config['seed'], epochs=train.epochs,
       log=config_lib.build(loop.LogConfig, config.get('log', {}), 'log'),
-      probe=online_probe.OnlineProbe(source.num_classes)
+      probe=online_probe.OnlineProbe(
+          source.num_classes, train.monitor_endpoint, train.monitor_pool)
       if labelled and train.online_probe else None,
-      monitor=_knn_monitor(config, method, mesh, train.knn_examples)
-      if watch else None,
+      monitor=_knn_monitor(config, method, mesh, train) if watch else None,
       monitor_every_epochs=train.knn_every_epochs, label=label)
 
 
 def _knn_monitor(config: dict[str, Any], method: base.Base, mesh: jax.sharding.Mesh,
-                 examples: int) -> monitor.KnnMonitor:
-  """Looks validation images up among the first `examples` of the others."""
+                 train: loop.TrainConfig) -> monitor.KnnMonitor:
+  """Looks validation images up among the first `knn_examples` of the others."""
   data = {k: v for k, v in config['data'].items() if k != 'labels'}
   data['validation_fraction'] = data.get('validation_fraction') or 0.1
   bank, queries = (sources.load(split=s, **data) for s in ('train', 'validation'))
-  bank = sources.base.subset(bank, np.arange(min(examples, len(bank))), bank.name)
+  bank = sources.base.subset(bank, np.arange(min(train.knn_examples, len(bank))), bank.name)
   batches = lambda source: lambda: feed_lib.eval_batches(source, 64 * mesh.size, mesh)
   return monitor.KnnMonitor(method.encode, batches(bank.materialise()),
-                            batches(queries.materialise()), bank.num_classes)
+                            batches(queries.materialise()), bank.num_classes,
+                            train.knn_k, train.monitor_endpoint, train.monitor_pool)
 
 
 def main() -> None:

@@ -16,7 +16,8 @@ CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
 NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py'))
 # The names that may follow a colon.
 ARGUMENTS = {
-    'evaluate': ('knn', 'nearest', 'linear', 'logistic', 'classifier', 'rotation'),
+    'evaluate': ('knn', 'nearest', 'linear', 'logistic', 'resplit', 'classifier',
+                 'rotation'),
     'linear_probe': ('linear', 'mlp', 'conv_block')}
 EVALUATIONS = {'evaluate': evaluate, 'linear_probe': linear_probe}
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny
 
+from ssl_jax import errors
 from ssl_jax.train import online_probe
 
 METHODS = ('simclr', 'supervised')
@@ -50,8 +51,22 @@ def test_online_probe_learns_what_is_separable(key):
   params = {'kernel': jnp.zeros((3, 3)), 'bias': jnp.zeros(3)}
   state = online_probe.ProbeState(params, probe._tx.init(params))
   for _ in range(20):
-    state, top1 = probe.update(state, features, labels)
+    state, top1 = probe.update(state, {'pooled': features}, labels)
   assert top1 == 1
+
+
+def test_online_probe_stands_on_the_endpoint_it_is_given():
+  maps = jnp.arange(2 * 4 * 4 * 3, dtype=jnp.float32).reshape(2, 4, 4, 3)
+  endpoints = {'stage1': maps, 'pooled': jnp.zeros((2, 7))}
+  probe = online_probe.OnlineProbe(num_classes=2, endpoint='stage1', pool=2)
+  params = {'kernel': jnp.zeros((12, 2)), 'bias': jnp.zeros(2)}
+  state = online_probe.ProbeState(params, probe._tx.init(params))
+  state, _ = probe.update(state, endpoints, jnp.array([0, 1]))
+  # Adam's first step has the sign of the gradient: towards what each class has more.
+  higher = (maps[1] - maps[0]).reshape(2, 2, 2, 2, 3).mean((1, 3)).reshape(12) > 0
+  np.testing.assert_array_equal(state.params['kernel'][:, 1] > 0, higher)
+  with pytest.raises(errors.UserError, match=r"monitor_endpoint is 'stage7'"):
+    online_probe.OnlineProbe(2, 'stage7').update(state, endpoints, jnp.array([0, 1]))
 
 
 def test_steps_per_dispatch_do_not_change_the_result():

@@ -8,7 +8,7 @@ words, 'chosen' settings, and `scores.score` of 'train', 'validation' and 'test'
 process computes for itself on its first device.
 """
 
-from ssl_jax.evaluators import classifier, knn, linear, logistic, rotation
+from ssl_jax.evaluators import classifier, knn, linear, logistic, resplit, rotation
 
 EVALUATORS = {
     'classifier': classifier.Classifier,
@@ -16,5 +16,6 @@ EVALUATORS = {
     'linear': linear.Linear,
     'logistic': logistic.Logistic,
     'nearest': knn.Nearest,
+    'resplit': resplit.Resplit,
     'rotation': rotation.Rotation,
 }

@@ -16,9 +16,12 @@ class KnnMonitor:
   queries: Callable[[], Iterable[Any]]     # batches of the validation split
   num_classes: int
   k: int = 20
+  endpoint: str = 'pooled'
+  pool: str | int = 'mean'
 
   def __call__(self, encoder: Any) -> dict[str, float]:
-    bank = features_lib.extract(self.encode, encoder, self.bank(), 'pooled')
-    queries = features_lib.extract(self.encode, encoder, self.queries(), 'pooled')
+    bank, queries = (
+        features_lib.extract(self.encode, encoder, batches(), self.endpoint, self.pool)
+        for batches in (self.bank, self.queries))
     result = knn.Knn(k=self.k, score_train=False)(bank, None, queries, self.num_classes)
     return {'knn/top1': result['test']['top1']}

@@ -31,8 +31,8 @@ class Variables:
 class Aux:
   """What a loss returns beside its value."""
   model_state: Tree
-  metrics: Mapping[str, jax.Array]  # scalars
-  features: jax.Array               # [B*V, D], for the online probe
+  metrics: Mapping[str, jax.Array]    # scalars
+  endpoints: Mapping[str, jax.Array]  # [B*V, ...], for the online probe
 
 
 class Method(Protocol):

@@ -68,4 +68,4 @@ class RotNet(base.Base):
     logits = endpoints['logits']
     metrics = {'rotation_accuracy': classification.accuracy(logits, turns)}
     return (classification.softmax_cross_entropy(logits, turns),
-            base.Aux(model_state, metrics, endpoints['pooled']))
+            base.Aux(model_state, metrics, endpoints))

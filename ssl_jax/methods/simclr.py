@@ -40,4 +40,4 @@ class SimCLR(base.Base):
         z, self.temperature, similarity=self.similarity, scale=self.scale)
     metrics = contrastive.contrastive_metrics(
         z, self.temperature, similarity=self.similarity)
-    return loss, base.Aux(model_state, metrics, endpoints['pooled'])
+    return loss, base.Aux(model_state, metrics, endpoints)

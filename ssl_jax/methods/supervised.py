@@ -35,4 +35,4 @@ class Supervised(base.Base):
     loss = classification.softmax_cross_entropy(
         logits, labels, label_smoothing=self.label_smoothing)
     metrics = {'accuracy': classification.accuracy(logits, labels)}
-    return loss, base.Aux(model_state, metrics, endpoints['pooled'])
+    return loss, base.Aux(model_state, metrics, endpoints)

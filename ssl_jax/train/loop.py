@@ -32,6 +32,9 @@ class TrainConfig:
   online_probe: bool = True       # watch a linear classifier; needs labels
   knn_every_epochs: float = 0     # watch kNN on a validation split; 0: never
   knn_examples: int = 10_000      # that it looks into
+  knn_k: int = 20                 # 1: the nearest neighbour
+  monitor_endpoint: str = 'pooled'  # what both of them watch
+  monitor_pool: str | int = 'mean'  # and how that becomes a vector
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ It has its own parameters and optimizer and sees the features only after
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -12,7 +13,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ssl_jax import errors
 from ssl_jax.methods import base
+from ssl_jax.models import pooling
 from ssl_jax.objectives import classification
 
 Tree = Any
@@ -26,8 +29,17 @@ class ProbeState:
 
 @dataclasses.dataclass(frozen=True)
 class OnlineProbe:
-  """Softmax regression on the training batch's own features, by Adam."""
+  """Softmax regression on the training batch's own features, by Adam.
+
+  Attributes:
+    num_classes: of the labels.
+    endpoint: the feature map it stands on.
+    pool: how that becomes a vector, see models.pooling.
+    learning_rate: constant.
+  """
   num_classes: int
+  endpoint: str = 'pooled'
+  pool: str | int = 'mean'
   learning_rate: float = 1e-3
 
   @property
@@ -36,24 +48,29 @@ class OnlineProbe:
 
   def init(self, method: base.Method, variables: base.Variables,
            image_shape: tuple[int, int, int]) -> ProbeState:
-    """Zero weights, sized by the features that `method.loss` returns."""
+    """Zero weights, sized by the endpoints that `method.loss` returns.
+
+    Raises:
+      errors.UserError: `endpoint` is not among them.
+    """
     def features():
       images = jnp.zeros((2, *image_shape), jnp.uint8)
       views = method.views(jax.random.key(0), images)
       labels = jnp.zeros(2, jnp.int32)
-      return method.loss(variables.params, variables, views, labels)[1].features
+      aux = method.loss(variables.params, variables, views, labels)[1]
+      return self._features(aux.endpoints)
     dim = jax.eval_shape(features).shape[-1]
     params = {'kernel': jnp.zeros((dim, self.num_classes)),
               'bias': jnp.zeros(self.num_classes)}
     return ProbeState(params, self._tx.init(params))
 
-  def update(self, state: ProbeState, features: jax.Array,
+  def update(self, state: ProbeState, endpoints: Mapping[str, jax.Array],
              labels: jax.Array) -> tuple[ProbeState, jax.Array]:
-    """One step on features [B*V, D] of labels [B]; returns top-1 before it.
+    """One step on endpoints [B*V, ...] of labels [B]; returns top-1 before it.
 
     Rows whose label is -1 do not count.
     """
-    features = jax.lax.stop_gradient(features).astype(jnp.float32)
+    features = jax.lax.stop_gradient(self._features(endpoints))
     labels = jnp.repeat(labels, features.shape[0] // labels.shape[0])
 
     def loss(params):
@@ -64,3 +81,7 @@ class OnlineProbe:
     updates, opt_state = self._tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     return ProbeState(params, opt_state), classification.accuracy(logits, labels)
+
+  def _features(self, endpoints):
+    chosen = errors.choose('config.train.monitor_endpoint', self.endpoint, endpoints)
+    return pooling.pooled(chosen, self.pool)  # float32

@@ -127,13 +127,13 @@ def learning_rate(optim: Optim, *, batch_size: int, num_examples: int,
   """
   peak = optim.learning_rate * SCALINGS[optim.learning_rate_scaling](batch_size)
   warmup = int(optim.warmup_epochs * num_examples // batch_size)
-  if warmup >= max(total_steps, 1):
+  if warmup >= total_steps > 0:
     raise errors.UserError(
         f'config.optim.warmup_epochs is {optim.warmup_epochs}, which is {warmup} '
         f'steps of a run of {total_steps}; warm up for less, or train for longer')
 
   if optim.schedule == 'cosine':
-    decay = optax.cosine_decay_schedule(peak, total_steps - warmup)
+    decay = optax.cosine_decay_schedule(peak, max(total_steps - warmup, 1))
     main = lambda step: decay(step - warmup)
   elif optim.schedule == 'step':
     steps_per_epoch = max(num_examples // batch_size, 1)

@@ -64,7 +64,7 @@ def train_step(method: base.Method, tx: optax.GradientTransformation,
   probe_state = state.probe
   if probe is not None:
     probe_state, metrics['probe/top1'] = probe.update(
-        probe_state, aux.features, batch['label'])
+        probe_state, aux.endpoints, batch['label'])
   return TrainState(state.step + 1, variables, opt_state, probe_state), metrics
 
 
