@@ -89,7 +89,8 @@ def _knn_monitor(config: dict[str, Any], method: base.Base, mesh: jax.sharding.M
   data = {k: v for k, v in config['data'].items() if k != 'labels'}
   data['validation_fraction'] = data.get('validation_fraction') or 0.1
   bank, queries = (sources.load(split=s, **data) for s in ('train', 'validation'))
-  bank = sources.base.subset(bank, np.arange(min(train.knn_examples, len(bank))), bank.name)
+  first = np.arange(min(train.knn_examples, len(bank)))
+  bank = sources.base.subset(bank, first, bank.name)
   batches = lambda source: lambda: feed_lib.eval_batches(source, 64 * mesh.size, mesh)
   return monitor.KnnMonitor(method.encode, batches(bank.materialise()),
                             batches(queries.materialise()), bank.num_classes,

@@ -81,7 +81,8 @@ def test_loss_of_an_empty_head_is_log_of_the_turns(rotations, classes, images):
       params, variables, method.views(key, images), -jnp.ones(5, jnp.int32)))(
           jax.random.key(1))
   np.testing.assert_allclose(loss, np.log(classes), rtol=1e-6)
-  assert aux.endpoints['pooled'].shape == (5 * (1 if rotations == 'random' else classes), 6)
+  rows = 5 * (1 if rotations == 'random' else classes)
+  assert aux.endpoints['pooled'].shape == (rows, 6)
   # Of equal logits the first counts: the share of label 0.
   if rotations != 'random':
     np.testing.assert_allclose(aux.metrics['rotation_accuracy'], 1 / classes)
