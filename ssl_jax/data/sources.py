@@ -13,7 +13,8 @@ Openers = dict[str, Callable[[], base.Source]]
 
 def load(name: str, split: str = 'train', *, data_dir: str | None = None,
          image_size: int | None = None, channels: int = 3,
-         max_bad_images: int = 10, validation_fraction: float = 0.1,
+         max_bad_images: int = 10, examples_fraction: float = 1.0,
+         validation_fraction: float = 0.1,
          split_seed: int = 0, labels: Mapping[str, Any] | None = None,
          **fields: Any) -> base.Source:
   """Opens one split of a data set.
@@ -31,6 +32,8 @@ def load(name: str, split: str = 'train', *, data_dir: str | None = None,
       must be the same for all.
     channels: 3 or 1; images are converted.
     max_bad_images: How many images may fail to decode and be skipped.
+    examples_fraction: Of every class of every split, what there is to be at
+      all; at least 20 images of it, see `subsets.thin`. For rehearsals.
     validation_fraction: What is cut from `train`, in [0, 1).
     split_seed: Of that cut.
     labels: A label subset of `train`, after the cut; see `subsets.choose`.
@@ -53,6 +56,9 @@ def load(name: str, split: str = 'train', *, data_dir: str | None = None,
   else:
     native = _tfds(name, data_dir, image_size=image_size, channels=channels,
                    max_bad_images=max_bad_images)
+  if examples_fraction != 1:
+    native = {k: lambda full=full: _thinned(full(), examples_fraction)
+              for k, full in native.items()}
   source = _open(native, name, split, validation_fraction, split_seed)
   if labels:
     source = base.subset(source, subsets.choose(source.labels, labels), source.name)
@@ -73,6 +79,10 @@ def _open(native: Openers, name: str, split: str, fraction: float,
   accepted = sorted({*native, 'validation'} if cut else native)
   raise errors.UserError(f'{name} has no split {split!r}; it has '
                          f'{", ".join(accepted)}{errors.nearest(split, accepted)}')
+
+
+def _thinned(source: base.Source, fraction: float) -> base.Source:
+  return base.subset(source, subsets.thin(source.labels, fraction), source.name)
 
 
 def _folder(name: str, **how: Any) -> Openers:

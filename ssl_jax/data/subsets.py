@@ -37,6 +37,25 @@ def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0) -> np.ndarra
   return _draw(labels, count, seed)
 
 
+def thin(labels: np.ndarray, fraction: float, at_least: int = 20) -> np.ndarray:
+  """A data set made small: the same fraction of every class, drawn at random.
+
+  Of every class at least `at_least` examples remain, or all that there are.
+  Unlabelled examples are drawn as if they were one more class.
+
+  Raises:
+    errors.UserError: `fraction` is not in (0, 1].
+  """
+  if not 0 < fraction <= 1:
+    raise errors.UserError(f'config.data.examples_fraction is {fraction}; use a '
+                           'number above 0 and up to 1')
+
+  def count(label: int, available: int) -> int:
+    return min(available, max(at_least, round(fraction * available)))
+
+  return _draw(labels - labels.min(), count, seed=0)
+
+
 def per_class(labels: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
   """`k` examples of every class, drawn at random; nested for growing `k`.
 
