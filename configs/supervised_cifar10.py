@@ -1,0 +1,40 @@
+"""Supervised training on CIFAR-10: what the self-supervised encoders are up against.
+
+    python -m ssl_jax.pretrain --config=configs/supervised_cifar10.py:resnet50 \\
+        --workdir=runs/supervised
+    python -m ssl_jax.evaluate --config=configs/evaluate.py:classifier \\
+        --checkpoint=runs/supervised
+
+Published, in %: nin 92.80 (arXiv:1803.07728, table 3; 3 blocks, schedule of that
+paper's code), resnet20 91.25 (arXiv:1512.03385, table 6; another schedule), resnet50
+95.1 (arXiv:2002.05709, B.9; another schedule). Trained on all of train. Time: not
+measured.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import rotnet_cifar10
+
+MODELS = {
+    'resnet18': dict(name='resnet18', stem='cifar'),
+    'resnet20': dict(name='resnet20'),
+    'resnet50': dict(name='resnet50', stem='cifar'),
+    'nin': dict(name='nin', blocks=3),
+}
+
+
+def get_config(model: str = 'resnet18') -> ConfigDict:
+  model = model.removeprefix('model=')
+  if model not in MODELS:
+    raise ValueError(f'{model!r} is not one of {", ".join(MODELS)}')
+  c = rotnet_cifar10.get_config()  # batch 128, shift and flip, SGD 0.1, 200 epochs
+  c.method = dict(name='supervised')
+  c.model = MODELS[model]
+  if model != 'nin':
+    c.optim = dict(
+        name='sgd', learning_rate=0.1, learning_rate_scaling='none',
+        schedule='cosine', warmup_epochs=0., weight_decay=5e-4,
+        weight_decay_mask='all')
+  c.train.online_probe = False  # it has a classifier of its own
+  c.train.monitor_endpoint = 'pooled'
+  return c
