@@ -12,7 +12,7 @@ import jax
 
 from ssl_jax import models
 from ssl_jax.methods import base
-from ssl_jax.objectives import contrastive
+from ssl_jax.objectives import contrastive, tiled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +21,7 @@ class SimCLR(base.Base):
   temperature: float = 0.5
   similarity: str = 'cosine'  # or 'dot'
   scale: str = 'paper'        # 'google' sums both directions: twice the loss
+  tiled: str = 'auto'         # 'always', 'never'; see objectives.tiled.MODES
 
   num_views: ClassVar[int] = 2
 
@@ -36,8 +37,12 @@ class SimCLR(base.Base):
     del labels
     endpoints, model_state = self.forward(params, variables, views)
     z = endpoints['projection']
-    loss = contrastive.nt_xent(
-        z, self.temperature, similarity=self.similarity, scale=self.scale)
-    metrics = contrastive.contrastive_metrics(
-        z, self.temperature, similarity=self.similarity)
+    if tiled.wanted(self.tiled, len(z)):
+      loss, metrics = tiled.nt_xent(
+          z, self.temperature, similarity=self.similarity, scale=self.scale)
+    else:
+      loss = contrastive.nt_xent(
+          z, self.temperature, similarity=self.similarity, scale=self.scale)
+      metrics = contrastive.contrastive_metrics(
+          z, self.temperature, similarity=self.similarity)
     return loss, base.Aux(model_state, metrics, endpoints)

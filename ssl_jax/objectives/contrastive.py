@@ -43,12 +43,12 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
     errors.UserError: `temperature`, `similarity` or `scale` is not accepted.
   """
   factor = errors.choose('scale', scale, SCALES)
-  z = _embed(z, similarity)
+  z = embed(z, similarity)
   logits = _logits(z, z, temperature)
   itself = jnp.eye(len(logits), dtype=bool)
   log_total = jax.nn.logsumexp(jnp.where(itself, -jnp.inf, logits), axis=-1)
-  pairs = _pairs(z)
-  positive = (pairs[:, 0] * pairs[:, 1]).sum(-1) / temperature
+  first, second = jnp.unstack(pairs(z), axis=1)
+  positive = (first * second).sum(-1) / temperature
   return factor * (log_total.mean() - positive.mean())
 
 
@@ -69,8 +69,8 @@ def contrastive_metrics(z: jax.Array, temperature: float, *,
   Raises:
     errors.UserError: as `nt_xent`.
   """
-  pairs = _pairs(_embed(z, similarity))
-  logits = _logits(pairs[:, 0], pairs[:, 1], temperature)
+  first, second = jnp.unstack(pairs(embed(z, similarity)), axis=1)
+  logits = _logits(first, second, temperature)
   log_p = jax.nn.log_softmax(logits)
   return {
       'contrastive_accuracy': jnp.mean(logits.argmax(-1) == jnp.arange(len(logits))),
@@ -78,7 +78,7 @@ def contrastive_metrics(z: jax.Array, temperature: float, *,
   }
 
 
-def _embed(z: jax.Array, similarity: str) -> jax.Array:
+def embed(z: jax.Array, similarity: str) -> jax.Array:
   """float32, of unit length where the similarity is the cosine."""
   errors.choose('similarity', similarity, SIMILARITIES)
   if z.shape[0] % 2:
@@ -90,15 +90,20 @@ def _embed(z: jax.Array, similarity: str) -> jax.Array:
   return z * jax.lax.rsqrt(jnp.maximum(squared, 1e-12))
 
 
-def _pairs(z: jax.Array) -> jax.Array:
+def pairs(z: jax.Array) -> jax.Array:
   """[2N, D] -> [N, 2, D]: each image's views, without leaving their device."""
   return z.reshape(-1, 2, z.shape[-1])
 
 
 def _logits(a: jax.Array, b: jax.Array, temperature: float) -> jax.Array:
   """[Na, Nb] similarities, divided by the temperature."""
+  check_temperature(temperature)
+  # By default GPUs round factors to 10 bits and TPUs to 8; 1/tau magnifies that.
+  return jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST) / temperature
+
+
+def check_temperature(temperature: float) -> None:
+  """Raises `errors.UserError` unless it is positive."""
   if temperature <= 0:
     raise errors.UserError(
         f'temperature is {temperature}; it must be positive, for example 0.5')
-  # By default GPUs round factors to 10 bits and TPUs to 8; 1/tau magnifies that.
-  return jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST) / temperature

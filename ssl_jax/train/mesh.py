@@ -1,6 +1,8 @@
 """Processes, devices and how arrays lie on them. Nothing else names an axis."""
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
@@ -58,6 +60,45 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def sharded(mesh: Mesh) -> NamedSharding:
   """The first axis of an array is split over all devices."""
   return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+
+
+def ambient(mesh: Mesh) -> AbstractContextManager[None]:
+  """While in it, inside a jitted function, what is traced may ask for devices.
+
+  Most code need not: the partitioner spreads what is written as for one device.
+  `devices`, `on_all_devices` and `map_rows` are for what it cannot see.
+  """
+  return jax.sharding.use_abstract_mesh(mesh.abstract_mesh)
+
+
+def devices() -> int:
+  """Over how many the function being traced will run; 1 outside of `ambient`."""
+  mesh = jax.sharding.get_abstract_mesh()
+  return 1 if mesh.empty else mesh.size
+
+
+def on_all_devices(x: jax.Array) -> jax.Array:
+  """The same array, of which every device holds the whole: one all-gather."""
+  if devices() == 1:
+    return x
+  return jax.lax.with_sharding_constraint(x, PartitionSpec())
+
+
+def map_rows(f: Callable[[Tree, Tree], Tree], rows: Tree, whole: Tree) -> Tree:
+  """`f(rows, whole)`, where each device computes its own rows of the result.
+
+  Args:
+    f: takes some of the rows, and all of `whole`, to one result per row; without
+      collectives, and without a gradient of its own (give it a custom one).
+    rows: arrays [N, ...], N a multiple of the devices.
+    whole: arrays that each device reads in full, see `on_all_devices`.
+  """
+  if devices() == 1:
+    return f(rows, whole)
+  split = PartitionSpec(DATA_AXIS)
+  # There is no collective in `f` whose result could be declared wrongly.
+  return jax.shard_map(f, in_specs=(split, PartitionSpec()), out_specs=split,
+                       check_vma=False)(rows, whole)
 
 
 def put_replicated(mesh: Mesh, tree: Tree) -> Tree:

@@ -84,7 +84,8 @@ def make_dispatch(step: Callable[..., tuple[TrainState, Metrics]],
                      out_shardings=(rep, rep))
   def dispatch(state, key, inputs, steps):
     def one(state, _):
-      return step(state, key, select(inputs, state.step))
+      with mesh_lib.ambient(mesh):
+        return step(state, key, select(inputs, state.step))
     if steps == 1:
       return one(state, None)
     state, metrics = jax.lax.scan(one, state, length=steps)
