@@ -57,13 +57,19 @@ def run(config: Mapping[str, Any], workdir: pathlib.Path | str,
 
 def _plan(config: dict[str, Any], workdir: pathlib.Path, label: str) -> loop.Run:
   """Config -> data, method, optimizer, monitors."""
-  train = config_lib.build(loop.TrainConfig, config['train'], 'train')
   mesh = mesh_lib.data_mesh()
   # Without labels nothing needs to be held out: evaluation cuts its validation
   # split from images that were seen, if at all, without their labels.
   data = {'validation_fraction': 0, **config['data']}
   source = sources.load(split='train', **data)
   feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
+  return assemble(config, source, feed, mesh, workdir, label)
+
+
+def assemble(config: dict[str, Any], source: sources.base.Source, feed: feed_lib.Feed,
+             mesh: jax.sharding.Mesh, workdir: pathlib.Path, label: str) -> loop.Run:
+  """Config and data -> method, optimizer, monitors; the config is plain."""
+  train = config_lib.build(loop.TrainConfig, config['train'], 'train')
   method = methods.build(config, source.num_classes)
   tx, schedule = optim.build(
       config['optim'], batch_size=feed.batch_size, num_examples=len(source),

@@ -29,6 +29,7 @@ class TrainConfig:
   """How long and how exactly: part of what makes two runs the same run."""
   epochs: float
   precision: str = 'auto'         # 'bfloat16', 'float32'; auto: float32 on CPU only
+  encoder_chunks: int = 1         # parts of a batch, see methods.base.Base.forward
   online_probe: bool = True       # watch a linear classifier; needs labels
   knn_every_epochs: float = 0     # watch kNN on a validation split; 0: never
   knn_examples: int = 10_000      # that it looks into
@@ -121,7 +122,7 @@ def _iterate(run: Run, state: step_lib.TrainState, key: jax.Array,
   dispatch = step_lib.make_dispatch(
       functools.partial(step_lib.train_step, run.method, run.tx, run.probe),
       run.feed.select, run.mesh)
-  per_dispatch = _steps_per_dispatch(run)
+  per_dispatch = steps_per_dispatch(run)
   step, total = int(state.step), run.total_steps
   save_every = run.steps(run.log.checkpoint_every_epochs)
   watch_every = run.steps(run.monitor_every_epochs) if run.monitor else 0
@@ -221,7 +222,8 @@ def crossed(every: int, before: int, after: int) -> bool:
   return bool(every) and after // every > before // every
 
 
-def _steps_per_dispatch(run: Run) -> int:
+def steps_per_dispatch(run: Run) -> int:
+  """As the config asks, or as suits the platform; at most what the feed can."""
   wanted = run.log.steps_per_dispatch or STEPS_PER_DISPATCH.get(
       jax.default_backend(), 32)
   return min(wanted, run.feed.max_steps_per_dispatch)

@@ -1,0 +1,63 @@
+"""How fast a config trains here, or how it would scale on TPUs that are not here.
+
+    python -m ssl_jax.benchmark --config=configs/simclr_cifar10.py
+    python -m ssl_jax.benchmark --config=configs/simclr_imagenet.py \\
+        --topology=v5e:16x16
+
+The first times the training step, its parts and its compilation. The second
+compiles that step for a TPU slice (it needs the extra `tpu`, but no TPU and no
+data) and tells memory, collectives and what they predict. Both end in a table and,
+with --output, in JSON. Fields of the config are flags, as for `pretrain`.
+"""
+
+import pathlib
+
+import jax
+from absl import flags
+from ml_collections import config_flags
+
+from ssl_jax import app, errors, workdir
+from ssl_jax.performance import measure, tables, topology
+
+
+def main() -> None:
+  app.setup_jax()
+  # Reading a program from the cache would be told as the time of its compilation.
+  jax.config.update('jax_enable_compilation_cache', False)
+  config = app.config(_CONFIG)
+  output = _output()
+  if _TOPOLOGY.value:
+    result = topology.run(config, _TOPOLOGY.value)
+    table = tables.compiled(result)
+  else:
+    result = measure.run(config, _DATA.value, _REPEATS.value)
+    table = tables.measured(result)
+  if jax.process_index() == 0:
+    print(table)
+    if output:
+      workdir.write_json(output, result)
+      print(f'\nWritten to {output}')
+
+
+def _output() -> pathlib.Path | None:
+  """Where the JSON goes; a folder that is not there is told before the work."""
+  if not _OUTPUT.value:
+    return None
+  path = pathlib.Path(_OUTPUT.value).absolute()
+  if not path.parent.is_dir() or path.is_dir():
+    raise errors.UserError(
+        f'--output={_OUTPUT.value} cannot be written; name a file in a folder that '
+        'exists')
+  return path
+
+
+if __name__ == '__main__':
+  _CONFIG = config_flags.DEFINE_config_file('config', None, 'The run; see configs/.')
+  _TOPOLOGY = flags.DEFINE_string(
+      'topology', None, 'Compile for this TPU slice instead, for example v5e:16x16.')
+  _DATA = flags.DEFINE_string(
+      'data', 'synthetic', '"synthetic": random images of the same shape, read without '
+      'decoding; or "real".')
+  _REPEATS = flags.DEFINE_integer('repeats', 5, 'Samples of everything.', lower_bound=1)
+  _OUTPUT = flags.DEFINE_string('output', None, 'JSON file for the figures.')
+  app.run(main, default_config='configs/simclr_cifar10.py')

@@ -1,0 +1,112 @@
+"""What the hardware can do at best: the denominators of every percentage."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+
+@dataclasses.dataclass(frozen=True)
+class Torus:
+  """How TPU chips are wired.
+
+  Attributes:
+    dimensions: 2 or 3.
+    bandwidth: bytes/s that one chip sends over all of its links together.
+    closed_from: chips of the smallest slice whose axes close into rings; below
+      that they are lines, on which half of the bandwidth is of use.
+  """
+  dimensions: int
+  bandwidth: float
+  closed_from: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+  """One chip.
+
+  Attributes:
+    name: what tables call it.
+    flops: peak of dense matrix products, FLOP/s; bfloat16 but on a CPU.
+    bandwidth: of its memory, bytes/s.
+    memory: bytes.
+    torus: of TPUs.
+  """
+  name: str
+  flops: float
+  bandwidth: float
+  memory: int
+  torus: Torus | None = None
+
+
+_GB, _GIB = 10**9, 2**30
+# By the beginning of `device_kind`; the first that fits counts.
+_TABLE = {
+    # 790 TFLOP/s of 989 and 4.3 TB/s of 4.8 are what a bfloat16 product of 8192^3
+    # and a copy of 8 GB reach; NVIDIA H200 data sheet for the rest.
+    'NVIDIA H200': Device('H200', 790e12, 4.3e12, 141 * _GB),
+    # NVIDIA H100 SXM data sheet: 989 TFLOP/s, 3.35 TB/s; the same die as the H200,
+    # so the same share of each is taken.
+    'NVIDIA H100': Device('H100', 790e12, 3.0e12, 80 * _GB),
+    # NVIDIA A100 data sheet: 312 TFLOP/s, 2.04 TB/s (1.56 with 40 GB), of which
+    # about 88 % can be had.
+    'NVIDIA A100-SXM4-40GB': Device('A100 40GB', 312e12, 1.38e12, 40 * _GB),
+    'NVIDIA A100-PCIE-40GB': Device('A100 40GB', 312e12, 1.38e12, 40 * _GB),
+    'NVIDIA A100': Device('A100', 312e12, 1.8e12, 80 * _GB),
+    # cloud.google.com/tpu/docs/v6e: 918 TFLOP/s, 32 GB, 1638 GB/s, links of 800
+    # GB/s in both directions together.
+    'TPU v6 lite': Device('TPU v6e', 918e12, 1.638e12, 32 * _GB,
+                          Torus(2, 400e9, 256)),
+    # cloud.google.com/tpu/docs/v5e: 197 TFLOP/s, 16 GB, 819 GB/s, links of 400 GB/s
+    # in both directions together.
+    'TPU v5 lite': Device('TPU v5e', 197e12, 0.819e12, 16 * _GB,
+                          Torus(2, 200e9, 256)),
+    # cloud.google.com/tpu/docs/v5p: 459 TFLOP/s, 95 GB, 2765 GB/s, links of 4800
+    # Gbit/s.
+    'TPU v5': Device('TPU v5p', 459e12, 2.765e12, 95 * _GB, Torus(3, 600e9, 64)),
+    # cloud.google.com/tpu/docs/v4: 275 TFLOP/s, 32 GiB; Jouppi et al. 2023,
+    # arXiv:2304.01433, table 4: 1228 GB/s, six links of 50 GB/s.
+    'TPU v4': Device('TPU v4', 275e12, 1.228e12, 32 * _GIB, Torus(3, 300e9, 64)),
+}
+_TABLE['TPU v6e'] = _TABLE['TPU v6 lite']   # newer runtimes say so
+_TABLE['TPU v5e'] = _TABLE['TPU v5 lite']
+_TABLE['TPU v5p'] = _TABLE['TPU v5']
+
+
+def find(kind: str) -> Device | None:
+  """What `jax.Device.device_kind` names, or None where the table lacks it."""
+  fits = [prefix for prefix in _TABLE if kind.startswith(prefix)]
+  return _TABLE[max(fits, key=len)] if fits else None
+
+
+def measure_cpu(memory: int, size: int = 2048, megabytes: int = 256) -> Device:
+  """This host, measured in a second or two.
+
+  The best of a few float32 matrix products, and of a few copies: what else runs
+  here at the time makes it look slower than it is.
+
+  Args:
+    memory: bytes of the host.
+    size: of the square matrices.
+    megabytes: that are copied; read once and written once.
+  """
+  key = jax.random.key(0)
+  matrix = jax.random.normal(key, (size, size))
+  buffer = jax.random.normal(key, (megabytes * 10**6 // 4,))
+  product = _best(jax.jit(lambda x: jnp.dot(x, x)), matrix)
+  copy = _best(jax.jit(lambda x: -x), buffer)
+  return Device('this CPU, measured', 2 * size**3 / product,
+                2 * buffer.nbytes / copy, memory)
+
+
+def _best(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> float:
+  """Seconds of the fastest of five calls."""
+  function(x).block_until_ready()  # compiles
+  seconds = []
+  for _ in range(5):
+    start = time.perf_counter()
+    function(x).block_until_ready()
+    seconds.append(time.perf_counter() - start)
+  return min(seconds)

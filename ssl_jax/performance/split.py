@@ -1,0 +1,121 @@
+"""Where the time of a training step goes: its parts, each compiled on its own."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import optax
+from absl import logging
+
+from ssl_jax.methods import base
+from ssl_jax.performance import timing
+from ssl_jax.train import loop
+from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.train import step as step_lib
+
+Tree = Any
+Program = Callable[[], Tree]
+
+
+def measure(run: loop.Run, state: step_lib.TrainState, key: jax.Array,
+            repeats: int) -> dict[str, timing.Samples]:
+  """Seconds of the parts of one step.
+
+  'augmentation', 'loss' (from embeddings or logits to their gradient) and
+  'optimizer' are timed as they are. The others cannot be cut out of what XLA makes
+  of them and are differences: 'forward' is the value of `method.loss` less the
+  objective alone, 'backward' its gradient less 'forward' and 'loss'.
+  """
+  programs = _programs(run, state, key, jax.block_until_ready(run.feed.batch_at(0)))
+  calls = {}
+  for name, program in programs.items():
+    logging.info('Compiling on its own: %s', name)
+    _seconds(program, 1)
+    calls[name] = timing.calls_per_sample(min(_seconds(program, 1) for _ in range(2)))
+  logging.info('Measuring %d programs, %d samples each', len(programs), repeats)
+  times = {name: [] for name in programs}
+  for _ in range(repeats):
+    for name, program in programs.items():
+      times[name].append(_seconds(program, calls[name]))
+  forward = less(times['forward and objective'], times['objective'])
+  parts = {
+      'augmentation': times['augmentation'],
+      'forward': forward,
+      'backward': less(times['gradient'], forward, times['loss']),
+      'loss': times['loss'],
+      'optimizer': times['optimizer']}
+  return {name: timing.Samples(tuple(values)) for name, values in parts.items()}
+
+
+def less(whole: list[float], *parts: list[float]) -> list[float]:
+  """What is left of each sample."""
+  return [t - sum(p) for t, *p in zip(whole, *parts, strict=True)]
+
+
+def _programs(run: loop.Run, state: step_lib.TrainState, key: jax.Array,
+              batch: Mapping[str, jax.Array]) -> dict[str, Program]:
+  """What to time, compiled at the first call; each returns all that it computed."""
+  method, variables, labels = run.method, state.variables, batch['label']
+
+  def loss(params, variables, views, labels):
+    value, aux = method.loss(params, variables, views, labels)
+    vectors = {k: v for k, v in aux.endpoints.items() if v.ndim == 2}
+    return value, (aux.model_state, aux.metrics, vectors)
+
+  def objective(vectors, variables, views, labels):
+    value, aux = _with_endpoints(method, vectors).loss(
+        variables.params, variables, views, labels)
+    return value, aux.metrics
+
+  def optimize(grads, opt_state, variables, step):
+    updates, opt_state = run.tx.update(grads, opt_state, variables.params)
+    params = optax.apply_updates(variables.params, updates)
+    return method.after_update(variables.replace(params=params), step), opt_state
+
+  jit = lambda function: jax.jit(_under(run.mesh, function))
+  gradient_of = lambda function: jit(jax.value_and_grad(function, has_aux=True))
+  augment, value, gradient = jit(method.views), jit(loss), gradient_of(loss)
+  alone, alone_gradient, update = jit(objective), gradient_of(objective), jit(optimize)
+  views = augment(key, batch['image'])
+  (_, (_, _, vectors)), grads = gradient(variables.params, variables, views, labels)
+  return {
+      'augmentation': lambda: augment(key, batch['image']),
+      'forward and objective':
+          lambda: value(variables.params, variables, views, labels),
+      'gradient': lambda: gradient(variables.params, variables, views, labels),
+      'objective': lambda: alone(vectors, variables, views, labels),
+      'loss': lambda: alone_gradient(vectors, variables, views, labels),
+      'optimizer': lambda: update(grads, state.opt_state, variables, state.step)}
+
+
+def _under(mesh: jax.sharding.Mesh,
+           function: Callable[..., Tree]) -> Callable[..., Tree]:
+  """`function`, traced as in the training step."""
+  def traced(*args):
+    with mesh_lib.ambient(mesh):
+      return function(*args)
+  return traced
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recorded:
+  """Stands where a network does and gives what one gave: the loss is left alone."""
+  endpoints: Mapping[str, jax.Array]
+
+  def apply(self, variables: Tree, *unused: Any, **options: Any) -> Tree:
+    del unused, options
+    return dict(self.endpoints), {'batch_stats': variables['batch_stats']}
+
+
+def _with_endpoints(method: base.Base,
+                    endpoints: Mapping[str, jax.Array]) -> base.Base:
+  return dataclasses.replace(method, network=_Recorded(endpoints))
+
+
+def _seconds(program: Program, calls: int) -> float:
+  start = time.perf_counter()
+  for _ in range(calls):
+    jax.block_until_ready(program())
+  return (time.perf_counter() - start) / calls

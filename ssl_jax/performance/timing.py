@@ -1,0 +1,129 @@
+"""The training step on the devices at hand: how long it takes."""
+
+import dataclasses
+import functools
+import math
+import statistics
+import time
+from typing import Any
+
+import jax
+from absl import logging
+
+from ssl_jax import errors
+from ssl_jax.train import loop, metrics
+from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.train import step as step_lib
+
+Tree = Any
+_WINDOW = 1.0  # seconds that one sample lasts at least
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+  """Seconds of one thing, measured several times."""
+  seconds: tuple[float, ...]
+
+  @property
+  def median(self) -> float:
+    return statistics.median(self.seconds)
+
+  def summary(self) -> dict[str, float]:
+    return {'median': self.median, 'min': min(self.seconds), 'max': max(self.seconds)}
+
+
+class Step:
+  """The training step of a run, compiled and ready to be repeated.
+
+  Attributes:
+    per_dispatch: steps in one call, as in training.
+    compile_seconds: without the persistent cache.
+    first_step_seconds: from nothing to the first loss: parameters, compilation
+      and one dispatch.
+    memory: bytes per device that the program needs, by the compiler's account.
+  """
+
+  def __init__(self, run: loop.Run):
+    self._run, self.per_dispatch = run, loop.steps_per_dispatch(run)
+    start = time.perf_counter()
+    rep = mesh_lib.replicated(run.mesh)
+    init_key, self.key = jax.jit(
+        lambda: tuple(jax.random.split(jax.random.key(run.seed))), out_shardings=rep)()
+    self.state = jax.jit(functools.partial(
+        step_lib.init_state, run.method, run.tx, run.probe,
+        image_shape=run.feed.image_shape), out_shardings=rep)(init_key)
+    self._asked = 0  # steps that the feed was asked for
+    inputs = run.feed.inputs(0, self.per_dispatch)
+    logging.info('Compiling the training step, %d per dispatch; this takes seconds to '
+                 'minutes', self.per_dispatch)
+    compiling = time.perf_counter()
+    self._dispatch = lower(run, self.state, self.key, inputs,
+                           self.per_dispatch).compile()
+    self.compile_seconds = time.perf_counter() - compiling
+    stats = self._dispatch.memory_analysis()
+    self.memory = program_bytes(stats) if stats else None
+    self.repeat(1)
+    self.first_step_seconds = time.perf_counter() - start
+
+  def repeat(self, dispatches: int, inputs: Tree = None) -> float:
+    """Seconds of one step; the last loss is read, and with it all are done.
+
+    Args:
+      dispatches: how many in a row.
+      inputs: of the feed, used again and again; None asks the feed each time, as
+        training does.
+
+    Raises:
+      errors.UserError: the loss is not finite.
+    """
+    start, n = time.perf_counter(), self.per_dispatch
+    for _ in range(dispatches):
+      now = inputs or self._run.feed.inputs(self._asked, n)
+      self.state, row = self._dispatch(self.state, self.key, now)
+      self._asked += 0 if inputs else n
+    loss = float(row['loss'])
+    if not math.isfinite(loss):
+      raise errors.UserError(
+          f'the loss is {loss} after {int(self.state.step)} steps, so that the speed '
+          'means nothing; lower config.optim.learning_rate')
+    return (time.perf_counter() - start) / (dispatches * n)
+
+  def inputs(self) -> Tree:
+    """What the feed gives for the next dispatch, which stays the next."""
+    return self._run.feed.inputs(self._asked, self.per_dispatch)
+
+
+def lower(run: loop.Run, state: Tree, key: Any, inputs: Tree,
+          steps: int) -> jax.stages.Lowered:
+  """The program that training runs; its arguments may be shapes."""
+  dispatch = step_lib.make_dispatch(
+      functools.partial(step_lib.train_step, run.method, run.tx, run.probe),
+      run.feed.select, run.mesh)
+  return dispatch.lower(state, key, inputs, steps)
+
+
+def program_bytes(stats: Any) -> int:
+  """Of a compiled program's memory_analysis: what it needs at once, per device."""
+  return (stats.argument_size_in_bytes + stats.output_size_in_bytes
+          - stats.alias_size_in_bytes + stats.temp_size_in_bytes)
+
+
+def steps(step: Step, repeats: int) -> tuple[Samples, Samples]:
+  """Seconds of a step with its feed, and on inputs that are already there.
+
+  Not in turns: a feed that streams would run ahead while it is not asked. Each
+  sample lasts a second, or one dispatch if that is longer.
+  """
+  rough = step.repeat(1)  # the first had caches to fill
+  calls = calls_per_sample(rough * step.per_dispatch)
+  logging.info('Measuring the step: %d samples of %d steps, %s each', 2 * repeats,
+               calls * step.per_dispatch,
+               metrics.duration(rough * step.per_dispatch * calls))
+  fed = Samples(tuple(step.repeat(calls) for _ in range(repeats)))
+  inputs = step.inputs()
+  return fed, Samples(tuple(step.repeat(calls, inputs) for _ in range(repeats)))
+
+
+def calls_per_sample(seconds: float) -> int:
+  """How many calls make one sample."""
+  return max(1, min(100, math.ceil(_WINDOW / max(seconds, 1e-9))))
