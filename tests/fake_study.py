@@ -1,7 +1,8 @@
-"""A study's folder with known numbers, as `ssl_jax.study` would leave it."""
+"""Folders of studies with known numbers, as `ssl_jax.study` would leave them."""
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 TOP1 = {  # method -> evaluation -> fraction of each seed; the tests' arithmetic
@@ -10,10 +11,20 @@ TOP1 = {  # method -> evaluation -> fraction of each seed; the tests' arithmetic
     'supervised': {'linear': [0.93]},
 }
 CLASSES = ('cat', 'dog', '<i>')
+TURNS = ('0 degrees', '90 degrees', '180 degrees', '270 degrees')
+IMAGES = {'finetune_1pct': 500, 'finetune_100pct': 50000, 'linear_1pct': 500}
 
 
-def write(folder: pathlib.Path, top1: Any = TOP1, **head: Any) -> pathlib.Path:
-  """Writes the study under `folder`; `head` replaces fields of study.json."""
+def write(folder: pathlib.Path, top1: Any = TOP1, images: Mapping[str, int] = IMAGES,
+          **head: Any) -> pathlib.Path:
+  """Writes the study under `folder`.
+
+  Args:
+    folder: where.
+    top1: see TOP1. The evaluation 'rotation' is of four turns, others of CLASSES.
+    images: evaluation -> number of labelled training images, where recorded.
+    **head: replaces fields of study.json.
+  """
   study = {
       'name': 'fake', 'title': 'A fake study', 'description': 'Numbers by hand.',
       'data': 'three shapes', 'seeds': [0, 1, 2], 'command': 'python -m ssl_jax.study',
@@ -25,11 +36,55 @@ def write(folder: pathlib.Path, top1: Any = TOP1, **head: Any) -> pathlib.Path:
   put(folder / 'study.json', study)
   for method, evaluations in top1.items():
     for evaluation, values in evaluations.items():
+      names = TURNS if evaluation == 'rotation' else CLASSES
       for seed, value in enumerate(values):
         put(folder / method / f'seed{seed}' / evaluation / 'result.json',
-            evaluation_result(value))
-        pretrain(folder / method / f'seed{seed}' / 'pretrain', method, seed)
+            evaluation_result(value, names, images.get(evaluation)))
+    for seed in range(max(map(len, evaluations.values()), default=0)):
+      pretrain(folder / method / f'seed{seed}' / 'pretrain', method, seed)
   return folder
+
+
+def by_labels(folder: pathlib.Path, **head: Any) -> pathlib.Path:
+  """SimCLR and RotNet, fine-tuned on two subsets; SimCLR also probed on one.
+
+  Rotations are asked of RotNet only. Fine-tuning RotNet on all labels is lacking.
+  """
+  top1 = {'simclr': {'finetune_1pct': [0.88, 0.90], 'finetune_100pct': [0.94, 0.94],
+                     'linear_1pct': [0.80, 0.82], 'linear': [0.9, 0.9]},
+          'rotnet': {'rotation': [0.81, 0.83], 'finetune_1pct': [0.40, 0.42],
+                     'linear': [0.6]}}
+  return write(folder, top1, **{
+      'seeds': [0, 1], 'labels': {
+          'simclr': 'SimCLR', 'rotnet': 'RotNet', 'linear_set': 'Linear',
+          'rotnet/finetune': 'RotNet, unfrozen'},
+      'evaluations': ['rotation', 'linear', 'finetune_1pct', 'finetune_100pct',
+                      'linear_1pct'],
+      'wanted': {'rotation': ['rotnet'], 'linear_1pct': ['simclr']},
+      'subsets': {'finetune_1pct': ['finetune', '1pct'],
+                  'finetune_100pct': ['finetune', '100pct'],
+                  'linear_1pct': ['linear_set', '1pct']},
+      'published': [published('simclr', 'finetune_1pct', 89.4),
+                    published('simclr', 'finetune_100pct', 94.1),
+                    published('rotnet', 'finetune_100pct', 92.1)]} | head)
+
+
+def grid(folder: pathlib.Path, **head: Any) -> pathlib.Path:
+  """Two singles and their pair, one pair that is lacking, and one method beside."""
+  top1 = {'crop': {'nearest': [0.50, 0.52]}, 'blur': {'nearest': [0.20, 0.20]},
+          'crop_blur': {'nearest': [0.60, 0.64]}, 'turn_crop': {},
+          'batch_8': {'nearest': [0.70, 0.70]}}
+  return write(folder, top1, **{
+      'seeds': [0, 1], 'evaluations': ['nearest'],
+      'heatmap': {'axes': ['crop', 'gaussian_blur', 'turn'], 'cells': {
+          'crop': [0, 0], 'blur': [1, 1], 'crop_blur': [0, 1], 'turn_crop': [2, 0]}},
+      'published': []} | head)
+
+
+def published(method: str, evaluation: str, value: float) -> dict[str, Any]:
+  """As in study.json."""
+  return {'method': method, 'evaluation': evaluation, 'value': value,
+          'source': 'report A'}
 
 
 def put(path: pathlib.Path, value: Any) -> None:
@@ -38,16 +93,24 @@ def put(path: pathlib.Path, value: Any) -> None:
   path.write_text(json.dumps(value), encoding='utf-8')
 
 
-def evaluation_result(top1: float) -> dict[str, Any]:
-  """One evaluation on 300 images, 100 of each class, errors on the third."""
-  wrong = round(300 * (1 - top1))
+def evaluation_result(top1: float, names: tuple[str, ...] = CLASSES,
+                      labelled: int | None = None) -> dict[str, Any]:
+  """One evaluation on 100 images of each class; the last ones get all errors."""
+  classes, n = len(names), 100 * len(names)
+  confusion = [[100 * (i == j) for j in range(classes)] for i in range(classes)]
+  errors = round(n * (1 - top1))
+  for i in reversed(range(classes)):
+    confusion[i][i] -= min(errors, 100)
+    confusion[i][i - 1] += min(errors, 100)
+    errors -= min(errors, 100)
   return {
       'config': {}, 'seconds': 2.0, 'result': {
-          'protocol': 'fake', 'chosen': {'l2': 0.001}, 'train': None,
-          'validation': {'top1': top1}, 'class_names': CLASSES,
-          'test': {'top1': top1, 'top5': 1.0, 'mean_per_class': top1, 'n': 300,
-                   'per_class': [1.0, 1.0, 1 - wrong / 100],
-                   'confusion': [[100, 0, 0], [0, 100, 0], [0, wrong, 100 - wrong]]}}}
+          'protocol': 'fake', 'chosen': {'l2': 0.001},
+          'train': {'top1': 1.0, 'n': labelled} if labelled else None,
+          'validation': {'top1': top1}, 'class_names': names,
+          'test': {'top1': top1, 'top5': 1.0, 'mean_per_class': top1, 'n': n,
+                   'per_class': [confusion[i][i] / 100 for i in range(classes)],
+                   'confusion': confusion}}}
 
 
 def pretrain(folder: pathlib.Path, method: str, seed: int) -> None:

@@ -38,14 +38,14 @@ def test_best_needs_a_lead_over_every_other_method(tmp_path):
           'b': {'linear': [0.50, 0.51, 0.52], 'knn': [0.89, 0.91, 0.92]},
           'c': {'linear': [0.40, 0.41, 0.42], 'knn': [0.10, 0.11, 0.12]}}
   study = read.study(fake_study.write(tmp_path, top1))
-  assert compare.best(study, 'linear') == 'a'
-  assert compare.best(study, 'knn') is None
+  assert compare.best(study, [(m, 'linear') for m in 'abc']) == ('a', 'linear')
+  assert compare.best(study, [(m, 'knn') for m in 'abc']) is None
 
 
 def test_a_single_seed_is_never_best(tmp_path):
   study = read.study(fake_study.write(
       tmp_path, {'a': {'linear': [0.9]}, 'b': {'linear': [0.1, 0.1, 0.1]}}))
-  assert compare.best(study, 'linear') is None
+  assert compare.best(study, [(m, 'linear') for m in 'ab']) is None
 
 
 def test_findings(tmp_path):
@@ -69,6 +69,29 @@ def _by_hand_knn() -> float:
   return np.sqrt(seeds + 1.96**2 * 2 * 0.87 * 0.13 / 300)
 
 
+def test_all_are_compared_on_what_most_methods_are_to_have(tmp_path):
+  """Rotations come first but are asked of two; only kNN is asked of all."""
+  both = {'rotation': [0.8, 0.8], 'knn': [0.5, 0.5]}
+  study = read.study(fake_study.write(
+      tmp_path, {'a': both, 'b': {'rotation': [0.6, 0.6], 'knn': [0.4, 0.4]},
+                 'supervised_small': {'knn': [0.9, 0.9]}},
+      evaluations=['rotation', 'knn'], wanted={'rotation': ['a', 'b']}, published=[]))
+  said = compare.findings(study)
+  assert [s.split(' (')[0] for s in said['Rotations told apart']] == [
+      'a is 20.0 points above b']
+  assert [s.split(' (')[0] for s in said['kNN']] == [
+      'a is 10.0 points above b', 'a is 40.0 points below supervised small',
+      'b is 50.0 points below supervised small']
+
+
+def test_of_many_methods_only_the_best_is_set_against_the_baselines(tmp_path):
+  top1 = {f'm{i}': {'knn': [i / 10, i / 10]} for i in range(8)}
+  study = read.study(fake_study.write(
+      tmp_path, top1 | {'random': {'knn': [0.0, 0.0]}}, published=[]))
+  assert [s.split(' (')[0] for s in compare.findings(study)['kNN']] == [
+      'm7 is 10.0 points above m6', 'm7 is 70.0 points above random']
+
+
 def test_a_rehearsal_is_not_compared_with_what_is_published(tmp_path):
-  study = read.study(fake_study.write(tmp_path, rehearsal=True))
+  study = read.study(fake_study.write(tmp_path, rehearsal='Only a try.'))
   assert 'published' not in str(compare.findings(study))

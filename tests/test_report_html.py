@@ -9,7 +9,7 @@ import fake_study
 import pytest
 
 from ssl_jax import report
-from ssl_jax.report import html, read
+from ssl_jax.report import heatmap, html, plots, read
 
 VOID = {'meta', 'img', 'source', 'br', 'hr', 'link'}
 
@@ -88,11 +88,41 @@ def test_csv_lies_beside(folder):
 
 
 def test_a_rehearsal_says_so_everywhere(tmp_path):
-  study = read.study(fake_study.write(tmp_path, rehearsal=True))
+  sentence = 'Rehearsal at scale 0.05: epochs x 0.05.'
+  study = read.study(fake_study.write(tmp_path, rehearsal=sentence))
   page = Page(html.page(study, []))
   assert page.text.count('Rehearsal') == 2  # the tab's title and the banner
-  assert 'Rehearsal' in html.markdown(study, [])
-  assert report.summary(tmp_path).startswith('Rehearsal')
+  assert page.text.index(sentence) < page.text.index('Numbers by hand.')
+  assert html.markdown(study, []).startswith(f'> **{sentence}**')
+  assert report.summary(tmp_path).startswith(sentence)
+  assert all(plot.footer == sentence for plot in plots.plots(study))
+
+
+def test_both_tables_and_the_sentences_of_a_study_by_labels(tmp_path):
+  study = read.study(fake_study.by_labels(tmp_path))
+  page, text = Page(html.page(study, [])).text, html.markdown(study, [])
+  for shown in (page, text, report.summary(tmp_path)):
+    assert '82.00 ± 1.41 (2)' in shown and '89.00 ± 1.41 (2)' in shown
+  assert '| SimCLR, Linear | 81.00 ± 1.41 (2) | – |  |  |' in text
+  for shown in (page, text):
+    assert 'SimCLR, Fine-tuning minus the published figures' in shown
+
+
+def test_the_table_of_a_grid_stands_under_its_figure(tmp_path):
+  study = read.study(fake_study.grid(tmp_path))
+  drawn = list(heatmap.plots(study))
+  page, text = Page(html.page(study, drawn)).text, html.markdown(study, drawn)
+  for shown in (page, text):
+    assert shown.index('Diagonal: a single one') < shown.index('62.0 ± 2.8 (2)')
+  assert '62.0 ± 2.8 (2)' in report.summary(tmp_path)
+
+
+def test_of_many_missing_runs_a_few_are_named(tmp_path):
+  study = read.study(fake_study.write(
+      tmp_path, {f'm{i}': {} for i in range(9)}, published=[], seeds=[0]))
+  (warning,) = html.warnings(study)
+  assert warning.startswith('Incomplete: 0 of 18 ')
+  assert warning.endswith('m5, seed 0 (Linear probe, kNN); and 3 more runs.')
 
 
 def test_titles_and_labels_cannot_inject_markup(tmp_path):

@@ -85,6 +85,32 @@ def test_the_same_data_gives_the_same_bytes(study, suffix):
   assert once == theme.render(plot, theme.LIGHT, suffix)
 
 
+def test_a_rehearsal_is_written_into_the_image(tmp_path):
+  study = read.study(fake_study.write(tmp_path, rehearsal='Only a rehearsal.'))
+  assert b'Only a rehearsal.' in theme.render(named(study, 'loss'), theme.LIGHT, 'svg')
+
+
+def test_ten_methods_are_told_apart_and_cells_have_no_curves(tmp_path):
+  top1 = {f'm{i}': {'linear': [0.9, 0.8]} for i in range(10)} | {
+      'pair': {'linear': [0.5]}}
+  study = read.study(fake_study.write(
+      tmp_path, top1, heatmap={'axes': ['a'], 'cells': {'pair': [0, 0]}}))
+  fig = named(study, 'online').draw(theme.LIGHT)
+  lines = fig.axes[0].lines
+  assert [line.get_label() for line in lines] == [f'm{i}' for i in range(10)]
+  assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == 10
+  assert len(named(study, 'confusion').draw(theme.LIGHT).axes) == 6
+
+
+def test_rotations_are_not_taken_for_classes(tmp_path):
+  study = read.study(fake_study.by_labels(tmp_path))
+  assert 'Linear probe' in named(study, 'per_class').caption
+  axes = named(study, 'confusion').draw(theme.LIGHT).axes
+  # RotNet is best at rotations, which are no classes.
+  assert [ax.get_title(loc='left') for ax in axes] == [
+      'SimCLR, Fine-tuning on 100 %', 'RotNet, Linear probe']
+
+
 def test_a_study_without_results_has_no_figures(tmp_path):
   fake_study.write(tmp_path, {'simclr': {}})
   assert plots.plots(read.study(tmp_path)) == []

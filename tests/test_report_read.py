@@ -13,11 +13,11 @@ from ssl_jax.report import read
 def test_a_whole_study(tmp_path):
   study = read.study(fake_study.write(tmp_path))
   np.testing.assert_array_equal(study.top1('simclr', 'linear'), [0.90, 0.91, 0.95])
-  np.testing.assert_array_equal(study.per_class('random', 'linear')[0],
-                                [1, 1, 1 - 90 / 100])
+  np.testing.assert_array_equal(study.per_class('random', 'linear')[0], [1, 1, 0.1])
   assert study.label('simclr') == 'SimCLR'
   assert study.label('knn') == 'kNN'
   assert study.label('linear_1_percent') == 'linear 1 percent'
+  assert study.label('100pct') == '100 %'
   assert study.class_names(3) == fake_study.CLASSES
   assert study.class_names(4) == ('0', '1', '2', '3')
   assert study.images_per_second('simclr').tolist() == [1500.0] * 3
@@ -29,6 +29,39 @@ def test_what_is_missing_is_named(tmp_path):
                              'supervised, seed 1': ['Linear probe', 'kNN'],
                              'supervised, seed 2': ['Linear probe', 'kNN']}
   assert study.top1('supervised', 'knn').shape == (0,)
+
+
+def test_what_is_not_wanted_is_neither_missing_nor_read(tmp_path):
+  fake_study.by_labels(tmp_path)
+  fake_study.put(tmp_path / 'simclr/seed0/rotation/result.json',
+                 fake_study.evaluation_result(0.25))
+  study = read.study(tmp_path)
+  assert study.missing() == {
+      'RotNet, seed 0': ['Fine-tuning on 100 %'],
+      'RotNet, seed 1': ['Linear probe', 'Fine-tuning on 100 %']}
+  assert study.wants('rotnet', 'rotation') and not study.wants('simclr', 'rotation')
+  assert not study.wants('rotnet', 'absent')
+  assert study.top1('simclr', 'rotation').shape == (0,)
+
+
+def test_a_published_figure_for_what_is_not_wanted_is_named(tmp_path):
+  study = read.study(fake_study.by_labels(
+      tmp_path, published=[fake_study.published('simclr', 'rotation', 80)]))
+  assert ['80.00' in note and 'does not run' in note for note in study.notes] == [True]
+
+
+@pytest.mark.parametrize('written, sentence', [
+    (False, ''), (None, ''), ('', ''), ('At 0.05.', 'At 0.05.'),
+    (True, read.REHEARSAL)])
+def test_rehearsals_of_before_there_was_a_sentence(tmp_path, written, sentence):
+  fake_study.write(tmp_path, rehearsal=written)
+  assert read.study(tmp_path).rehearsal == sentence
+
+
+def test_cells_of_the_heat_map_are_not_listed(tmp_path):
+  study = read.study(fake_study.grid(tmp_path))
+  assert study.listed_methods == ('batch_8',)
+  assert study.heatmap.cells['turn_crop'] == (2, 0)
 
 
 def test_curve_skips_a_truncated_line_and_prefers_the_last_of_a_step(tmp_path):

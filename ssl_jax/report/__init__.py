@@ -1,8 +1,9 @@
 """Reports of a study: files in, pages out. Never imports JAX."""
 
 import pathlib
+import textwrap
 
-from ssl_jax.report import html, plots, read, tables, theme
+from ssl_jax.report import details, heatmap, html, plots, read, tables, theme
 
 
 def write(workdir: str | pathlib.Path) -> pathlib.Path:
@@ -28,7 +29,7 @@ def write(workdir: str | pathlib.Path) -> pathlib.Path:
       image = theme.render(plot, theme.LIGHT, suffix)
       (figures / f'{plot.name}.{suffix}').write_bytes(image)
   pages = {'report.md': html.markdown(study, drawn),
-           'results.csv': tables.to_csv(study),
+           'results.csv': details.to_csv(study),
            'index.html': html.page(study, drawn)}
   for name, text in pages.items():
     (folder / name).write_text(text, encoding='utf-8')
@@ -36,12 +37,13 @@ def write(workdir: str | pathlib.Path) -> pathlib.Path:
 
 
 def summary(workdir: str | pathlib.Path) -> str:
-  """Returns the headline table as aligned text, for a terminal.
+  """Returns the tables of results as text, for a terminal.
 
   Raises:
     errors.UserError: `workdir` is not a study's folder.
   """
   study = read.study(workdir)
-  lines = [html.REHEARSAL, ''] * study.rehearsal
-  lines += [*html.warnings(study), tables.terminal(tables.headline(study))]
-  return '\n'.join(lines)
+  grids = [heatmap.table(study, e) for e in heatmap.evaluations(study)]
+  parts = [textwrap.fill(study.rehearsal, 80), '\n'.join(html.warnings(study)),
+           *map(tables.terminal, html.main_tables(study) + grids)]
+  return '\n\n'.join(part.rstrip() for part in parts if part) + '\n'

@@ -1,24 +1,25 @@
 """Figures by class: accuracies and confusion matrices."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import axes, colors, figure, ticker
 
-from ssl_jax.report import read, theme
+from ssl_jax.report import records, theme
 
-_MARKERS = 'osD^vP'  # told apart without colour
-_MOST_CLASSES = 30   # more rows than this cannot be read as a figure
+_MOST_CLASSES = 30  # more rows than this cannot be read as a figure
+_MOST_PANELS = 6    # nor can more matrices than this
 
 
-def per_class(study: read.Study) -> theme.Plot | None:
-  """Accuracy by class under the first evaluation that records it."""
-  evaluation = study.by_class()
-  if evaluation is None:
-    return None
-  values = {m: 100 * study.per_class(m, evaluation) for m in study.methods}
+def per_class(study: records.Study) -> theme.Plot | None:
+  """Accuracy by class under the evaluation that most methods are to have."""
+  evaluation = next(iter(study.about_classes()), '')
+  values = {m: 100 * study.per_class(m, evaluation) for m in study.listed_methods}
   values = {m: v for m, v in values.items() if v.size}
+  if not values:
+    return None
   names = study.class_names(next(iter(values.values())).shape[1])
   means = {m: v.mean(axis=0) for m, v in values.items()}
   overall = np.mean(list(means.values()), axis=0)
@@ -28,15 +29,16 @@ def per_class(study: read.Study) -> theme.Plot | None:
     return None
 
   def draw(look: theme.Theme) -> figure.Figure:
-    fig = figure.Figure(figsize=(theme.WIDTH, 0.9 + 0.26 * len(order)),
+    row = max(0.26, 0.075 * len(values))
+    fig = figure.Figure(figsize=(theme.WIDTH, 0.9 + row * len(order)),
                         layout='constrained')
     ax = fig.subplots()
-    offsets = np.linspace(0.24, -0.24, len(values)) if len(values) > 1 else [0.0]
+    offsets = np.linspace(0.3, -0.3, len(values)) if len(values) > 1 else [0.0]
     for (method, value), offset in zip(values.items(), offsets, strict=True):
-      index = study.methods.index(method)
+      index = study.listed_methods.index(method)
       bars = value.std(axis=0, ddof=1)[order] if len(value) > 1 else None
       ax.errorbar(means[method][order], np.arange(len(order)) + offset, xerr=bars,
-                  fmt=_MARKERS[index % len(_MARKERS)], ms=4, lw=0.9,
+                  fmt=theme.marker(index + theme.turn(index)), ms=4, lw=0.9,
                   color=look.colour(index), label=study.label(method))
     ax.set_yticks(range(len(order)), [names[i] for i in order])
     ax.set_xlabel(f'{study.label(evaluation)}, accuracy of the class (%)')
@@ -55,11 +57,11 @@ def per_class(study: read.Study) -> theme.Plot | None:
       'The hardest class is at the bottom.', f'Accuracy by class. {extremes}.', draw)
 
 
-def confusions(study: read.Study) -> theme.Plot | None:
+def confusions(study: records.Study) -> theme.Plot | None:
   """For each method, the evaluation that it does best on."""
-  panels = []
-  for i, method in enumerate(study.methods):
-    ranked = sorted(study.evaluations, reverse=True,
+  panels, accuracies = [], []
+  for i, method in enumerate(study.listed_methods):
+    ranked = sorted(study.about_classes(), reverse=True,
                     key=lambda e: _mean(study.top1(method, e)))
     for evaluation in ranked:
       counts = [s.confusion for s in study.scores(method, evaluation)
@@ -67,9 +69,13 @@ def confusions(study: read.Study) -> theme.Plot | None:
       if counts:
         title = f'{study.label(method)}, {study.label(evaluation)}'
         panels.append((title, i, _rates(np.sum(counts, axis=0))))
+        accuracies.append(_mean(study.top1(method, evaluation)))
         break
   if not panels:
     return None
+  chosen = sorted(np.argsort(accuracies)[::-1][:_MOST_PANELS])
+  best = f' The {_MOST_PANELS} best methods.' if len(panels) > len(chosen) else ''
+  panels = [panels[i] for i in chosen]
 
   def draw(look: theme.Theme) -> figure.Figure:
     rows = math.ceil(len(panels) / 2)
@@ -78,7 +84,7 @@ def confusions(study: read.Study) -> theme.Plot | None:
     for ax, (title, index, rates) in zip(grid, panels, strict=False):
       _draw_confusion(ax, rates, study.class_names(len(rates)), look,
                       look.colour(index))
-      ax.set_title(title, loc='left')
+      ax.set_title(textwrap.fill(title, 48), loc='left')
     for ax in grid[len(panels):]:
       ax.set_visible(False)
     return fig
@@ -86,7 +92,8 @@ def confusions(study: read.Study) -> theme.Plot | None:
   return theme.Plot(
       'confusion', 'Where the errors go: percentage of each true class (row) '
       'predicted as each class (column), summed over seeds, for the evaluation that '
-      'each method does best on. Colour grows with the square root, to show errors.',
+      'each method does best on. Colour grows with the square root, to show errors.'
+      + best,
       'Confusion matrices. ' + '; '.join(
           f'{title}: {_worst(rates, study)}' for title, _, rates in panels) + '.', draw)
 
@@ -100,7 +107,7 @@ def _rates(counts: np.ndarray) -> np.ndarray:
   return 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
 
-def _worst(rates: np.ndarray, study: read.Study) -> str:
+def _worst(rates: np.ndarray, study: records.Study) -> str:
   errors = rates - np.diag(np.diag(rates))
   true, predicted = np.unravel_index(errors.argmax(), errors.shape)
   names = study.class_names(len(rates))
@@ -131,7 +138,5 @@ def _draw_confusion(ax: axes.Axes, rates: np.ndarray, names: Sequence[str],
     return
   for (i, j), rate in np.ndenumerate(rates):
     if rate > 0.5:  # the rest would print as 0
-      red, green, blue, _ = scale(np.sqrt(rate) / 10)
-      bright = 0.3 * red + 0.59 * green + 0.11 * blue > 0.5
       ax.text(j + 0.5, i + 0.5, f'{rate:.0f}', ha='center', va='center',
-              fontsize=6.5, color='#111111' if bright else '#ffffff')
+              fontsize=6.5, color=theme.ink_on(scale(np.sqrt(rate) / 10)))

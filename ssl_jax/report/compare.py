@@ -6,16 +6,20 @@ which errs towards caution).
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ssl_jax.report import read
+from ssl_jax.report import records
 
-RULE = ('Bold: the best mean of its column where it leads every other method by '
+RULE = ('Bold: the best mean of its column where it leads every other one by '
         'more than the 95 % margin of their difference (Welch\'s t over seeds, '
         'with the sampling error of the test images); never with a single seed.')
 
+Entry = tuple[str, str]  # method and evaluation
+
+_BASELINES = ('random', 'supervised')  # first words of the names of such methods
+_MOST_COMPARED = 6  # pairs of a method and a baseline; else only the best method
 # Two-sided 95 % quantiles of Student's t for 1 to 9 degrees of freedom, and 10+.
 _T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 
@@ -47,34 +51,38 @@ def _t95(u: float, n: int, v: float, m: int) -> float:
   return _T95[min(int(freedom), len(_T95)) - 1]
 
 
-def best(study: read.Study, evaluation: str) -> str | None:
-  """The method to print in bold under `evaluation` by `RULE`, if there is one."""
-  there = [m for m in study.methods if len(study.top1(m, evaluation))]
+def best(study: records.Study, entries: Sequence[Entry]) -> Entry | None:
+  """Which of a column's entries to print in bold by `RULE`, if there is one."""
+  there = [e for e in entries if len(study.top1(*e))]
   if len(there) < 2:
     return None
-  top = max(there, key=lambda m: study.top1(m, evaluation).mean())
-  ahead = all(_separated(study, evaluation, top, m) for m in there if m != top)
-  return top if ahead else None
+  top = max(there, key=lambda e: study.top1(*e).mean())
+  return top if all(_separated(study, top, e) for e in there if e != top) else None
 
 
-def findings(study: read.Study) -> dict[str, list[str]]:
+def findings(study: records.Study) -> dict[str, list[str]]:
   """Sentences computed from the numbers, by the label of the evaluation.
 
-  On the study's first evaluation every method is set against `random` and
-  `supervised`, where the study has them, and the best two against each other; on
-  later ones only the best method is. Published figures follow, unless this is a
-  rehearsal, which nothing published can be compared with.
+  The best two methods of every evaluation are set against each other, and the best
+  one against the baselines, `random*` and `supervised*`, where the study has them.
+  On the evaluation that most methods are to have, all methods are, if they are few.
+  Published figures follow, unless this is a rehearsal, which nothing published can
+  be compared with.
   """
   said = {}
-  for i, evaluation in enumerate(study.evaluations):
-    learned = [m for m in study.methods if m not in ('random', 'supervised')
-               and len(study.top1(m, evaluation))]
-    learned.sort(key=lambda m: -study.top1(m, evaluation).mean())
+  methods, evaluations = study.listed_methods, study.listed_evaluations
+  main = max(evaluations, default=None,
+             key=lambda e: sum(study.wants(m, e) for m in methods))
+  for evaluation in evaluations:
+    there = [m for m in methods if len(study.top1(m, evaluation))]
+    there.sort(key=lambda m: -study.top1(m, evaluation).mean())
+    baselines = [m for m in methods if m in there and _is_baseline(m)]
+    learned = [m for m in there if not _is_baseline(m)]
     sentences = [_versus(study, evaluation, *learned[:2])] if len(learned) > 1 else []
-    for method in learned if i == 0 else learned[:1]:
-      sentences.extend(_versus(study, evaluation, method, baseline)
-                       for baseline in ('random', 'supervised')
-                       if len(study.top1(baseline, evaluation)))
+    every = evaluation == main and len(learned) * len(baselines) <= _MOST_COMPARED
+    sentences.extend(_versus(study, evaluation, method, baseline)
+                     for method in (learned if every else learned[:1])
+                     for baseline in baselines)
     if not study.rehearsal:
       sentences.extend(_versus_published(study, evaluation))
     if sentences:
@@ -82,43 +90,49 @@ def findings(study: read.Study) -> dict[str, list[str]]:
   return said
 
 
-def _images(study: read.Study, evaluation: str, *methods: str) -> int:
-  return min(s.images for m in methods for s in study.scores(m, evaluation))
+def _is_baseline(method: str) -> bool:
+  return method.split('_')[0] in _BASELINES
 
 
-def _separated(study: read.Study, evaluation: str, a: str, b: str) -> bool:
-  x, y = study.top1(a, evaluation), study.top1(b, evaluation)
-  return abs(x.mean() - y.mean()) > margin(x, y, _images(study, evaluation, a, b))
+def _images(study: records.Study, *entries: Entry) -> int:
+  return min(s.images for e in entries for s in study.scores(*e))
 
 
-def _versus(study: read.Study, evaluation: str, a: str, b: str) -> str:
+def _separated(study: records.Study, a: Entry, b: Entry) -> bool:
+  x, y = study.top1(*a), study.top1(*b)
+  return abs(x.mean() - y.mean()) > margin(x, y, _images(study, a, b))
+
+
+def _versus(study: records.Study, evaluation: str, a: str, b: str) -> str:
   """One sentence on method `a` against method `b`."""
-  x, y = study.top1(a, evaluation), study.top1(b, evaluation)
-  noise = 100 * margin(x, y, _images(study, evaluation, a, b))
+  entries = (a, evaluation), (b, evaluation)
+  x, y = (study.top1(*e) for e in entries)
+  noise = 100 * margin(x, y, _images(study, *entries))
   points = 100 * (x.mean() - y.mean())
   one, other = study.label(a), study.label(b)
-  seeds = (f'{_seeds(len(x))} each' if len(x) == len(y)
+  counts = (f'{seeds(len(x))} each' if len(x) == len(y)
            else f'{len(x)} and {len(y)} seeds')
   if math.isinf(noise):
     return (f'{one} is {_gap(points)} {other}; with a single seed on a side there is '
             'no telling whether that is noise.')
-  if not _separated(study, evaluation, a, b):
+  if not _separated(study, *entries):
     return (f'{one} and {other} are not separated: {abs(points):.1f} points apart, '
-            f'within the 95 % margin of {noise:.1f} ({seeds}).')
-  return f'{one} is {_gap(points)} {other} (95 % margin {noise:.1f}; {seeds}).'
+            f'within the 95 % margin of {noise:.1f} ({counts}).')
+  return f'{one} is {_gap(points)} {other} (95 % margin {noise:.1f}; {counts}).'
 
 
-def _versus_published(study: read.Study, evaluation: str) -> Iterator[str]:
+def _versus_published(study: records.Study, evaluation: str) -> Iterator[str]:
   for p in study.published:
     ours = study.top1(p.method, evaluation)
     if p.evaluation == evaluation and len(ours):
       yield (f'{study.label(p.method)} is {_gap(100 * ours.mean() - p.value)} the '
-             f'published {p.value:.2f} % ({p.source}; {_seeds(len(ours))} here).')
+             f'published {p.value:.2f} % ({p.source}; {seeds(len(ours))} here).')
 
 
 def _gap(points: float) -> str:
   return f'{abs(points):.1f} points {"above" if points >= 0 else "below"}'
 
 
-def _seeds(n: int) -> str:
+def seeds(n: int) -> str:
+  """How many, in words."""
   return '1 seed' if n == 1 else f'{n} seeds'

@@ -6,53 +6,65 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import jinja2
 
-from ssl_jax.report import compare, read, tables, theme
+from ssl_jax.report import by_labels, compare, details, records, results, tables, theme
 
-REHEARSAL = ('Rehearsal: a scaled-down run that checks the machinery. Its numbers '
-             'say nothing about the methods.')
+_MOST_NAMED = 6  # runs in a warning
 
 
-def page(study: read.Study, plots: Sequence[theme.Plot]) -> str:
+def page(study: records.Study, plots: Sequence[theme.Plot]) -> str:
   """Returns a self-contained page: styles inline, figures as data addresses."""
   environment = jinja2.Environment(
       loader=jinja2.PackageLoader('ssl_jax', 'report'), autoescape=True,
       undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-  by_class = study.by_class()
+  by_class = next(iter(study.about_classes()), None)
   return environment.get_template('page.html').render(
-      study=study, rehearsal=REHEARSAL if study.rehearsal else '',
-      facts=facts(study), warnings=warnings(study),
-      headline=tables.headline(study), findings=compare.findings(study),
+      study=study, facts=facts(study), warnings=list(warnings(study)),
+      results=main_tables(study), findings=findings(study),
       figures=[_figure(plot) for plot in plots],
-      per_class=tables.per_class(study, by_class) if by_class else None,
-      times=tables.times(study), every_run=tables.every_run(study),
-      differences=tables.differences(study),
+      per_class=details.per_class(study, by_class) if by_class else None,
+      times=details.times(study), every_run=details.every_run(study),
+      differences=details.differences(study),
       config=json.dumps(study.config, indent=2) if study.config else '')
 
 
-def markdown(study: read.Study, plots: Sequence[theme.Plot]) -> str:
+def markdown(study: records.Study, plots: Sequence[theme.Plot]) -> str:
   """Returns the same report, its figures linked as `figures/<name>.png`."""
-  parts = [f'# {study.title}']
-  if study.rehearsal:
-    parts.append(f'> **{REHEARSAL}**')
-  parts.append(study.description)
+  parts = [f'> **{study.rehearsal}**'] if study.rehearsal else []
+  parts.extend([f'# {study.title}', study.description])
   parts.extend(f'> {warning}' for warning in warnings(study))
   parts.append('\n'.join(f'* {name}: `{text}`' if name in ('Command', 'Commit')
                          else f'* {name}: {text}'
                          for name, text in facts(study).items()))
-  parts.extend(['## Results', tables.markdown(tables.headline(study)).rstrip()])
-  parts.extend(f'**{evaluation}**\n\n' + '\n'.join(f'* {s}' for s in sentences)
-               for evaluation, sentences in compare.findings(study).items())
+  shown = main_tables(study)
+  if shown:
+    parts.append('## Results')
+  parts.extend(tables.markdown(t).rstrip() for t in shown)
+  parts.extend(f'**{heading}**\n\n' + '\n'.join(f'* {s}' for s in sentences)
+               for heading, sentences in findings(study).items())
   if plots:
     parts.append('## Figures')
-  parts.extend(f'![{plot.alt}](figures/{plot.name}.png)\n\n{plot.caption}'
-               for plot in plots)
-  details = [tables.times(study), tables.differences(study), tables.every_run(study)]
+  for plot in plots:
+    parts.append(f'![{plot.alt}](figures/{plot.name}.png)\n\n{plot.caption}')
+    if plot.table:
+      parts.append(tables.markdown(plot.table).rstrip())
   parts.append('## Details')
-  parts.extend(tables.markdown(t).rstrip() for t in details if t.rows)
+  parts.extend(tables.markdown(t).rstrip() for t in (
+      details.times(study), details.differences(study), details.every_run(study))
+      if t.rows)
   return '\n\n'.join(part for part in parts if part) + '\n'
 
 
-def facts(study: read.Study) -> Mapping[str, str]:
+def main_tables(study: records.Study) -> list[tables.Table]:
+  """The headline table and the one by labels, where they have rows."""
+  return [t for t in (results.headline(study), by_labels.table(study)) if t.rows]
+
+
+def findings(study: records.Study) -> dict[str, list[str]]:
+  """Sentences computed from the numbers, by heading."""
+  return compare.findings(study) | by_labels.findings(study)
+
+
+def facts(study: records.Study) -> Mapping[str, str]:
   """What was run, on what, by which command."""
   everything = {
       'Data': study.data, 'Hardware': study.hardware,
@@ -61,14 +73,17 @@ def facts(study: read.Study) -> Mapping[str, str]:
   return {name: text for name, text in everything.items() if text}
 
 
-def warnings(study: read.Study) -> Iterator[str]:
+def warnings(study: records.Study) -> Iterator[str]:
   """What a reader must know before the numbers: what is missing or left out."""
   missing = study.missing()
   if missing:
-    asked = len(study.runs) * len(study.evaluations)
+    asked = sum(study.wants(run.method, e) for run in study.runs
+                for e in study.evaluations)
     there = asked - sum(map(len, missing.values()))
-    lacking = '; '.join(f'{run} ({", ".join(names)})' for run, names in missing.items())
-    yield f'Incomplete: {there} of {asked} evaluations are here. Missing: {lacking}.'
+    lacking = [f'{run} ({", ".join(names)})' for run, names in missing.items()]
+    more = len(lacking) - _MOST_NAMED
+    named = '; '.join(lacking[:_MOST_NAMED]) + (f'; and {more} more runs' * (more > 0))
+    yield f'Incomplete: {there} of {asked} evaluations are here. Missing: {named}.'
   yield from study.notes
 
 
@@ -78,4 +93,5 @@ def _figure(plot: theme.Plot) -> Mapping[str, str]:
     return f'data:image/svg+xml;base64,{code}'
 
   return {'name': plot.name, 'caption': plot.caption, 'alt': plot.alt,
-          'light': address(theme.LIGHT), 'dark': address(theme.DARK)}
+          'table': plot.table, 'light': address(theme.LIGHT),
+          'dark': address(theme.DARK)}

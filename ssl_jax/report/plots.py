@@ -1,18 +1,21 @@
 """The figures of a report, drawn by matplotlib without a display.
 
-Here are the curves of pre-training; `class_plots` has the figures by class.
+Here are the curves of pre-training; `class_plots` has the figures by class,
+`by_labels` and `heatmap` those of the studies that have such evaluations.
 """
 
 import dataclasses
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from matplotlib import axes, figure
 
-from ssl_jax.report import class_plots, read, theme
+from ssl_jax.report import by_labels, class_plots, heatmap, records, theme
 
 _MOST_POINTS = 400  # a wider figure than a page has no room for more
+_MOST_LINES = 6     # in one panel, for each seed to be drawn as well
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,14 +33,15 @@ class _Panel:
   lines: tuple[_Line, ...]
 
 
-def plots(study: read.Study) -> list[theme.Plot]:
+def plots(study: records.Study) -> list[theme.Plot]:
   """The figures that the study has data for, in the page's order."""
-  drawn = (_losses(study), _pretext(study), _online(study),
+  drawn = (by_labels.plot(study), *heatmap.plots(study),
+           _losses(study), _pretext(study), _online(study),
            class_plots.per_class(study), class_plots.confusions(study))
-  return [plot for plot in drawn if plot]
+  return [dataclasses.replace(plot, footer=study.rehearsal) for plot in drawn if plot]
 
 
-def _losses(study: read.Study) -> theme.Plot | None:
+def _losses(study: records.Study) -> theme.Plot | None:
   lines = _lines(study, lambda _: 'train/loss')
   if not lines:
     return None
@@ -51,26 +55,28 @@ def _losses(study: read.Study) -> theme.Plot | None:
       _curves([_Panel(line.label, (line,)) for line in lines], 'loss', 1))
 
 
-def _pretext(study: read.Study) -> theme.Plot | None:
+def _pretext(study: records.Study) -> theme.Plot | None:
   """Accuracy at the task that pre-training poses, where a method logs one."""
-  def key(run: read.Run) -> str:
+  def key(run: records.Run) -> str:
     names = {name for line in run.metrics for name in line}
     return min((n for n in names if n.startswith('train/') and 'accuracy' in n),
                default='')
 
+  def title(line: _Line) -> str:
+    runs = study.of(study.listed_methods[line.index])
+    return f'{line.label}: {_words(max(map(key, runs)))}'
+
   lines = _lines(study, key)
   if not lines:
     return None
-  names = {line.label: key(study.of(study.methods[line.index])[0]) for line in lines}
   return theme.Plot(
       'pretext', 'Accuracy at each method\'s own task on its training batches. '
       'The tasks differ; so do their chance levels.',
       f'Training-task accuracy by epoch. {_final(lines)}.',
-      _curves([_Panel(f'{line.label}: {_words(names[line.label])}', (line,))
-               for line in lines], 'accuracy (%)', 100))
+      _curves([_Panel(title(line), (line,)) for line in lines], 'accuracy (%)', 100))
 
 
-def _online(study: read.Study) -> theme.Plot | None:
+def _online(study: records.Study) -> theme.Plot | None:
   """Every metric logged as `<evaluator>/top1`, one panel each."""
   names = sorted({name for run in study.runs for line in run.metrics
                   for name in line if name.endswith('/top1')})
@@ -86,7 +92,7 @@ def _online(study: read.Study) -> theme.Plot | None:
   return theme.Plot(
       'online', 'What the encoder is worth as it learns: accuracy of the '
       'evaluators that run during pre-training. Thick: mean over seeds; thin: each '
-      'seed.', 'Online accuracy by epoch. ' + '. '.join(
+      'seed, where there are few methods.', 'Online accuracy by epoch. ' + '. '.join(
           f'{p.title}: {_final(p.lines)}' for p in panels) + '.',
       _curves(panels, 'accuracy (%)', 100))
 
@@ -101,10 +107,11 @@ def _final(lines: Sequence[_Line]) -> str:
                    for line in lines)
 
 
-def _lines(study: read.Study, key: Callable[[read.Run], str]) -> tuple[_Line, ...]:
-  """One metric of every method that logged it at two steps or more."""
+def _lines(study: records.Study,
+           key: Callable[[records.Run], str]) -> tuple[_Line, ...]:
+  """One metric of every listed method that logged it at two steps or more."""
   lines = []
-  for i, method in enumerate(study.methods):
+  for i, method in enumerate(study.listed_methods):
     curves = [run.curve(key(run)) for run in study.of(method)]
     curves = tuple(_thinned(c) for c in curves if len(c) > 1)
     if curves:
@@ -132,33 +139,38 @@ def mean_curve(curves: Sequence[np.ndarray]) -> np.ndarray:
 
 def _curves(panels: Sequence[_Panel], unit: str,
             scale: float) -> Callable[[theme.Theme], figure.Figure]:
-  """Panels side by side, at most three in a row."""
+  """Panels side by side, at most three in a row, two where they hold many lines."""
   def draw(look: theme.Theme) -> figure.Figure:
-    columns = min(3, len(panels))
+    crowded = any(len(panel.lines) > _MOST_LINES for panel in panels)
+    columns = min(2 if crowded else 3, len(panels))
     rows = math.ceil(len(panels) / columns)
-    fig = figure.Figure(figsize=(theme.WIDTH, 2.35 * rows), layout='constrained')
+    fig = figure.Figure(figsize=(theme.WIDTH, (3.2 if crowded else 2.35) * rows),
+                        layout='constrained')
     grid = fig.subplots(rows, columns, squeeze=False).ravel()
     for ax, panel in zip(grid, panels, strict=False):
       for line in panel.lines:
-        _draw_line(ax, line, look.colour(line.index), scale)
-      ax.set_title(panel.title, loc='left')
+        # Alone in a panel, a line needs no dashes to be told from others.
+        dash = theme.dash(theme.turn(line.index) if len(panel.lines) > 1 else 0)
+        _draw_line(ax, line, look.colour(line.index), dash, scale, faint=not crowded)
+      ax.set_title(textwrap.fill(panel.title, 96 // columns), loc='left')
       ax.set_xlabel('epoch')
       ax.margins(x=0.02)
     for ax in grid[::columns]:
       ax.set_ylabel(unit)
     for ax in grid[len(panels):]:
       ax.set_visible(False)
-    several = max(panels, key=lambda p: len(p.lines))
-    if len(several.lines) > 1:
-      theme.legend(fig, grid[panels.index(several)])
+    if any(len(panel.lines) > 1 for panel in panels):
+      theme.legend(fig, *grid)
     return fig
 
   return draw
 
 
-def _draw_line(ax: axes.Axes, line: _Line, colour: str, scale: float) -> None:
-  if len(line.curves) > 1:
+def _draw_line(ax: axes.Axes, line: _Line, colour: str, dash: str | tuple,
+               scale: float, faint: bool) -> None:
+  if faint and len(line.curves) > 1:
     for curve in line.curves:
       ax.plot(curve[:, 0], scale * curve[:, 1], color=colour, lw=0.6, alpha=0.45)
   mean = mean_curve(line.curves)
-  ax.plot(mean[:, 0], scale * mean[:, 1], color=colour, lw=1.7, label=line.label)
+  ax.plot(mean[:, 0], scale * mean[:, 1], color=colour, lw=1.7, label=line.label,
+          linestyle=dash)

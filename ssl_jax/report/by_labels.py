@@ -1,0 +1,172 @@
+"""Accuracy over a growing subset of the labels: a table, a figure, sentences."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import axes, figure, ticker
+
+from ssl_jax.report import compare, records, results, tables, theme
+
+_MOST_LINES = 8  # in one panel; beyond, each group gets a panel of its own
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """One method under one group of evaluations; `entries` by column."""
+
+  name: str
+  method: str
+  group: str
+  entries: Mapping[str, compare.Entry]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+  """What one row shows: `ours` x, mean, sd [n, 3]; `theirs` x, value [m, 2]."""
+
+  row: Row
+  ours: np.ndarray
+  theirs: np.ndarray
+
+
+def columns(study: records.Study) -> tuple[str, ...]:
+  """The subsets, in the order of the study's evaluations."""
+  return tuple(dict.fromkeys(
+      study.subsets[e][1] for e in study.evaluations if e in study.subsets))
+
+
+def rows(study: records.Study) -> list[Row]:
+  """Every listed method under every group that it is to be evaluated by."""
+  subsets = {e: study.subsets[e] for e in study.evaluations if e in study.subsets}
+  found = []
+  for method in study.listed_methods:
+    for group in dict.fromkeys(group for group, _ in subsets.values()):
+      entries = {column: (method, e) for e, (of, column) in subsets.items()
+                 if of == group and study.wants(method, e)}
+      name = study.labels.get(f'{method}/{group}',
+                              f'{study.label(method)}, {study.label(group)}')
+      if entries:
+        found.append(Row(name, method, group, entries))
+  return found
+
+
+def table(study: records.Study) -> tables.Table:
+  """Test top-1 in percent, published figures beside; no rows without subsets."""
+  names = columns(study)
+  return results.comparison(
+      study, f'{study.data or "Test split"}, by share of labels',
+      [study.label(name) for name in names],
+      [(row.name, [row.entries.get(name) for name in names]) for row in rows(study)])
+
+
+def findings(study: records.Study) -> dict[str, list[str]]:
+  """One sentence for each row that figures are published for; none in a rehearsal."""
+  said = []
+  for row in rows(study) if not study.rehearsal else ():
+    gaps, sources, seeds = [], [], []
+    for column, entry in row.entries.items():
+      ours = study.top1(*entry)
+      for p in study.published if len(ours) else ():
+        if (p.method, p.evaluation) == entry:
+          points = f'{100 * ours.mean() - p.value:+.1f}'.replace('-', '−')
+          gaps.append(f'{points} ({study.label(column)})')
+          sources.append(p.source)
+          seeds.append(len(ours))
+    if gaps:
+      fewest = '' if min(seeds) == max(seeds) else f'{min(seeds)} to '
+      said.append(f'{row.name} minus the published figures, in points: '
+                  f'{", ".join(gaps)} ({"; ".join(dict.fromkeys(sources))}; '
+                  f'{fewest}{compare.seeds(max(seeds))} here).')
+  return {'By number of labels': said} if said else {}
+
+
+def plot(study: records.Study) -> theme.Plot | None:
+  """Accuracy against the number of labelled images, one line for each row."""
+  places, counted = _places(study)
+  lines = [_line(study, row, places, counted) for row in rows(study)]
+  lines = [line for line in lines if len(line.ours)]
+  if not lines:
+    return None
+  bars = (', with bars of one sample standard deviation'
+          if any(line.ours[:, 2].any() for line in lines) else '')
+  hollow = ' Hollow: as published.' if any(len(line.theirs) for line in lines) else ''
+  images = '; '.join(f'{study.label(c)}: {n:,.0f}' for c, n in places.items())
+  return theme.Plot(
+      'by_labels', f'Test accuracy over the number of labelled training images'
+      f'{f" ({images})" if counted else ""}: mean over seeds{bars}.{hollow}',
+      'Accuracy by number of labels. ' + '; '.join(
+          f'{line.row.name}: {" to ".join(f"{y:.1f}" for y in line.ours[:, 1])} %'
+          for line in lines) + '.',
+      lambda look: _draw(study, lines, places, counted, look))
+
+
+def _places(study: records.Study) -> tuple[dict[str, float], bool]:
+  """Where each column stands on x: its number of images, or else its position."""
+  images = {column: [s.labelled for row in rows(study) if column in row.entries
+                     for s in study.scores(*row.entries[column]) if s.labelled]
+            for column in columns(study)}
+  if all(images.values()):
+    return {column: float(np.median(n)) for column, n in images.items()}, True
+  return {column: float(i) for i, column in enumerate(images)}, False
+
+
+def _line(study: records.Study, row: Row, places: Mapping[str, float],
+          counted: bool) -> _Line:
+  ours, theirs = [], []
+  for column, entry in row.entries.items():
+    known = [s.labelled for s in study.scores(*entry) if s.labelled]
+    x = np.mean(known) if counted and known else places[column]
+    top1 = 100 * study.top1(*entry)
+    if len(top1):
+      ours.append((x, top1.mean(), top1.std(ddof=1) if len(top1) > 1 else 0.0))
+    theirs.extend((x, p.value) for p in study.published
+                  if (p.method, p.evaluation) == entry)
+  return _Line(row, np.array(ours).reshape(-1, 3), np.array(theirs).reshape(-1, 2))
+
+
+def _draw(study: records.Study, lines: Sequence[_Line], places: Mapping[str, float],
+          counted: bool, look: theme.Theme) -> figure.Figure:
+  groups = list(dict.fromkeys(line.row.group for line in lines))
+  apart = len(lines) > _MOST_LINES and len(groups) > 1
+  panels = groups if apart else ['']
+  across = min(2, len(panels))
+  down = math.ceil(len(panels) / across)
+  fig = figure.Figure(figsize=(theme.WIDTH, (2.7 if apart else 3.7) * down),
+                      layout='constrained')
+  grid = fig.subplots(down, across, squeeze=False, sharey=True).ravel()
+  for ax, panel in zip(grid, panels, strict=False):
+    shown = [line for line in lines if panel in ('', line.row.group)]
+    for line in shown:
+      _draw_line(ax, study, line, 0 if apart else groups.index(line.row.group),
+                 study.label(line.row.method) if apart else line.row.name, look)
+    ax.set_title(study.label(panel) if apart else '', loc='left')
+    _draw_places(ax, study, places, counted)
+  for ax in grid[::across]:
+    ax.set_ylabel('test top-1 (%)')
+  for ax in grid[len(panels):]:
+    ax.set_visible(False)
+  theme.legend(fig, *grid)
+  return fig
+
+
+def _draw_line(ax: axes.Axes, study: records.Study, line: _Line, style: int,
+               label: str, look: theme.Theme) -> None:
+  index = study.listed_methods.index(line.row.method)
+  colour, marker = look.colour(index), theme.marker(style)
+  x, mean, sd = line.ours.T
+  ax.errorbar(x, mean, yerr=sd if sd.any() else None, color=colour, label=label,
+              marker=marker, ms=4.5, lw=1.5, elinewidth=0.9,
+              linestyle=theme.dash(style + theme.turn(index)))
+  ax.plot(*line.theirs.T, color=colour, marker=marker, ms=7, linestyle='none',
+          markerfacecolor=look.ground, zorder=1.9)  # a ring around ours
+
+
+def _draw_places(ax: axes.Axes, study: records.Study, places: Mapping[str, float],
+                 counted: bool) -> None:
+  if counted:
+    ax.set_xscale('log')
+  ax.xaxis.set_minor_locator(ticker.NullLocator())
+  ax.set_xticks(list(places.values()), [study.label(c) for c in places])
+  ax.set_xlabel('labelled training images' + ' (log scale)' * counted)

@@ -1,0 +1,73 @@
+"""A grid of pairs: its numbers by hand, in the table and in the figure."""
+
+import fake_study
+import numpy as np
+import pytest
+from matplotlib import colors
+
+from ssl_jax.report import heatmap, read, theme
+
+
+@pytest.fixture
+def study(tmp_path):
+  return read.study(fake_study.grid(tmp_path))
+
+
+def test_a_pair_stands_twice_and_rows_are_averaged_where_whole(study):
+  grid = heatmap.grid(study, 'nearest')
+  nan = np.nan
+  np.testing.assert_allclose(
+      grid.means, [[51, 62, nan], [62, 20, nan], [nan, nan, nan]])
+  # The first row lacks a cell that was asked for; of the third none is there.
+  np.testing.assert_allclose(grid.averages, [nan, 41, nan])
+
+
+def test_table_by_hand(study):
+  table = heatmap.table(study, 'nearest')
+  assert table.header == ('', 'crop', 'gaussian blur', 'turn', 'Average')
+  assert [[str(cell) for cell in row] for row in table.rows] == [
+      ['crop', '51.0 ± 1.4 (2)', '62.0 ± 2.8 (2)', '–', '–'],
+      ['gaussian blur', '62.0 ± 2.8 (2)', '20.0 ± 0.0 (2)', '', '41.0'],
+      ['turn', '–', '', '', '–']]
+
+
+def test_what_is_published_of_a_cell_is_noted(tmp_path):
+  study = read.study(fake_study.grid(
+      tmp_path, published=[fake_study.published('crop_blur', 'nearest', 74)]))
+  assert heatmap.table(study, 'nearest').notes == (
+      'Published: crop blur 74.00 % (report A).',)
+
+
+def test_figure_writes_the_numbers_into_their_cells(study):
+  (plot,) = heatmap.plots(study)
+  assert plot.name == 'heatmap_nearest'
+  assert plot.alt.endswith('Best: crop with gaussian blur (62.0 %); '
+                           'worst: gaussian blur (20.0 %).')
+  (ax,) = plot.draw(theme.LIGHT).axes
+  assert {(int(t.get_position()[0]), int(t.get_position()[1])): t.get_text()
+          for t in ax.texts} == {
+      (0, 0): '51.0', (1, 0): '62.0', (0, 1): '62.0', (1, 1): '20.0', (3, 1): '41.0'}
+  cells, averages = ax.collections
+  np.testing.assert_allclose(np.ma.filled(cells.get_array(), -1),
+                             [[51, 62, -1], [62, 20, -1], [-1, -1, -1]])
+  np.testing.assert_allclose(np.ma.filled(averages.get_array(), -1).ravel(),
+                             [-1, 41, -1])
+
+
+@pytest.mark.parametrize('look', [theme.LIGHT, theme.DARK])
+def test_numbers_can_be_read_on_their_cells(look):
+  def luminance(colour):
+    c = np.array(colors.to_rgb(colour))
+    c = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055)**2.4)
+    return c @ [0.2126, 0.7152, 0.0722]
+
+  scale = colors.LinearSegmentedColormap.from_list('', look.heat)
+  for value in np.linspace(0, 1, 21):
+    ground = scale(value)
+    a, b = sorted((luminance(theme.ink_on(ground)), luminance(ground)))
+    assert (b + 0.05) / (a + 0.05) > 5  # WCAG asks for 4.5
+
+
+def test_nothing_without_a_grid(tmp_path):
+  study = read.study(fake_study.write(tmp_path))
+  assert not list(heatmap.plots(study))
