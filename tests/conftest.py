@@ -13,6 +13,10 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
   atexit.register(shutil.rmtree, _cache, ignore_errors=True)
   os.environ['JAX_COMPILATION_CACHE_DIR'] = _cache
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+# LLVM's optimizer takes most of their time, and no test measures speed. What XLA
+# itself does to a program (fusion, layouts, collectives) stays as it is for users.
+os.environ['XLA_FLAGS'] = ' '.join([
+    '--xla_backend_optimization_level=0', os.environ.get('XLA_FLAGS', '')])
 
 import jax  # noqa: E402  (reads the environment)
 import pytest  # noqa: E402
