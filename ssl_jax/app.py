@@ -53,6 +53,8 @@ def _ours_or_serious(record: std_logging.LogRecord) -> bool:
 def _parse(argv: Sequence[str], default_config: str | None) -> list[str]:
   """Parses flags; what they say of a wrong one is cut down to its sentence."""
   argv = list(argv)
+  # Configs import each other as `configs.x`, wherever the binary is started.
+  sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
   # Not the flag's own default: that one is read before anything can be caught.
   if default_config and not any(re.match('--?config(=|$)', a) for a in argv):
     argv.insert(1, f'--config={default_config}')

@@ -13,6 +13,8 @@ from ssl_jax.data import images
 
 PREPARABLE = ('cifar10', 'cifar100')
 _LABEL_PART = 8192  # records read at a time when only labels are wanted
+# A study opens one set dozens of times; CIFAR-10's labels take seconds to read.
+_labels: dict[tuple[str, str, int], np.ndarray] = {}
 
 
 class Records(images.Encoded):
@@ -44,11 +46,14 @@ class Records(images.Encoded):
   def labels(self) -> np.ndarray:
     if not self._label:
       return np.full(len(self), -1, np.int32)
-    labels = np.empty(len(self), np.int32)
-    for start in range(0, len(self), _LABEL_PART):
-      part = range(start, min(start + _LABEL_PART, len(self)))
-      labels[part] = [x[self._label] for x in self._stored.__getitems__(part)]
-    return labels
+    key = self._directory, self._split, len(self)
+    if key not in _labels:
+      labels = np.empty(len(self), np.int32)
+      for start in range(0, len(self), _LABEL_PART):
+        part = range(start, min(start + _LABEL_PART, len(self)))
+        labels[part] = [x[self._label] for x in self._stored.__getitems__(part)]
+      _labels[key] = labels
+    return _labels[key]
 
   def records(self, indices: np.ndarray) -> Iterator[images.Record]:
     stored = self._stored.__getitems__([int(i) for i in indices])

@@ -1,0 +1,163 @@
+"""A study made small: every stage of it runs on a CPU, and no figure counts."""
+
+import functools
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ssl_jax import config as config_lib
+from ssl_jax import errors
+from ssl_jax.data import sources
+
+Config = Mapping[str, Any]
+# Networks of 64 channels and more; ResNet-8 to 56 are small enough as they are.
+WIDE = ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'resnet200',
+        'nin')
+
+
+def shrink(config: Config, scale: float) -> dict[str, Any]:
+  """The same study on `scale` of the images for `scale` of the epochs.
+
+  * Epochs of a training run, its warm-up and boundaries are multiplied by one
+    factor: `scale`, or what leaves one epoch. kNN is watched five times at most.
+  * Images: the same fraction of every class of train and test, at least 20 of it
+    (`examples_fraction` of `data.sources.load`). Numbers of labels shrink alike,
+    to at least 2 of a class; fractions of the labels stay.
+  * Wide networks (`WIDE`) are multiplied by sqrt(scale), or 1/4 if that is more.
+  * Batches hold at most a tenth of the images, and no more than have a label;
+    neighbourhoods at most those.
+
+  Seeds, methods and evaluations stay. Data sets are opened to count their images.
+
+  Args:
+    config: of a study.
+    scale: above 0 and below 1.
+
+  Returns:
+    A plain config; its 'rehearsal' is a sentence that says what was done.
+
+  Raises:
+    errors.UserError: `scale` is out of range, or the data are not there.
+  """
+  if not 0 < scale < 1:
+    raise errors.UserError(
+        f'--scale is {scale:g}; use a number above 0 and below 1, such as 0.05')
+  config = config_lib.plain(config)
+  methods = {name: _method(fields, scale)
+             for name, fields in config['methods'].items()}
+  evaluations = {name: _evaluation(fields, scale, methods)
+                 for name, fields in config['evaluations'].items()}
+  return {**config, 'methods': methods, 'evaluations': evaluations,
+          'rehearsal': _sentence(methods, scale)}
+
+
+def _sentence(methods: Config, scale: float) -> str:
+  wide = any(fields['model']['name'] in WIDE for fields in methods.values())
+  return (
+      f'Scaled down by --scale={scale:g}: {scale:g} of the epochs (at least one) and '
+      'of the images (at least 20 of a class), '
+      + (f'{_narrowing(scale):.2g} of the width of wide networks, ' if wide else '')
+      + 'batches of at most a tenth of the images.')
+
+
+def _method(fields: Config, scale: float) -> dict[str, Any]:
+  data = {**_fewer_labels(fields['data'], scale),
+          'examples_fraction': scale * fields['data'].get('examples_fraction', 1)}
+  fields = {**_fewer_epochs(fields, scale), 'data': data,
+            'model': _narrower(fields['model'], scale)}
+  return _smaller_batches(fields, feed=_count({'validation_fraction': 0, **data}) // 10)
+
+
+def _evaluation(fields: Config, scale: float, methods: Config) -> dict[str, Any]:
+  """`methods` are shrunk already: their data are what is evaluated on."""
+  data = _fewer_labels(fields.get('data') or {}, scale)
+  fields = {**_fewer_epochs(fields, scale), 'data': data}
+  subsets = fields.get('subsets') or {}
+  subsets = {column: labels and _fewer(labels, scale)
+             for column, labels in subsets.items()}
+  if subsets:
+    fields['subsets'] = subsets
+  trained_on = [methods[name]['data'] for name in fields.get('methods') or methods]
+
+  def fewest(rules):
+    return min(_count(_evaluated(theirs, {**data, 'labels': labels}))
+               for theirs in trained_on for labels in rules)
+
+  images = fewest([None])
+  labelled = fewest(list(subsets.values()) or [data.get('labels')])
+  protocol = fields.get('protocol', {})
+  if 'k' in protocol:
+    fields['protocol'] = {**protocol, 'k': min(protocol['k'], labelled)}
+  return _smaller_batches(fields, feed=min(images // 10, labelled),
+                          features=images // 10)
+
+
+def _evaluated(trained_on: Config, data: Config) -> dict[str, Any]:
+  """The data of an evaluation, as `evaluate.load_splits` puts them together."""
+  theirs = {k: v for k, v in trained_on.items()
+            if k not in ('labels', 'validation_fraction')}
+  return theirs | {k: v for k, v in data.items() if v is not None}
+
+
+def _count(data: Config) -> int:
+  """Training images that remain."""
+  return _count_json(json.dumps(data))
+
+
+@functools.cache  # the methods of a study mostly share their data
+def _count_json(data: str) -> int:
+  return len(sources.load(split='train', **json.loads(data)))
+
+
+def _fewer_epochs(fields: Config, scale: float) -> dict[str, Any]:
+  """One factor for everything in epochs, so that schedules keep their shape."""
+  epochs = fields.get('train', {}).get('epochs')
+  factor = max(scale, min(1, 1 / epochs)) if epochs else scale
+
+  def scaled(name: str, value: Any) -> Any:
+    if name != 'epochs' and not name.endswith('_epochs'):
+      return value
+    return [v * factor for v in value] if isinstance(value, list) else value * factor
+
+  fields = {**fields, **{
+      section: {name: scaled(name, value) for name, value in fields[section].items()}
+      for section in ('optim', 'train') if section in fields}}
+  if every := fields.get('train', {}).get('knn_every_epochs'):
+    # Looked at as often as in the full run, a network would mostly be looked at.
+    fields['train']['knn_every_epochs'] = max(every, factor * epochs / 5)
+  return fields
+
+
+def _fewer_labels(data: Config, scale: float) -> dict[str, Any]:
+  labels = data.get('labels')
+  return {**data, 'labels': _fewer(labels, scale)} if labels else dict(data)
+
+
+def _fewer(labels: Config, scale: float) -> dict[str, Any]:
+  return {rule: max(min(2, value), round(scale * value))
+          if rule in ('per_class', 'first_k') else value
+          for rule, value in labels.items()}
+
+
+def _narrowing(scale: float) -> float:
+  return max(0.25, math.sqrt(scale))
+
+
+def _narrower(model: Config, scale: float) -> Config:
+  """Widths in eighths, which all wide networks accept."""
+  if model['name'] not in WIDE:
+    return model
+  width = _narrowing(scale) * model.get('width', 1)
+  return {**model, 'width': max(1, round(8 * width)) / 8}
+
+
+def _smaller_batches(fields: Config, **most: int) -> dict[str, Any]:
+  """In each section at most so many images, in eights where there are eight."""
+  fields = dict(fields)
+  for section, count in most.items():
+    if 'batch_size' in fields.get(section, {}):
+      count = max(2, count - count % 8 if count > 8 else count)
+      fields[section] = {**fields[section],
+                         'batch_size': min(count, fields[section]['batch_size'])}
+  return fields
