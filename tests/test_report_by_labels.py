@@ -20,7 +20,7 @@ def drawn(study):
     line = container.lines[0]
     found[container.get_label()] = line.get_xydata().tolist(), line.get_color()
   hollow = [(line.get_xydata().tolist(), line.get_color()) for line in ax.lines
-            if line.get_markerfacecolor() == theme.LIGHT.ground]
+            if line.get_markerfacecolor() == 'none']
   return ax, found, [(points, colour) for points, colour in hollow if points]
 
 
@@ -95,7 +95,24 @@ def test_many_lines_get_a_panel_for_each_group(tmp_path):
       subsets={'x_1': ['x', '1pct'], 'y_1': ['y', '1pct']}, published=[]))
   axes = by_labels.plot(study).draw(theme.LIGHT).axes
   assert [ax.get_title(loc='left') for ax in axes] == ['x', 'y']
-  assert [len(ax.containers) for ax in axes] == [5, 5]
+  assert [[c.get_label() for c in ax.containers] for ax in axes] == [
+      [f'm{i}' for i in range(5)]] * 2
+
+
+def test_many_groups_of_few_methods_get_a_panel_for_each_method(tmp_path):
+  groups = [f'prune_{i}' for i in range(8)]
+  study = read.study(fake_study.write(
+      tmp_path, {'a': {f'{g}_1': [0.5] for g in groups}, 'b': {'prune_8_1': [0.6]}},
+      evaluations=[f'{g}_1' for g in (*groups, 'prune_8')], published=[],
+      wanted={f'{g}_1': ['a'] for g in groups} | {'prune_8_1': ['b']},
+      subsets={f'{g}_1': [g, '1pct'] for g in (*groups, 'prune_8')},
+      labels={'b/prune_8': 'B pruned'}))
+  axes = by_labels.plot(study).draw(theme.LIGHT).axes
+  assert [ax.get_title(loc='left') for ax in axes] == ['a', 'B pruned']
+  assert [len(ax.containers) for ax in axes] == [8, 1]
+  styles = {(line.get_color(), line.get_marker(), line.get_linestyle())
+            for ax in axes for line in ax.lines if len(line.get_xdata())}
+  assert len(styles) == 9
 
 
 def test_nothing_without_subsets(tmp_path):

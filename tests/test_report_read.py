@@ -58,6 +58,11 @@ def test_rehearsals_of_before_there_was_a_sentence(tmp_path, written, sentence):
   assert read.study(tmp_path).rehearsal == sentence
 
 
+def test_a_method_is_not_labelled_as_an_evaluation_of_its_name(tmp_path):
+  study = read.study(fake_study.write(tmp_path, {'nearest': {}}, published=[]))
+  assert study.label('nearest') == 'nearest' and study.label('knn') == 'kNN'
+
+
 def test_cells_of_the_heat_map_are_not_listed(tmp_path):
   study = read.study(fake_study.grid(tmp_path))
   assert study.listed_methods == ('batch_8',)

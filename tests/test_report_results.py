@@ -56,6 +56,12 @@ def test_subsets_of_the_labels_and_cells_of_a_heat_map_stand_elsewhere(tmp_path)
       ['batch 8', '70.00 ± 0.00 (2)']]
 
 
+def test_a_method_of_which_no_column_is_asked_has_no_row(tmp_path):
+  study = read.study(fake_study.by_labels(
+      tmp_path, evaluations=['rotation', 'finetune_1pct'], published=[]))
+  assert [str(row[0]) for row in results.headline(study).rows] == ['RotNet']
+
+
 def test_no_rows_where_all_evaluations_are_subsets(tmp_path):
   study = read.study(fake_study.by_labels(
       tmp_path, evaluations=['finetune_1pct'], published=[]))

@@ -9,7 +9,7 @@ from matplotlib import axes, figure, ticker
 
 from ssl_jax.report import compare, records, results, tables, theme
 
-_MOST_LINES = 8  # in one panel; beyond, each group gets a panel of its own
+_MOST_LINES = 8  # in one panel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +29,16 @@ class _Line:
   row: Row
   ours: np.ndarray
   theirs: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class _Style:
+  """How a line looks, as numbers for `theme`, and its name in the legend."""
+
+  label: str
+  colour: int
+  dash: int
+  marker: int
 
 
 def columns(study: records.Study) -> tuple[str, ...]:
@@ -128,20 +138,18 @@ def _line(study: records.Study, row: Row, places: Mapping[str, float],
 
 def _draw(study: records.Study, lines: Sequence[_Line], places: Mapping[str, float],
           counted: bool, look: theme.Theme) -> figure.Figure:
-  groups = list(dict.fromkeys(line.row.group for line in lines))
-  apart = len(lines) > _MOST_LINES and len(groups) > 1
-  panels = groups if apart else ['']
+  by = _split(lines)
+  panels = _distinct(lines, by) if by else ['']
   across = min(2, len(panels))
   down = math.ceil(len(panels) / across)
-  fig = figure.Figure(figsize=(theme.WIDTH, (2.7 if apart else 3.7) * down),
-                      layout='constrained')
+  height = 3.7 if len(panels) == 1 else 2.7
+  fig = figure.Figure(figsize=(theme.WIDTH, height * down), layout='constrained')
   grid = fig.subplots(down, across, squeeze=False, sharey=True).ravel()
   for ax, panel in zip(grid, panels, strict=False):
-    shown = [line for line in lines if panel in ('', line.row.group)]
-    for line in shown:
-      _draw_line(ax, study, line, 0 if apart else groups.index(line.row.group),
-                 study.label(line.row.method) if apart else line.row.name, look)
-    ax.set_title(study.label(panel) if apart else '', loc='left')
+    for line in lines:
+      if not by or getattr(line.row, by) == panel:
+        _draw_line(ax, line, _style(study, lines, line, by), look)
+    ax.set_title(_name(study, lines, by, panel) if by else '', loc='left')
     _draw_places(ax, study, places, counted)
   for ax in grid[::across]:
     ax.set_ylabel('test top-1 (%)')
@@ -151,16 +159,43 @@ def _draw(study: records.Study, lines: Sequence[_Line], places: Mapping[str, flo
   return fig
 
 
-def _draw_line(ax: axes.Axes, study: records.Study, line: _Line, style: int,
-               label: str, look: theme.Theme) -> None:
-  index = study.listed_methods.index(line.row.method)
-  colour, marker = look.colour(index), theme.marker(style)
+def _split(lines: Sequence[_Line]) -> str:
+  """What panels are of: 'group' or 'method', whichever are fewer; '' for only one."""
+  fewer = min(('group', 'method'), key=lambda by: len(_distinct(lines, by)))
+  apart = len(lines) > _MOST_LINES or len(_distinct(lines, fewer)) == 1
+  return fewer if apart else ''
+
+
+def _distinct(lines: Sequence[_Line], field: str) -> list[str]:
+  return list(dict.fromkeys(getattr(line.row, field) for line in lines))
+
+
+def _name(study: records.Study, lines: Sequence[_Line], field: str, value: str) -> str:
+  """The label of a method or a group, or of the only row that it has."""
+  names = [line.row.name for line in lines if getattr(line.row, field) == value]
+  return names[0] if len(names) == 1 else study.label(value)
+
+
+def _style(study: records.Study, lines: Sequence[_Line], line: _Line,
+           by: str) -> _Style:
+  """Colours follow the method, unless a panel is of one method."""
+  method = study.listed_methods.index(line.row.method)
+  group = _distinct(lines, 'group').index(line.row.group)
+  if not by:
+    return _Style(line.row.name, method, group + theme.turn(method), group)
+  i, field = (group, 'group') if by == 'method' else (method, 'method')
+  return _Style(_name(study, lines, field, getattr(line.row, field)), i,
+                theme.turn(i), i)
+
+
+def _draw_line(ax: axes.Axes, line: _Line, style: _Style, look: theme.Theme) -> None:
+  colour, marker = look.colour(style.colour), theme.marker(style.marker)
   x, mean, sd = line.ours.T
-  ax.errorbar(x, mean, yerr=sd if sd.any() else None, color=colour, label=label,
+  ax.errorbar(x, mean, yerr=sd if sd.any() else None, color=colour, label=style.label,
               marker=marker, ms=4.5, lw=1.5, elinewidth=0.9,
-              linestyle=theme.dash(style + theme.turn(index)))
+              linestyle=theme.dash(style.dash))
   ax.plot(*line.theirs.T, color=colour, marker=marker, ms=7, linestyle='none',
-          markerfacecolor=look.ground, zorder=1.9)  # a ring around ours
+          markerfacecolor='none', zorder=1.9)  # a ring around ours
 
 
 def _draw_places(ax: axes.Axes, study: records.Study, places: Mapping[str, float],

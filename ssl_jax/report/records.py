@@ -122,7 +122,8 @@ class Study:
       return self.labels[name]
     if name in self.subsets:
       return ' on '.join(map(self.label, self.subsets[name]))
-    return _LABELS.get(name, name.replace('_', ' '))
+    plain = name.replace('_', ' ')
+    return plain if name in self.methods else _LABELS.get(name, plain)
 
   def wants(self, method: str, evaluation: str) -> bool:
     """Whether the study applies `evaluation` to `method`."""
