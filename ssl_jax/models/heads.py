@@ -18,7 +18,8 @@ class ProjectionHead(nn.Module):
 
   Chen et al. 2020, arXiv:2002.05709, section 4.2: dense layers with ReLU between
   them. With `batch_norm` as in google-research/simclr: no layer has a bias, each
-  is normalised, and the last is scaled but not shifted.
+  is normalised, and the last is scaled but not shifted. Its statistics are those of
+  the whole batch, whatever the encoder's `bn_groups`: two vectors per layer.
 
   Returns {'projection0': h, 'projection1': ..., 'projection{layers}': z} and z
   once more as 'projection', all float32. A hidden layer is given after its ReLU,

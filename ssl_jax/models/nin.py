@@ -27,13 +27,15 @@ class Block(nn.Module):
   plan: Plan
   dtype: Any
   kernel_init: nn.initializers.Initializer = UNIFORM
+  bn_groups: int = 1
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     for i, (features, kernel_size) in enumerate(self.plan, start=1):
       x = layers.conv(features, kernel_size, dtype=self.dtype, name=f'conv{i}',
                       kernel_init=self.kernel_init)(x)
-      x = nn.relu(layers.batch_norm(train=train, dtype=self.dtype, name=f'bn{i}')(x))
+      x = nn.relu(layers.batch_norm(train=train, dtype=self.dtype, name=f'bn{i}',
+                                    groups=self.bn_groups)(x))
     return x
 
 
@@ -48,9 +50,11 @@ class NIN(nn.Module):
   Attributes:
     plans: one per block.
     dtype: of the computation.
+    bn_groups: see `layers.batch_norm`.
   """
   plans: tuple[Plan, ...]
   dtype: Any = jnp.float32
+  bn_groups: int = 1
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
@@ -60,7 +64,7 @@ class NIN(nn.Module):
              'block2': functools.partial(nn.avg_pool, count_include_pad=True)}
     for i, plan in enumerate(self.plans, start=1):
       name = f'block{i}'
-      x = Block(plan, self.dtype, name=name)(x, train=train)
+      x = Block(plan, self.dtype, bn_groups=self.bn_groups, name=name)(x, train=train)
       if name in pools:
         x = pools[name](x, (3, 3), (2, 2), ((1, 1), (1, 1)))
       endpoints[name] = x
@@ -68,7 +72,8 @@ class NIN(nn.Module):
     return endpoints
 
 
-def build(*, dtype: Any = jnp.float32, blocks: int = 4, width: float = 1) -> NIN:
+def build(*, dtype: Any = jnp.float32, blocks: int = 4, width: float = 1,
+          bn_groups: int = 1) -> NIN:
   """RotNet's network of 3, 4 or 5 blocks.
 
   With a classifier of 4 classes and width 1 it has 1,004,484, 1,411,140 or
@@ -77,6 +82,7 @@ def build(*, dtype: Any = jnp.float32, blocks: int = 4, width: float = 1) -> NIN
   Args:
     blocks: the paper compares 3, 4 and 5.
     width: multiplier of all widths; 32 * `width` must be a whole number.
+    bn_groups: see `layers.batch_norm`.
 
   Raises:
     errors.UserError: a value is not accepted.
@@ -92,4 +98,4 @@ def build(*, dtype: Any = jnp.float32, blocks: int = 4, width: float = 1) -> NIN
   first = scaled((192, 5), (160, 1), (96, 1))
   second = scaled((192, 5), (192, 1), (192, 1))
   further = scaled((192, 3), (192, 1), (192, 1))
-  return NIN((first, second) + (further,) * (blocks - 2), dtype)
+  return NIN((first, second) + (further,) * (blocks - 2), dtype, bn_groups)

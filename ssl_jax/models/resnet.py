@@ -45,6 +45,7 @@ class ResNet(nn.Module):
     sk_ratio: selective kernels in the bottlenecks and, as google-research/simclr
       has it, the ResNet-D stem and shortcuts (arXiv:1812.01187); 0 for neither.
     dtype: of the computation.
+    bn_groups: see `layers.batch_norm`.
   """
   stage_sizes: tuple[int, ...]
   base_width: int
@@ -53,17 +54,19 @@ class ResNet(nn.Module):
   shortcut: str
   sk_ratio: float = 0.0
   dtype: Any = jnp.float32
+  bn_groups: int = 1
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
     x = Stem(self.base_width, self.stem, self.sk_ratio > 0, self.dtype,
-             name='stem')(x.astype(self.dtype), train=train)
+             self.bn_groups, name='stem')(x.astype(self.dtype), train=train)
     endpoints = {'stem': x}
     for i, size in enumerate(self.stage_sizes):
       name = f'stage{i + 1}'
       x = endpoints[name] = Stage(
           size, self.base_width * 2**i, 1 if i == 0 else 2, self.bottleneck,
-          self.shortcut, self.sk_ratio, self.dtype, name=name)(x, train=train)
+          self.shortcut, self.sk_ratio, self.dtype, self.bn_groups, name=name)(
+              x, train=train)
     endpoints['pooled'] = jnp.mean(x, (1, 2), dtype=jnp.float32)
     return endpoints
 
@@ -74,6 +77,7 @@ class Stem(nn.Module):
   kind: str
   resnet_d: bool
   dtype: Any
+  bn_groups: int
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -87,7 +91,7 @@ class Stem(nn.Module):
       x = layers.conv(features, kernel_size, strides, dtype=self.dtype,
                       name=f'conv{i + 1}')(x)
       x = nn.relu(layers.batch_norm(train=train, dtype=self.dtype,
-                                    name=f'bn{i + 1}')(x))
+                                    groups=self.bn_groups, name=f'bn{i + 1}')(x))
     if self.kind == 'imagenet':
       x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
     return x
@@ -102,6 +106,7 @@ class Stage(nn.Module):
   shortcut: str
   sk_ratio: float
   dtype: Any
+  bn_groups: int
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -110,7 +115,7 @@ class Stage(nn.Module):
     project = self.shortcut == 'google' or self.shortcut == 'torch' and reshapes
     for i in range(self.size):
       x = Block(self.width, self.strides if i == 0 else 1, self.bottleneck,
-                project and i == 0, self.sk_ratio, self.dtype,
+                project and i == 0, self.sk_ratio, self.dtype, self.bn_groups,
                 name=f'block{i + 1}')(x, train=train)
     return x
 
@@ -123,15 +128,17 @@ class Block(nn.Module):
   project: bool
   sk_ratio: float
   dtype: Any
+  bn_groups: int
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     conv = functools.partial(layers.conv, dtype=self.dtype)
-    norm = functools.partial(layers.batch_norm, train=train, dtype=self.dtype)
+    norm = functools.partial(layers.batch_norm, train=train, dtype=self.dtype,
+                             groups=self.bn_groups)
     features = self.width * (4 if self.bottleneck else 1)
     if self.project:
       shortcut = Projection(features, self.strides, self.sk_ratio > 0,
-                            self.dtype, name='shortcut')(x, train=train)
+                            self.dtype, self.bn_groups, name='shortcut')(x, train=train)
     else:
       shortcut = _identity(x, features, self.strides)
 
@@ -144,7 +151,7 @@ class Block(nn.Module):
     x = nn.relu(norm(name='bn1')(conv(self.width, 1, name='conv1')(x)))
     if self.sk_ratio:
       x = SelectiveKernel(self.width, self.strides, self.sk_ratio, self.dtype,
-                          name='sk')(x, train=train)
+                          self.bn_groups, name='sk')(x, train=train)
     else:
       x = nn.relu(norm(name='bn2')(
           conv(self.width, 3, self.strides, name='conv2')(x)))
@@ -158,6 +165,7 @@ class Projection(nn.Module):
   strides: int
   resnet_d: bool
   dtype: Any
+  bn_groups: int
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -169,7 +177,8 @@ class Projection(nn.Module):
                       count_include_pad=strides > 1)
       strides = 1
     x = layers.conv(self.features, 1, strides, dtype=self.dtype, name='conv')(x)
-    return layers.batch_norm(train=train, dtype=self.dtype, name='bn')(x)
+    return layers.batch_norm(train=train, dtype=self.dtype, groups=self.bn_groups,
+                             name='bn')(x)
 
 
 def _identity(x: jax.Array, features: int, strides: int) -> jax.Array:
@@ -187,10 +196,12 @@ class SelectiveKernel(nn.Module):
   strides: int
   ratio: float
   dtype: Any
+  bn_groups: int
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    norm = functools.partial(layers.batch_norm, train=train, dtype=self.dtype)
+    norm = functools.partial(layers.batch_norm, train=train, dtype=self.dtype,
+                             groups=self.bn_groups)
     dense = functools.partial(nn.Dense, use_bias=False, dtype=self.dtype)
     x = layers.conv(2 * self.features, 3, self.strides, dtype=self.dtype,
                     name='conv')(x)
@@ -206,7 +217,8 @@ class SelectiveKernel(nn.Module):
 
 def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
           dtype: Any = jnp.float32, width: float = 1, stem: str = 'imagenet',
-          sk_ratio: float = 0.0, shortcut: str = 'torch') -> ResNet:
+          sk_ratio: float = 0.0, shortcut: str = 'torch',
+          bn_groups: int = 1) -> ResNet:
   """ResNet-18 to 200: four stages, 64 * `width` channels in the first.
 
   Args:
@@ -215,6 +227,7 @@ def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
     sk_ratio: 0.0625 for SimCLR v2's selective kernels; bottlenecks only.
     shortcut: see `SHORTCUTS`. 'google' differs from 'torch' in ResNet-18 and 34
       alone.
+    bn_groups: see `layers.batch_norm`.
 
   Raises:
     errors.UserError: a value is not accepted.
@@ -230,11 +243,11 @@ def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
   errors.choose('config.model.stem', stem, STEMS)
   errors.choose('config.model.shortcut', shortcut, SHORTCUTS)
   return ResNet(tuple(stage_sizes), _base_width(64, width), bottleneck, stem,
-                shortcut, sk_ratio, dtype)
+                shortcut, sk_ratio, dtype, bn_groups)
 
 
 def build_cifar(blocks: int, *, dtype: Any = jnp.float32, width: float = 1,
-                shortcut: str = 'identity') -> ResNet:
+                shortcut: str = 'identity', bn_groups: int = 1) -> ResNet:
   """He et al., section 4.2: three stages, 16 * `width` channels in the first.
 
   With the paper's identity shortcuts ResNet-20 has 269,072 parameters, with
@@ -244,13 +257,14 @@ def build_cifar(blocks: int, *, dtype: Any = jnp.float32, width: float = 1,
     blocks: n, blocks per stage; the depth is 6n+2.
     width: multiplier of all widths; 16 * `width` must be a whole number.
     shortcut: see `SHORTCUTS`.
+    bn_groups: see `layers.batch_norm`.
 
   Raises:
     errors.UserError: a value is not accepted.
   """
   errors.choose('config.model.shortcut', shortcut, SHORTCUTS)
   return ResNet((blocks,) * 3, _base_width(16, width), False, 'cifar', shortcut,
-                dtype=dtype)
+                dtype=dtype, bn_groups=bn_groups)
 
 
 def _base_width(channels: int, width: float) -> int:
