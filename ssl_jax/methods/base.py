@@ -6,6 +6,7 @@ therefore never mentions devices, axes, optimizers or data sets.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
@@ -14,7 +15,10 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from ssl_jax import errors
 from ssl_jax.augment import policies
+from ssl_jax.models import conv
+from ssl_jax.train import mesh as mesh_lib
 
 Tree = Any
 
@@ -85,6 +89,7 @@ class Base:
   policies: tuple[policies.Policy, ...]  # one per view
   preprocess: policies.Policy            # of images that are only encoded
   dtype: Any                             # of the views and the computation
+  encoder_chunks: int = 1                # see `forward`; config.train.encoder_chunks
 
   num_views: ClassVar[int] = 1
 
@@ -103,13 +108,45 @@ class Base:
   def views(self, key: jax.Array, images: jax.Array) -> Tree:
     return policies.views(self.policies, key, images, self.dtype)
 
+  @property
+  def rows_per_image(self) -> int:
+    """V, of the rows i*V + v that `views` makes."""
+    return self.num_views
+
   def forward(self, params: Tree, variables: Variables,
               views: jax.Array) -> tuple[dict[str, jax.Array], Tree]:
-    """A training-mode pass: endpoints and the new batch statistics."""
-    endpoints, updated = self.network.apply(
-        {'params': params, 'batch_stats': variables.model_state}, views,
-        train=True, mutable=['batch_stats'])
-    return endpoints, updated['batch_stats']
+    """A training-mode pass: endpoints and the new batch statistics.
+
+    With `encoder_chunks` the network sees a part of the images at a time, and the
+    backward pass computes each part again instead of keeping its activations: the
+    memory of one part for a third more work (Gao et al. 2021, arXiv:2101.06983).
+    The loss still sees all embeddings and its gradient is exact. Every device
+    works on every part. BatchNorm, the projector's too, normalises by the part;
+    running statistics move once, towards the mean over the parts, and so keep their
+    pace per step. On the CPU, where gradients of convolutions are slow in a loop,
+    parts are unrolled, and XLA's schedule then saves no memory.
+
+    Raises:
+      errors.UserError: `encoder_chunks` or the encoder's `bn_groups` does not divide
+        the images.
+    """
+    _check_parts(len(views) // self.rows_per_image, self.encoder_chunks,
+                 getattr(self.network.encoder, 'bn_groups', 1))
+    run = functools.partial(_run, self.network, variables.model_state)
+    if self.encoder_chunks == 1:
+      return run(params, views)
+    run = functools.partial(jax.checkpoint(run), params)
+    # Image i is in chunk i % chunks: consecutive blocks would lie on other devices.
+    parts = views.reshape(-1, self.encoder_chunks, self.rows_per_image,
+                          *views.shape[1:]).swapaxes(0, 1)
+    parts = parts.reshape(self.encoder_chunks, -1, *views.shape[1:])
+    if conv.on_cpu():
+      endpoints, model_state = jax.tree.map(
+          lambda *x: jnp.stack(x), *map(run, parts))
+    else:
+      endpoints, model_state = jax.lax.map(run, parts)
+    return (jax.tree.map(functools.partial(_in_order, self.rows_per_image), endpoints),
+            jax.tree.map(lambda x: x.mean(0), model_state))
 
   def after_update(self, variables: Variables, step: jax.Array) -> Variables:
     del step
@@ -126,3 +163,30 @@ class Base:
     """The one view of an image that is not augmented."""
     key = jax.random.key(0)  # `preprocess` draws nothing
     return policies.views((self.preprocess,), key, images, self.dtype)
+
+
+def _run(network, model_state, params, views):
+  endpoints, updated = network.apply(
+      {'params': params, 'batch_stats': model_state}, views, train=True,
+      mutable=['batch_stats'])
+  return endpoints, updated.get('batch_stats', {})
+
+
+def _in_order(rows_per_image, x):
+  """[chunks, rows, ...] of `Base.forward` -> [B*V, ...]."""
+  chunks, rest = len(x), x.shape[2:]
+  x = x.reshape(chunks, -1, rows_per_image, *rest).swapaxes(0, 1)
+  return x.reshape(-1, *rest)
+
+
+def _check_parts(images: int, chunks: int, groups: int) -> None:
+  devices = mesh_lib.devices()
+  if chunks < 1 or chunks > 1 and images % (chunks * devices):
+    raise errors.UserError(
+        f'config.train.encoder_chunks is {chunks}; it must be positive, and the batch '
+        f'of {images} images a multiple of it'
+        + f' on each of {devices} devices' * (devices > 1))
+  if groups < 1 or images // chunks % groups:
+    raise errors.UserError(
+        f'config.model.bn_groups is {groups}; it must be positive and divide the '
+        f'{images // chunks} images that pass through the network at once')

@@ -49,6 +49,10 @@ class RotNet(base.Base):
     """The quarter turns that the head tells apart, in the order of its logits."""
     return ROTATIONS[self.rotations]
 
+  @property
+  def rows_per_image(self) -> int:
+    return 1 if self.rotations == 'random' else len(self.turns)
+
   def views(self, key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array]:
     """float [B*V, h, w, C], and the label of every row, int32 [B*V]."""
     crop_key, turn_key = jax.random.split(key)

@@ -18,6 +18,11 @@ import jax.numpy as jnp
 platform = jax.make_user_context(None)
 
 
+def on_cpu() -> bool:
+  """Whether what is traced now will run on the CPU."""
+  return (platform.value or jax.default_backend()) == 'cpu'
+
+
 def conv_general_dilated(lhs: jax.Array, rhs: jax.Array, window_strides: Any,
                          padding: Any, **options: Any) -> jax.Array:
   """`jax.lax.conv_general_dilated`, for `flax.linen.Conv` to call.
@@ -37,7 +42,7 @@ def conv_general_dilated(lhs: jax.Array, rhs: jax.Array, window_strides: Any,
   Returns:
     [B, h, w, D], of the plain convolution's dtype.
   """
-  if (platform.value or jax.default_backend()) == 'cpu':
+  if on_cpu():
     lhs = _computed_once(lhs)
     if _is_product(lhs, rhs, padding, **options):
       rows, columns = window_strides

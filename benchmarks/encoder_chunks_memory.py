@@ -1,0 +1,52 @@
+r"""Memory of SimCLR's loss and gradient by config.train.encoder_chunks.
+
+  python -m benchmarks.encoder_chunks_memory
+
+XLA's own account of temporary buffers. The program is the one that GPUs and TPUs
+run (a loop over the parts), here compiled for one CPU device, and not run.
+"""
+
+import argparse
+
+import jax
+import jax.numpy as jnp
+
+from ssl_jax import methods
+from ssl_jax.models import conv
+
+
+def mebibytes(model: str, images: int, size: int, chunks: int) -> float:
+  method = methods.build({
+      'method': {'name': 'simclr'}, 'augment': {'recipe': 'simclr_v2'},
+      'model': {'name': model}, 'train': {'encoder_chunks': chunks}}, num_classes=0)
+  variables = jax.eval_shape(lambda: method.init(jax.random.key(0), (size, size, 3)))
+  views = jax.ShapeDtypeStruct((2 * images, size, size, 3), method.dtype)
+  labels = jax.ShapeDtypeStruct((images,), jnp.int32)
+
+  def gradient(params, variables, views, labels):
+    (loss, aux), gradient = jax.value_and_grad(method.loss, has_aux=True)(
+        params, variables, views, labels)
+    return loss, gradient, aux.model_state, aux.metrics
+  with conv.platform('gpu'):
+    compiled = jax.jit(gradient).lower(
+        variables.params, variables, views, labels).compile()
+  return compiled.memory_analysis().temp_size_in_bytes / 2**20
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--model', default='resnet20')
+  parser.add_argument('--images', type=int, default=1024)
+  parser.add_argument('--size', type=int, default=32)
+  parser.add_argument('--chunks', type=int, nargs='+', default=[1, 4, 16])
+  args = parser.parse_args()
+  jax.config.update('jax_platforms', 'cpu')
+  print(f'{args.model}, {args.images} images of {args.size} px, jax {jax.__version__}')
+  print('\n| encoder_chunks | MiB |\n|---|---|')
+  for chunks in args.chunks:
+    mib = mebibytes(args.model, args.images, args.size, chunks)
+    print(f'| {chunks} | {mib:,.0f} |', flush=True)
+
+
+if __name__ == '__main__':
+  main()
