@@ -23,7 +23,7 @@ def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
 
   Args:
     config: plain; reads the sections `method`, `augment`, `model`, `projector`
-      (where the method has one) and `train.precision`.
+      (where the method has one), `train.precision` and `train.encoder_chunks`.
     num_classes: of the data, 0 where there are no labels.
 
   Raises:
@@ -37,6 +37,7 @@ def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
                          **cls.heads(config, num_classes, dtype))
   return config_lib.build(cls, {
       **fields, 'network': network, 'dtype': dtype,
+      'encoder_chunks': config['train'].get('encoder_chunks', 1),
       'policies': (policy,) * cls.num_views,
       'preprocess': policies.evaluation(policy)}, 'method')
 
