@@ -4,7 +4,8 @@
     python -m ssl_jax.evaluate --checkpoint=runs/simclr --output=features.npz
 
 The encoder is asked for features and for nothing else, so it cannot change
-here. The linear probe with augmentation is ssl_jax.linear_probe.
+here. Probes with augmentation are ssl_jax.linear_probe, and ssl_jax.finetune trains
+the encoder further; `classifier` measures what either of them made.
 """
 
 import dataclasses
@@ -115,27 +116,36 @@ def _turns(config: Mapping[str, Any], encoder: encoder_lib.Encoder) -> tuple[int
 
 def load_splits(config: Mapping[str, Any], encoder: encoder_lib.Encoder
                 ) -> dict[str, sources.base.Source | None]:
-  """The encoder's own data, with what `config.data` puts in its place.
+  """All splits; None in the place of a validation split that there is not."""
+  return {split: load_split(config, encoder, split) for split in SPLITS}
+
+
+def load_split(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
+               split: str) -> sources.base.Source | None:
+  """One split of what `data_fields` describes.
 
   Raises:
     errors.UserError: the images do not fit the encoder.
   """
+  data = data_fields(config, encoder)
+  labels = data.pop('labels', None)
+  if split == 'validation' and data.get('validation_fraction') == 0:
+    return None
+  source = sources.load(split=split, **data,
+                        labels=labels if split == 'train' else None)
+  if source.image_shape != encoder.image_shape:
+    raise errors.UserError(
+        f'{source.name} has images {source.image_shape}, the encoder was trained on '
+        f'{encoder.image_shape}; set config.data.image_size={encoder.image_shape[0]}')
+  return source
+
+
+def data_fields(config: Mapping[str, Any], encoder: encoder_lib.Encoder
+                ) -> dict[str, Any]:
+  """The encoder's own data, with what `config.data` puts in its place."""
   data = {k: v for k, v in encoder.config['data'].items()
           if k not in ('labels', 'validation_fraction')}
-  data |= {k: v for k, v in config.get('data', {}).items() if v is not None}
-  labels = data.pop('labels', None)
-  splits = {}
-  for split in SPLITS:
-    chosen = {'labels': labels} if split == 'train' else {}
-    if split == 'validation' and data.get('validation_fraction') == 0:
-      splits[split] = None
-      continue
-    splits[split] = source = sources.load(split=split, **data, **chosen)
-    if source.image_shape != encoder.image_shape:
-      raise errors.UserError(
-          f'{source.name} has images {source.image_shape}, the encoder was trained on '
-          f'{encoder.image_shape}; set config.data.image_size={encoder.image_shape[0]}')
-  return splits
+  return data | {k: v for k, v in config.get('data', {}).items() if v is not None}
 
 
 def show(result: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""An encoder that compiles at once, for tests of what stands on encoders."""
+"""Encoders that compile at once, for tests of what stands on encoders."""
 
 import contextlib
 
@@ -20,9 +20,29 @@ class Stub(nn.Module):
     return {'stage1': x, 'pooled': x.mean((1, 2))}
 
 
+class Stage(nn.Module):
+  """[B, H, W, C] -> [B, H, W, 4]."""
+
+  @nn.compact
+  def __call__(self, x, *, train):
+    x = layers.conv(4, 1, dtype=jnp.float32, name='conv')(x)
+    return nn.relu(layers.batch_norm(train=train, dtype=jnp.float32, name='bn')(x))
+
+
+class Staged(nn.Module):
+  """'near', 'far' and 'pooled': the order of use is not that of the names."""
+
+  @nn.compact
+  def __call__(self, x, *, train):
+    near = Stage(name='near')(x, train=train)
+    far = Stage(name='far')(near, train=train)
+    return {'near': near, 'far': far, 'pooled': far.mean((1, 2))}
+
+
 @contextlib.contextmanager
 def registered():
-  """Makes {'name': 'stub'} a model for as long as a module of tests runs."""
+  """Makes 'stub' and 'staged' models for as long as a module of tests runs."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(models.MODELS, 'stub', lambda *, dtype: Stub())
+    patch.setitem(models.MODELS, 'staged', lambda *, dtype: Staged())
     yield

@@ -133,6 +133,7 @@ def test_sigterm_exits_with_75_and_the_same_command_goes_on(
     ('evaluate', ['--checkpoint=W/none'], 'holds no checkpoint'),
     ('evaluate', ['--checkpoint=W', '--config=configs/evaluate.py:knnn'], "'knnn'"),
     ('linear_probe', ['--workdir=W'], '--checkpoint is missing'),
+    ('finetune', ['--workdir=W', '--checkpoint=W/none'], 'holds no checkpoint'),
     ('make_report', ['--workdir=/no/such'], '/no/such'),
     ('study', ['--workdir=W', '--config.seeds=()'], 'config.seeds'),
     ('prepare_data', ['--dataset=mnist'], 'mnist'),
@@ -146,7 +147,8 @@ def test_mistakes_are_one_sentence(environment, tmp_path, module, flags, sentenc
 
 
 @pytest.mark.parametrize('module', [
-    'pretrain', 'evaluate', 'linear_probe', 'study', 'make_report', 'prepare_data'])
+    'pretrain', 'evaluate', 'finetune', 'linear_probe', 'study', 'make_report',
+    'prepare_data'])
 def test_help_shows_a_command_to_copy(environment, module):
   process = start(environment, module, '--help')
   out, _ = process.communicate(timeout=60)

@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from ssl_jax import config as config_lib
-from ssl_jax import evaluate, linear_probe, pretrain, study
+from ssl_jax import evaluate, finetune, linear_probe, pretrain, study
 from ssl_jax.train import optim
 
 CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
@@ -18,8 +18,10 @@ NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py'))
 ARGUMENTS = {
     'evaluate': ('knn', 'nearest', 'linear', 'logistic', 'resplit', 'classifier',
                  'rotation'),
+    'finetune': ('simclr', 'rotnet', 'last_stage'),
     'linear_probe': ('linear', 'mlp', 'conv_block')}
-EVALUATIONS = {'evaluate': evaluate, 'linear_probe': linear_probe}
+EVALUATIONS = {'evaluate': evaluate, 'finetune': finetune,
+               'linear_probe': linear_probe}
 
 
 def load(name, *argument):
@@ -79,7 +81,9 @@ def test_studies_run_once_tiny(name, tmp_path):
 @pytest.mark.parametrize('name, argument, ends', [
     ('rotnet_cifar10', (), (60, 120, 160, 200)),
     ('linear_probe', ('mlp',), (20, 40, 45, 100)),
-    ('linear_probe', ('conv_block',), (35, 70, 85, 100))])
+    ('linear_probe', ('conv_block',), (35, 70, 85, 100)),
+    ('finetune', ('rotnet',), (35, 70, 85, 100)),
+    ('finetune', ('last_stage',), (30, 60, 80, 90))])
 def test_rotnet_learning_rate_of_every_epoch(name, argument, ends):
   _, config = load(name, *argument)
   assert config['feed']['batch_size'] == 128

@@ -80,6 +80,16 @@ def test_choose(rule, expected):
   np.testing.assert_array_equal(subsets.choose(LABELS, rule), expected)
 
 
+def test_repeats_go_through_the_subset_until_an_epoch_is_as_long_as_without():
+  once = subsets.choose(LABELS, {'per_class': 7, 'seed': 2})
+  again = subsets.choose(LABELS, {'per_class': 7, 'seed': 2, 'repeat': True})
+  assert len(once) == 21 and len(again) == len(LABELS) == 120
+  for i in range(120):
+    assert again[i] == once[i % 21]
+  np.testing.assert_array_equal(
+      subsets.choose(LABELS, {'per_class': 7, 'seed': 2, 'repeat': False}), once)
+
+
 @pytest.mark.parametrize('call,sentence', [
     (lambda: subsets.by_fraction(LABELS, 0.01), 'none of the 40 images of class 0'),
     (lambda: subsets.by_fraction(LABELS, 1.5), 'labels.fraction is 1.5'),

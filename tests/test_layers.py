@@ -16,8 +16,9 @@ LAYERS = (
     ('evaluators',),
     ('train.loop',),
     ('report', 'workdir', 'app'),
-    ('pretrain', 'evaluate', 'linear_probe', 'make_report', 'prepare_data'),
-    ('study',),
+    ('pretrain', 'evaluate', 'finetune', 'linear_probe', 'make_report', 'prepare_data',
+     'rehearsal'),
+    ('study', 'performance', 'benchmark'),
 )
 ONLY_IN = {  # what may import it
     'orbax': ('train.checkpoint',),
@@ -104,10 +105,10 @@ def test_reports_do_not_need_jax():
                   if below(t, ('jax', 'flax', 'optax', 'ssl_jax.train'))], name
 
 
-def test_configs_import_only_ml_collections():
+def test_configs_import_only_ml_collections_and_each_other():
   for path in (ROOT / 'configs').rglob('*.py'):
     for target in imports(ast.parse(path.read_text())):
-      assert target.startswith('ml_collections.'), f'{path.name} imports {target}'
+      assert below(target, ('ml_collections', 'configs')), f'{path} imports {target}'
 
 
 def test_no_drawers():

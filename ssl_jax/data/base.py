@@ -111,7 +111,7 @@ class Arrays(Source):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Subset(Source):
-  """The examples `indices` (sorted int [n]) of another source."""
+  """The examples `indices`, int [n], of another source."""
 
   parent: Source
   indices: np.ndarray

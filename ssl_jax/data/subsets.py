@@ -1,7 +1,8 @@
 """Which examples are labelled, and which are held out. NumPy on labels only.
 
 Every function takes labels int32 [N] (-1 is unlabelled) and returns sorted
-indices, so that a subset keeps the order of the file it was cut from.
+indices, so that a subset keeps the order of the file it was cut from; but `choose`
+may repeat them.
 """
 
 from collections.abc import Callable, Mapping
@@ -109,13 +110,16 @@ def choose(labels: np.ndarray, rule: Mapping[str, Any]) -> np.ndarray:
   Args:
     labels: int32 [N].
     rule: `{'fraction': 0.01}`, `{'per_class': 50}` or `{'first_k': 20}`; the
-      first two also take a `'seed'`, 0 by default.
+      first two also take a `'seed'`, 0 by default. With `'repeat': True` the
+      subset is gone through again and again until there are N examples (its
+      example i mod n is at i, as in RotNet's code), so that an epoch of it has
+      as many steps as one of the whole; by default an epoch is one pass.
 
   Raises:
     errors.UserError: No such rule, or the data cannot fulfil it.
   """
   rules = {'fraction': by_fraction, 'per_class': per_class, 'first_k': first_k}
-  names = [name for name in rule if name != 'seed']
+  names = [name for name in rule if name not in ('seed', 'repeat')]
   if len(names) != 1:
     raise errors.UserError(
         f'config.data.labels is {dict(rule)}; give exactly one of '
@@ -125,7 +129,8 @@ def choose(labels: np.ndarray, rule: Mapping[str, Any]) -> np.ndarray:
   if name == 'first_k' and 'seed' in rule:
     raise errors.UserError(
         'config.data.labels.seed has no effect with first_k; remove it')
-  return take(labels, rule[name], **{k: rule[k] for k in rule if k == 'seed'})
+  chosen = take(labels, rule[name], **{k: rule[k] for k in rule if k == 'seed'})
+  return np.resize(chosen, len(labels)) if rule.get('repeat') else chosen
 
 
 def _exactly(k: int, field: str) -> Callable[[int, int], int]:

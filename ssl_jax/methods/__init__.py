@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from ssl_jax import config as config_lib
 from ssl_jax import errors, models
 from ssl_jax.augment import policies
-from ssl_jax.methods import base, rotnet, simclr, supervised
+from ssl_jax.methods import base, finetune, rotnet, simclr, supervised
 
 METHODS: dict[str, type[base.Base]] = {
     'rotnet': rotnet.RotNet,
@@ -23,12 +23,16 @@ def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
 
   Args:
     config: plain; reads the sections `method`, `augment`, `model`, `projector`
-      (where the method has one), `train.precision` and `train.encoder_chunks`.
+      (where the method has one), `train.precision` and `train.encoder_chunks`; with
+      a section `pretrained`, the config of the run that is fine-tuned, see
+      `_fine_tune`.
     num_classes: of the data, 0 where there are no labels.
 
   Raises:
     errors.UserError: an unknown name, field or value.
   """
+  if 'pretrained' in config:
+    return _fine_tune(config, num_classes)
   fields = dict(config['method'])
   cls = errors.choose('config.method.name', fields.pop('name', ''), METHODS)
   dtype = compute_dtype(config['train'].get('precision', 'auto'))
@@ -40,6 +44,28 @@ def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
       'encoder_chunks': config['train'].get('encoder_chunks', 1),
       'policies': (policy,) * cls.num_views,
       'preprocess': policies.evaluation(policy)}, 'method')
+
+
+def _fine_tune(config: Mapping[str, Any], num_classes: int) -> finetune.FineTune:
+  """A fine-tuned network, or a probe, at its own precision; see ssl_jax/finetune.py.
+
+  Reads `augment`, `head`, `features.endpoint` and `features.pool`,
+  `method.freeze_until`, `train.precision` and `train.encoder_chunks`.
+  """
+  before = config['pretrained']
+  precision = config['train'].get('precision', 'auto')
+  pretrained = build({**before, 'train': {**before['train'], 'precision': precision}},
+                     len(before['dataset']['class_names']))
+  head = models.build_head(**config['head'], num_classes=num_classes,
+                           dtype=pretrained.dtype)
+  policy = policies.from_config(config['augment'])
+  features = config['features']
+  return finetune.FineTune(
+      network=finetune.Classifier(pretrained.network, head, features['endpoint'],
+                                  features['pool']),
+      policies=(policy,), preprocess=policies.evaluation(policy),
+      dtype=pretrained.dtype, encoder_chunks=config['train'].get('encoder_chunks', 1),
+      freeze_until=config['method']['freeze_until'])
 
 
 def compute_dtype(precision: str) -> Any:

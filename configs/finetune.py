@@ -1,0 +1,68 @@
+"""A trained encoder with a new classifier, trained on the images that have a label.
+
+    python -m ssl_jax.finetune --checkpoint=runs/simclr --workdir=runs/simclr/ft1
+    python -m ssl_jax.finetune --checkpoint=runs/simclr --workdir=runs/simclr/ft10 \\
+        --config.data.labels.fraction=0.1 --config.train.epochs=30
+    python -m ssl_jax.finetune --checkpoint=runs/rotnet --workdir=runs/rotnet/ft \\
+        --config=configs/finetune.py:rotnet --config.data.labels.fraction=1
+
+* simclr: everything is trained, as Chen et al. 2020 (arXiv:2002.05709, B.5) do on 1 %
+  and 10 % of the labels: SGD with Nesterov momentum, 0.05 x batch / 256, no weight
+  decay, no warm-up, crop and flip; 60 epochs on 1 %, 30 on 10 %. Their batch of 4096
+  is 128 here. --config.features.endpoint=projection1 keeps the first layer of the
+  projection head, as SimCLR v2 does (arXiv:2006.10029).
+* rotnet: everything is trained, up to the second block and a further block on it, by
+  the schedule of RotNet's convolutional classifier (arXiv:1803.07728, table 3: 92.17 %
+  with all labels of CIFAR-10).
+* last_stage: for a ResNet-20. What comes before its last stage is frozen.
+
+With `labels.repeat` the labelled images are repeated until there are as many as
+training images, and an epoch has as many steps as with all labels (RotNet's rule).
+Without, an epoch is one pass over the labelled images, floor(n / batch) steps: too few
+where 60 passes over the 450 images of 1 % of CIFAR-10 make 180 of them.
+Nothing is chosen by the validation split; it is cut as everywhere else so that figures
+compare.
+"""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+PRESETS = ('simclr', 'rotnet', 'last_stage')
+
+
+def get_config(preset: str = 'simclr') -> ConfigDict:
+  if preset not in PRESETS:
+    raise ValueError(f'{preset!r} is not one of {", ".join(PRESETS)}')
+  c = ConfigDict()
+  c.seed = 0
+  c.head = dict(name='linear')
+  c.features = dict(endpoint='pooled', pool='mean', batch_size=512)
+  c.feed = dict(batch_size=128)
+  # The first stage that is trained, 'head' for none but the classifier; None: all.
+  c.freeze_until = placeholder(str)
+  c.layer_decay = 1.0  # of the learning rate, for each stage further from the head
+  if preset == 'simclr':
+    c.augment = dict(recipe='crop_flip')  # size and normalisation: the encoder's
+    c.optim = dict(
+        name='sgd', learning_rate=0.05, learning_rate_scaling='linear',
+        schedule='cosine', warmup_epochs=0., weight_decay=0.)
+    c.train = dict(epochs=60., precision='auto')
+  else:
+    c.augment = dict(recipe='rotnet')
+    c.optim = dict(
+        name='sgd', learning_rate=0.1, learning_rate_scaling='none',
+        schedule='step', boundaries_epochs=(30., 60., 80.), factor=0.2,
+        weight_decay=5e-4, weight_decay_mask='all')
+    c.train = dict(epochs=90., precision='auto')
+  if preset == 'rotnet':
+    c.head.name = 'conv_block'
+    c.features.update(endpoint='block2', pool='none')
+    c.optim.boundaries_epochs = (35., 70., 85.)
+    c.train.epochs = 100.
+  elif preset == 'last_stage':
+    c.freeze_until = 'stage3'
+  c.data = dict(                     # None: as the encoder was trained
+      name=placeholder(str), data_dir=placeholder(str), image_size=placeholder(int),
+      validation_fraction=0.1, labels=dict(fraction=0.01, seed=0, repeat=True))
+  c.log = dict(every_steps=50, checkpoint_every_epochs=10.)
+  return c

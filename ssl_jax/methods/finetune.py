@@ -1,0 +1,208 @@
+"""A classifier on a trained encoder, of which some stages, or all, stay frozen.
+
+Fine-tuning where something of the encoder is trained (Chen et al. 2020,
+arXiv:2002.05709, appendix B.5), a probe where nothing is: section 3 there ("a linear
+classifier is trained on top of the frozen base network"), and with other heads and on
+early feature maps Gidaris et al. 2018, arXiv:1803.07728, section 4.1.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import traverse_util
+from jax.extend import core
+
+from ssl_jax import errors
+from ssl_jax.methods import base
+from ssl_jax.models import pooling
+from ssl_jax.objectives import classification
+
+Path = tuple[str, ...]
+
+
+class Classifier(nn.Module):
+  """A network, and a classifier on one of its endpoints.
+
+  Attributes:
+    network: as pre-trained; its own classifier, if it has one, is not used.
+    head: see models.heads; called as `head(features, train=...)`.
+    endpoint: of the network, which the head stands on.
+    pool: how it becomes a vector, see models.pooling; 'none' leaves it as it is.
+  """
+  network: nn.Module
+  head: nn.Module
+  endpoint: str
+  pool: str | int
+
+  @property
+  def encoder(self) -> nn.Module:
+    return self.network.encoder
+
+  def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+    """float [B, H, W, C] -> the network's endpoints, and the head's 'logits'."""
+    endpoints = self.network(x, train=train)
+    endpoints = {k: v for k, v in endpoints.items() if k != 'logits'}
+    x = errors.choose('config.features.endpoint', self.endpoint, endpoints)
+    x = x if self.pool == 'none' else pooling.pooled(x, self.pool)
+    return endpoints | {'logits': self.head(x, train=train)}
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTune(base.Base):
+  """Softmax cross-entropy of a `Classifier`, from `freeze_until` upwards.
+
+  A stage is a module directly in the encoder ('stem', 'stage1', 'block1'), the
+  'projector', or the new 'head'; their order is that in which they compute. What
+  comes before `freeze_until` is frozen by construction: it lies in
+  `Variables.slow`, not among the parameters, so it has no gradient, no optimizer
+  state and no weight decay, and its modules run in evaluation mode, so their batch
+  statistics stay. (A stage passes `train` on to its BatchNorm, as those of
+  ssl_jax.models do.) Whatever the endpoint does not depend on stays as it is too:
+  later blocks, a pretext task's classifier, projection layers above.
+
+  Layers of a projection head that the endpoint does depend on ('projection1') are
+  trained like the encoder. So does google-research/simclr in its TF2 code
+  (`ft_proj_selector`); its TF1 code leaves them as pre-trained.
+
+  `init` draws all variables at random; `with_pretrained` puts the trained ones in.
+
+  Attributes:
+    network: a `Classifier`.
+    freeze_until: the first stage that is trained; None trains all of them, 'head'
+      none but the head.
+  """
+  freeze_until: str | None = None
+
+  def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> base.Variables:
+    """Fresh variables for images [H, W, C].
+
+    Raises:
+      errors.UserError: no such endpoint or stage, or a head that does not suit it.
+    """
+    whole = self._init_whole(key, image_shape)
+    return _split(whole, self._trained(self._used(whole, image_shape)))
+
+  def with_pretrained(self, variables: base.Variables,
+                      encoder: base.Tree) -> base.Variables:
+    """Puts in what the pre-training method's `encoder(variables)` gave."""
+    whole = {collection: {**tree, 'network': encoder.get(collection, {})}
+             for collection, tree in self.encoder(variables).items()}
+    live = {'params': variables.params, 'batch_stats': variables.model_state}
+    return _split(whole, traverse_util.flatten_dict(live).keys())
+
+  def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
+           labels: jax.Array) -> tuple[jax.Array, base.Aux]:
+    whole = self.encoder(variables.replace(params=params))
+    frozen = _modules(variables.slow.get('params', {})) - _modules(params)
+    with nn.intercept_methods(_in_evaluation_mode(frozen)):
+      endpoints, updated = self.forward(
+          whole['params'], variables.replace(model_state=whole['batch_stats']), views)
+    statistics = traverse_util.flatten_dict(updated)
+    model_state = traverse_util.unflatten_dict(
+        {path: statistics[path]
+         for path in traverse_util.flatten_dict(variables.model_state)})
+    logits = endpoints['logits']
+    metrics = {'accuracy': classification.accuracy(logits, labels)}
+    loss = classification.softmax_cross_entropy(logits, labels)
+    return loss, base.Aux(model_state, metrics, endpoints)
+
+  def encoder(self, variables: base.Variables) -> base.Tree:
+    """Frozen and trained variables in one tree, as the network takes them."""
+    live = {'params': variables.params, 'batch_stats': variables.model_state}
+    whole = (traverse_util.flatten_dict(variables.slow)
+             | traverse_util.flatten_dict(live))
+    return {'batch_stats': {}} | traverse_util.unflatten_dict(whole)
+
+  def stages(self, image_shape: tuple[int, int, int]) -> tuple[str, ...]:
+    """The stages that the endpoint depends on, from the image up to 'head'.
+
+    Raises:
+      errors.UserError: as `init`.
+    """
+    whole = jax.eval_shape(lambda key: self._init_whole(key, image_shape),
+                           jax.random.key(0))
+    used = self._used(whole, image_shape)
+    self._trained(used)
+    return _stages(used)
+
+  def _init_whole(self, key, image_shape):
+    return base.Base.encoder(self, super().init(key, image_shape))
+
+  def _used(self, whole, image_shape) -> list[Path]:
+    """Paths, the collection first, of what the logits depend on, in order."""
+    images = jnp.zeros((1, *image_shape), jnp.uint8)
+    return _in_order_of_use(lambda v: self.encode(v, images)['logits'], whole)
+
+  def _trained(self, used: list[Path]) -> set[Path]:
+    """Those that are not frozen."""
+    stages = _stages(used)
+    first = stages[0] if self.freeze_until is None else self.freeze_until
+    if first not in stages:
+      raise errors.UserError(
+          f'config.freeze_until is {first!r}; accepted are None, to train everything, '
+          f'and what the endpoint {self.network.endpoint!r} of this network depends '
+          f'on: {", ".join(stages)}{errors.nearest(first, stages)}')
+    live = stages[stages.index(first):]
+    return {path for path in used if stage(path[1:]) in live}
+
+
+def stage(path: Path) -> str:
+  """The stage of a parameter: 'stage1' of ('network', 'encoder', 'stage1', ...).
+
+  A network that was fine-tuned before lies one 'network' deeper.
+  """
+  while path[0] == 'network':
+    path = path[1:]
+  return path[1] if path[0] == 'encoder' else path[0]
+
+
+def _stages(used: list[Path]) -> tuple[str, ...]:
+  return tuple(dict.fromkeys(stage(path[1:]) for path in used))
+
+
+def _split(whole: base.Tree, trained: set[Path]) -> base.Variables:
+  flat = traverse_util.flatten_dict(whole)
+  part = lambda wanted: traverse_util.unflatten_dict(
+      {path: x for path, x in flat.items() if (path in trained) == wanted})
+  live = part(True)
+  return base.Variables(live['params'], live.get('batch_stats', {}), slow=part(False))
+
+
+def _modules(params: base.Tree) -> set[Path]:
+  """Paths of all modules that parameters lie in."""
+  return {path[:n] for path in traverse_util.flatten_dict(params)
+          for n in range(len(path))}
+
+
+def _in_evaluation_mode(modules: set[Path]) -> Callable[..., Any]:
+  """For `nn.intercept_methods`: these modules are called with train=False."""
+  def interceptor(call, args, kwargs, context):
+    if 'train' in kwargs and context.module.path in modules:
+      kwargs = {**kwargs, 'train': False}
+    return call(*args, **kwargs)
+  return interceptor
+
+
+def _in_order_of_use(fn: Callable[[base.Tree], jax.Array],
+                     tree: base.Tree) -> list[Path]:
+  """Paths of the leaves that `fn(tree)` depends on, as the computation meets them.
+
+  Names cannot tell: a dict that went through `jit` comes back sorted.
+  """
+  flat = traverse_util.flatten_dict(tree)
+  jaxpr = jax.make_jaxpr(
+      lambda *leaves: fn(traverse_util.unflatten_dict(
+          dict(zip(flat, leaves, strict=True)))))(*flat.values()).jaxpr
+  needed, equations = set(jaxpr.outvars), []
+  for equation in reversed(jaxpr.eqns):
+    if not needed.isdisjoint(equation.outvars):
+      inputs = [v for v in equation.invars if isinstance(v, core.Var)]
+      needed.update(inputs)
+      equations.append(inputs)
+  names = dict(zip(jaxpr.invars, flat, strict=True))
+  met = dict.fromkeys(v for inputs in reversed(equations) for v in inputs)
+  return [names[v] for v in met if v in names]

@@ -1,0 +1,153 @@
+"""Fine-tuning from a checkpoint to a result, and on from there."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import stub_encoder
+import tiny
+
+from ssl_jax import errors, evaluate, finetune, linear_probe, methods
+from ssl_jax.augment import policies
+from ssl_jax.data import base as data_lib
+from ssl_jax.train import encoder as encoder_lib
+from ssl_jax.train import mesh as mesh_lib
+
+# The encoder saw 4 classes; of these 80 images 65 are for training.
+DATA = {'num_classes': 3, 'validation_fraction': 0.2}
+
+
+@pytest.fixture(scope='module', autouse=True)
+def stub():
+  with stub_encoder.registered():
+    yield
+
+
+@pytest.fixture(scope='module')
+def pretrained(stub, tmp_path_factory):
+  return tiny.pretrained(tmp_path_factory.mktemp('runs') / 'run',
+                         model={'name': 'staged'}, train={'epochs': 0})
+
+
+@pytest.fixture(scope='module')
+def tuned(pretrained, tmp_path_factory):
+  workdir = tmp_path_factory.mktemp('runs') / 'tuned'
+  labels = {'per_class': 3, 'repeat': True}
+  return workdir, finetune.run(
+      config(freeze_until='far', layer_decay=0.5, data={**DATA, 'labels': labels},
+             train={'epochs': 2}), pretrained, workdir)
+
+
+def config(**fields):
+  small = tiny.config()
+  return {'seed': 0, 'features': {'batch_size': 16}, 'augment': {'recipe': 'none'},
+          'data': DATA, **{k: small[k] for k in ('feed', 'optim', 'log')},
+          'train': {'epochs': 0.3}, **fields}
+
+
+def load(workdir):
+  return encoder_lib.load(workdir, mesh_lib.data_mesh())
+
+
+def test_result_says_what_was_done(tuned):
+  workdir, result = tuned
+  assert result['protocol'] == (
+      'fine-tuned from far, linear head on pooled, pool mean, none augmentation')
+  assert len(result['class_names']) == 3
+  assert np.shape(result['test']['confusion']) == (3, 3)
+  assert result['train']['n'] == 9  # repeats are not scored
+  rows = [json.loads(line) for line in (workdir / 'metrics.jsonl').open()]
+  assert rows[-1]['step'] == 2 * (65 // 16)  # but an epoch is as long as without subset
+
+
+def test_frozen_layers_are_the_pretrained_ones(pretrained, tuned):
+  before, after = load(pretrained).variables, load(tuned[0]).variables
+  for collection in before:
+    stages = [v[collection]['encoder'] for v in (before, {
+        c: after[c]['network'] for c in after})]
+    near, far = ([finetune.digest(s[name]) for s in stages] for name in ('near', 'far'))
+    assert near[0] == near[1] and far[0] != far[1]
+
+
+def test_the_checkpoint_gives_the_same_scores_and_features(tuned, tmp_path):
+  workdir, result = tuned
+  again = evaluate.run(
+      {'protocol': {'name': 'classifier'}, 'data': {'validation_fraction': 0.2},
+       'features': {'endpoint': 'logits', 'batch_size': 16}}, workdir, tmp_path)
+  assert again['class_names'] == result['class_names']
+  for split in ('validation', 'test'):
+    assert again[split] == result[split]
+  assert again['train']['n'] == 65
+
+
+def test_a_fine_tuned_network_is_fine_tuned_again(tuned, tmp_path):
+  fields = config(head={'name': 'conv_block', 'width': 4},
+                  features={'endpoint': 'far', 'pool': 'none', 'batch_size': 16})
+  result = linear_probe.run(fields, tuned[0], tmp_path)
+  assert result['protocol'].startswith('conv_block head on far')
+  got, before = load(tmp_path), load(tuned[0]).variables
+  assert got.method.stages((8, 8, 3)) == ('near', 'far', 'head')
+  assert finetune.digest({c: got.variables[c]['network'] for c in before}) == (
+      finetune.digest(before))
+
+
+def test_frozen_layers_that_move_are_caught(pretrained, tmp_path, monkeypatch):
+  nudge = lambda self, variables, step: variables.replace(
+      slow=jax.tree.map(lambda x: x * 1.001, variables.slow))
+  monkeypatch.setattr(methods.finetune.FineTune, 'after_update', nudge)
+  with pytest.raises(AssertionError, match='frozen layers changed'):
+    linear_probe.run(config(), pretrained, tmp_path)
+
+
+@pytest.mark.parametrize('fields, words', [
+    ({'layer_decay': 1.5}, ['config.layer_decay is 1.5']),
+    ({'freeze_until': 'stage5'}, ["freeze_until is 'stage5'", 'near, far, head']),
+    ({'features': {'endpoint': 'projection3'}}, ["endpoint is 'projection3'",
+                                                 'projection1, projection2']),
+    ({'data': {**DATA, 'labels': {'fraction': 0.01}}}, ['none of the', 'class 0']),
+    ({'data': {**DATA, 'labels': {'per_class': 5}}},
+     ['batch_size is 16, more than the 15', 'config.data.labels.repeat']),
+    ({'data': {'image_size': 16}}, ['config.data.image_size=8']),
+])
+def test_mistakes_are_explained(fields, words, pretrained, tmp_path, monkeypatch):
+  def reached(*_):
+    raise AssertionError('images were decoded')
+  monkeypatch.setattr(finetune.feed_lib, 'make_feed', reached)
+  with pytest.raises(errors.UserError) as error:
+    finetune.run(config(**{'freeze_until': None, **fields}), pretrained, tmp_path)
+  for word in words:
+    assert word in str(error.value)
+  assert '\n' not in str(error.value)
+
+
+def test_a_probe_trains_nothing_of_the_encoder():
+  linear_probe.check(config(freeze_until='head'))
+  for first in (None, 'far'):
+    with pytest.raises(errors.UserError, match='ssl_jax.finetune'):
+      linear_probe.check(config(freeze_until=first))
+
+
+def resolve(augment, labels=True):
+  encoder = encoder_lib.Encoder(
+      method=None, variables=None, step=0, image_shape=(8, 8, 3), class_names=(),
+      config={**tiny.config(), 'augment': {'recipe': 'rotnet', 'size': 8,
+                                           'mean': [0.5] * 3, 'std': [0.25] * 3},
+              'dataset': {'image_shape': [8, 8, 3], 'class_names': []}})
+  source = data_lib.Arrays(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2),
+                           ('a', 'b') if labels else (), 'photos/train')
+  return finetune._resolve(config(augment=augment), encoder, source)
+
+
+def test_views_are_normalised_as_the_encoder_knows_them():
+  method = methods.build(resolve({'recipe': 'crop_flip'}), 2)
+  known = dict(size=8, mean=(0.5,) * 3, std=(0.25,) * 3)
+  assert method.policies == (policies.build('crop_flip', **known),)
+  assert method.preprocess == policies.build('none', **known)
+  stated = methods.build(resolve({'recipe': 'none', 'size': 16}), 2).preprocess
+  assert stated.size == 16 and stated.std == (0.25,) * 3
+
+
+def test_images_without_labels_are_refused():
+  with pytest.raises(errors.UserError, match='photos/train has no labels.*data.name'):
+    resolve({'recipe': 'none'}, labels=False)

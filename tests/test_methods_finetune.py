@@ -1,0 +1,358 @@
+"""Fine-tuning and probes: what is frozen, what is trained, and by which gradient."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import stub_encoder
+import tiny
+from flax import traverse_util
+
+from ssl_jax import errors, finetune, methods
+from ssl_jax.methods import base
+from ssl_jax.objectives import classification
+from ssl_jax.train import optim
+
+SHAPE = (8, 8, 3)
+FROZEN = {'far': {'near'}, 'head': {'near', 'far'}}
+HEADS = {'linear': ('stage1', 2), 'mlp': ('stage1', 'flatten'),
+         'conv_block': ('stage1', 'none')}
+
+
+@pytest.fixture(scope='module', autouse=True)
+def stub():
+  with stub_encoder.registered():
+    yield
+
+
+def config(freeze_until=None, model='staged', pretrain='simclr', endpoint='pooled',
+           pool='mean', head='linear', model_fields=()):
+  """What a checkpoint of fine-tuning holds."""
+  return {
+      **tiny.config(), 'augment': {'recipe': 'none'},
+      'method': {'name': 'finetune', 'freeze_until': freeze_until},
+      'features': {'endpoint': endpoint, 'pool': pool}, 'head': {'name': head},
+      'pretrained': {
+          **tiny.config(pretrain), 'model': {'name': model, **dict(model_fields)},
+          'dataset': {'image_shape': list(SHAPE), 'class_names': ['a', 'b', 'c']}}}
+
+
+def build(*args, **fields):
+  return methods.build(config(*args, **fields), 4)
+
+
+def drawn(method, seed=0):
+  """Variables of NumPy's, statistics included: nothing is as in a fresh network."""
+  rng = np.random.default_rng(seed)
+  shapes = jax.eval_shape(lambda key: method.init(key, SHAPE), jax.random.key(0))
+
+  def draw(path, x):
+    if path[-1].key in ('scale', 'bias', 'var'):
+      return jnp.asarray(rng.uniform(0.5, 2, x.shape), x.dtype)
+    return jnp.asarray(0.4 * rng.normal(size=x.shape), x.dtype)
+  return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+def flat(tree):
+  return {'/'.join(path): np.asarray(x)
+          for path, x in traverse_util.flatten_dict(tree).items()}
+
+
+@pytest.mark.parametrize('fields, stages, trained, left', [
+    ({'model': 'resnet8'}, 'stem stage1 stage2 stage3 head', '', 'projector'),
+    ({'model': 'resnet8', 'endpoint': 'stage2'}, 'stem stage1 stage2 head', '',
+     'encoder/stage3'),
+    ({'model': 'resnet8', 'endpoint': 'projection1'},
+     'stem stage1 stage2 stage3 projector head', 'projector/dense1',
+     'projector/dense2'),
+    ({'model': 'resnet8', 'endpoint': 'projection0'},
+     'stem stage1 stage2 stage3 head', '', 'projector/dense1'),
+    ({'model': 'nin', 'pretrain': 'rotnet', 'endpoint': 'block2', 'pool': 'none',
+      'head': 'conv_block', 'model_fields': (('width', 1 / 32),)},
+     'block1 block2 head', '', 'network/head'),
+    ({'model': 'staged', 'pretrain': 'supervised'}, 'near far head', '',
+     'network/head')])
+def test_what_the_endpoint_does_not_depend_on_is_left_alone(fields, stages, trained,
+                                                            left):
+  method = build(**fields)
+  assert method.stages(SHAPE) == tuple(stages.split())
+  variables = jax.eval_shape(lambda key: method.init(key, SHAPE), jax.random.key(0))
+  params = ['/'.join(p) for p in traverse_util.flatten_dict(variables.params)]
+  slow = ['/'.join(p) for p in traverse_util.flatten_dict(variables.slow['params'])]
+  assert any(trained in p for p in params)
+  assert any(left in p for p in slow) and not any(left in p for p in params)
+
+
+def by_hand(frozen, whole, views):
+  """Endpoints of the stub encoder, stage by stage, and the new statistics."""
+  endpoints, x, updated = {}, views, {}
+  for name in ('near', 'far'):
+    variables = {c: whole[c]['network']['encoder'][name] for c in whole}
+    x, new = stub_encoder.Stage().apply(variables, x, train=name not in frozen,
+                                        mutable=['batch_stats'])
+    endpoints[name], updated[name] = x, new['batch_stats']
+  endpoints['pooled'] = x.mean((1, 2))
+  dense = whole['params']['head']['dense']
+  endpoints['logits'] = endpoints['pooled'] @ dense['kernel'] + dense['bias'][None]
+  return endpoints, updated
+
+
+def test_against_the_stages_applied_by_hand():
+  """Endpoints, statistics and gradient; the frozen stage as a constant."""
+  method = build('far')
+  variables = drawn(method)
+  views = jax.random.uniform(jax.random.key(1), (6, *SHAPE))
+  labels = jnp.arange(6) % 4
+
+  def expected(whole):
+    endpoints, updated = by_hand({'near'}, whole, views)
+    return classification.softmax_cross_entropy(endpoints['logits'], labels), (
+        endpoints, updated)
+
+  (loss, aux), grads = jax.jit(jax.value_and_grad(method.loss, has_aux=True))(
+      variables.params, variables, views, labels)
+  (value, (endpoints, updated)), full = jax.jit(jax.value_and_grad(
+      expected, has_aux=True))(method.encoder(variables))
+  np.testing.assert_allclose(loss, value, rtol=1e-6)
+  for name, endpoint in endpoints.items():
+    np.testing.assert_allclose(aux.endpoints[name], endpoint, rtol=1e-5, atol=1e-6)
+  grads, full = flat(grads), flat(full['params'])
+  assert {'/'.join(name.split('/')[:-2]) for name in grads} == {
+      'head', 'network/encoder/far'}
+  for name, gradient in grads.items():
+    np.testing.assert_allclose(gradient, full[name], rtol=1e-4, atol=1e-6)
+  assert any(full[name].any() for name in full if 'near' in name)  # and not trained
+  moved = flat(aux.model_state['network']['encoder'])
+  assert moved.keys() == {'far/bn/mean', 'far/bn/var'}
+  for name, statistic in moved.items():
+    np.testing.assert_allclose(statistic, flat(updated)[name], rtol=1e-5)
+
+
+def test_with_nothing_frozen_it_is_plain_training():
+  """Gradient and statistics are those of the Linen module as it is."""
+  method = build(None, pretrain='rotnet')
+  variables = drawn(method)
+  views = jax.random.uniform(jax.random.key(1), (6, *SHAPE))
+  labels = jnp.arange(6) % 4
+
+  def plain(params):
+    endpoints, updated = method.network.apply(
+        {**method.encoder(variables), 'params': params}, views, train=True,
+        mutable=['batch_stats'])
+    return classification.softmax_cross_entropy(endpoints['logits'], labels), updated
+
+  grads, aux = jax.jit(jax.grad(method.loss, has_aux=True))(
+      variables.params, variables, views, labels)
+  full, updated = jax.jit(jax.grad(plain, has_aux=True))(
+      method.encoder(variables)['params'])
+  jax.tree.map(np.testing.assert_array_equal, aux.model_state, updated['batch_stats'])
+  full = flat(full)
+  for name, gradient in flat(grads).items():
+    np.testing.assert_allclose(gradient, full.pop(name), rtol=1e-5, atol=1e-7)
+  assert full and all('network/head' in name for name in full)
+  assert not any(gradient.any() for gradient in full.values())
+
+
+def test_frozen_throughout_is_softmax_regression():
+  """The probe's gradient in closed form, on features of the encoder in evaluation."""
+  method = build('head')
+  variables = drawn(method)
+  images = jax.random.randint(jax.random.key(1), (6, *SHAPE), 0, 256).astype(jnp.uint8)
+  labels = np.arange(6) % 4
+  features = np.asarray(
+      jax.jit(method.encode)(method.encoder(variables), images)['pooled'])
+  assert (features > 0).any(0).sum() > 2
+  kernel, bias = (np.asarray(variables.params['head']['dense'][k])
+                  for k in ('kernel', 'bias'))
+  scores = np.exp(features @ kernel + bias)
+  error = (scores / scores.sum(1, keepdims=True) - np.eye(4)[labels]) / 6
+  views = images.astype(jnp.float32) / 255
+  grads = jax.jit(jax.grad(method.loss, has_aux=True))(
+      variables.params, variables, views, labels)[0]['head']['dense']
+  np.testing.assert_allclose(grads['kernel'], features.T @ error, atol=1e-6)
+  np.testing.assert_allclose(grads['bias'], error.sum(0), atol=1e-6)
+
+
+@pytest.mark.parametrize('freeze_until', FROZEN)
+def test_frozen_bits_stay_and_all_others_move(freeze_until):
+  method = build(freeze_until)
+  variables = start = drawn(method)
+  views = jax.random.uniform(jax.random.key(1), (8, *SHAPE))
+
+  @jax.jit
+  def step(variables):
+    grads, aux = jax.grad(method.loss, has_aux=True)(
+        variables.params, variables, views, jnp.arange(8) % 4)
+    params = jax.tree.map(lambda p, g: p - 0.1 * g, variables.params, grads)
+    return method.after_update(
+        variables.replace(params=params, model_state=aux.model_state), 0)
+
+  for _ in range(3):
+    variables = step(variables)
+  before, after = flat(method.encoder(start)), flat(method.encoder(variables))
+  stages = {p for p in before if 'projector' not in p}
+  stay = {p for p in before if (before[p] == after[p]).all()}
+  assert stay == (before.keys() - stages) | {
+      p for p in stages if any(f'/{stage}/' in p for stage in FROZEN[freeze_until])}
+  assert finetune.digest(variables.slow) == finetune.digest(start.slow)
+
+
+def test_pretrained_variables_replace_the_drawn_ones_but_in_the_head():
+  method, other = build('far'), build(None)
+  variables, encoder = drawn(method), other.encoder(drawn(other, seed=1))
+  encoder = {c: tree['network'] for c, tree in encoder.items()}
+  got = method.encoder(method.with_pretrained(variables, encoder))
+  same = lambda a, b: finetune.digest(a) == finetune.digest(b)
+  assert same({c: got[c]['network'] for c in got}, encoder)
+  assert same(got['params']['head'], variables.params['head'])
+  assert (jax.tree.structure(method.with_pretrained(variables, encoder))
+          == jax.tree.structure(variables))
+
+
+def test_a_module_without_parameters_follows_its_stage():
+  """Dropout in a stage that is trained drops; in a frozen one it does not."""
+  class Drop(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+      return 0 * x if train else x
+
+  class Stage(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+      return Drop(name='drop')(nn.Dense(3, name='dense')(x), train=train) + 1
+
+  class Encoder(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+      near = Stage(name='near')(x, train=train)
+      far = Stage(name='far')(near, train=train)
+      return {'near': near, 'far': far, 'pooled': far.mean((1, 2))}
+
+  method = build('far')
+  method = dataclasses.replace(method, network=method.network.clone(
+      network=base.Network(encoder=Encoder())))
+  variables = drawn(method)
+  _, aux = jax.jit(method.loss)(variables.params, variables, jnp.ones((2, *SHAPE)),
+                                jnp.zeros(2, jnp.int32))
+  endpoints = aux.endpoints
+  assert np.ptp(endpoints['near']) > 0 and np.ptp(endpoints['far']) == 0
+
+
+def test_same_trajectory_on_1_and_8_devices():
+  fields = config('far')
+  one, rows, _ = tiny.train(fields, devices=1)
+  eight, others, _ = tiny.train(fields, devices=8)
+  for a, b in zip(rows, others, strict=True):
+    np.testing.assert_allclose(a['loss'], b['loss'], rtol=2e-4)
+  for x, y in zip(*(jax.tree.leaves(s.variables) for s in (one, eight)), strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4)
+
+
+def test_layer_decay_in_closed_form():
+  """SGD with momentum m: the second step is the gradient times rate * (1 + m)."""
+  stages = build(endpoint='projection1').stages(SHAPE)
+  assert stages == ('near', 'far', 'projector', 'head')
+  params = {'head': {'dense': {'bias': jnp.ones(2)}},
+            'network': {'encoder': {'near': {'w': jnp.ones(2)},
+                                    'far': {'w': jnp.ones(2)}},
+                        'projector': {'dense1': {'kernel': jnp.ones(2)}}}}
+  grads = jax.tree.map(lambda x: 3 * x, params)
+  tx, _ = optim.build(
+      {'name': 'sgd', 'learning_rate': 0.1, 'learning_rate_scaling': 'none',
+       'schedule': 'constant', 'nesterov': False, 'momentum': 0.5},
+      batch_size=1, num_examples=1, total_steps=2)
+  tx = finetune._decayed(tx, stages, 0.2)
+  state = tx.init(params)
+  for factor in (1, 1.5):
+    updates, state = tx.update(grads, state, params)
+    rates = {name: -x[0] / 3 / factor for name, x in flat(updates).items()}
+    expected = {'head/dense/bias': 0.1, 'network/projector/dense1/kernel': 0.02,
+                'network/encoder/far/w': 0.004, 'network/encoder/near/w': 0.0008}
+    assert rates == pytest.approx(expected)
+
+
+def test_a_batch_may_pass_in_chunks():
+  """What a chunk is: test_methods_base. Here, that frozen stages stay out of it."""
+  method = build('far')
+  chunked = dataclasses.replace(method, encoder_chunks=2)
+  variables = drawn(method)
+  shapes = [jax.eval_shape(m.loss, variables.params, variables, jnp.zeros((6, *SHAPE)),
+                           jnp.zeros(6, jnp.int32)) for m in (method, chunked)]
+  assert shapes[0] == shapes[1]
+
+
+def test_precision_is_that_of_the_run_itself():
+  fields = config()
+  fields['train'] = {**fields['train'], 'precision': 'bfloat16'}
+  method = methods.build(fields, 4)
+  out = jax.eval_shape(
+      lambda: method.encode(method.encoder(method.init(jax.random.key(0), SHAPE)),
+                            jnp.zeros((1, *SHAPE), jnp.uint8)))
+  assert method.dtype == jnp.bfloat16 and out['projection1'].dtype == jnp.float32
+  assert method.network.network.projector.dtype == jnp.bfloat16
+
+
+def test_shapes_of_every_head():
+  for head, (endpoint, pool) in HEADS.items():
+    method = build('head', 'stub', 'rotnet', endpoint, pool, head)
+    variables = jax.eval_shape(lambda key, m=method: m.init(key, SHAPE),
+                               jax.random.key(0))
+    out = jax.eval_shape(method.encode, method.encoder(variables),
+                         jnp.zeros((5, *SHAPE), jnp.uint8))
+    assert out['logits'].shape == (5, 4) and out['logits'].dtype == jnp.float32
+    assert bool(variables.model_state) == (head != 'linear')
+    assert out['stage1'].shape == (5, 8, 8, 6)  # the encoder's are there too
+
+
+@pytest.mark.parametrize('head', ['linear', 'conv_block'])
+def test_heads_learn(head):
+  method = build('head', 'stub', 'rotnet', *HEADS[head], head)
+  views = np.zeros((8, *SHAPE), np.float32)
+  views[:, :, :, 0] = np.arange(8)[:, None, None] % 4 * 0.3  # the class is the colour
+  variables = jax.jit(lambda key: method.init(key, SHAPE))(jax.random.key(0))
+
+  @jax.jit
+  def step(variables):
+    (loss, aux), grads = jax.value_and_grad(method.loss, has_aux=True)(
+        variables.params, variables, views, jnp.arange(8) % 4)
+    params = jax.tree.map(lambda p, g: p - 0.1 * g, variables.params, grads)
+    return variables.replace(params=params, model_state=aux.model_state), loss
+
+  losses = []
+  for _ in range(30):
+    variables, loss = step(variables)
+    losses.append(loss)
+  assert losses[-1] < (losses[0] if head == 'linear' else 0.7)
+
+
+PROBE = {'freeze_until': 'head', 'model': 'stub', 'pretrain': 'rotnet',
+         'endpoint': 'stage1', 'pool': 2}
+
+
+@pytest.mark.parametrize('fields, words', [
+    ({'endpoint': 'stage2'}, ["config.features.endpoint is 'stage2'", 'pooled, stage1',
+                              "did you mean 'stage1'"]),
+    ({'endpoint': 'logits'}, ["endpoint is 'logits'", 'pooled, stage1']),
+    ({'endpoint': 'projection1'}, ["is 'projection1'", 'pooled, stage1']),
+    ({'pool': 9}, ['pool is 9', '8 x 8 positions']),
+    ({'pool': 'none'}, ["head.name='linear'", 'config.features.pool']),
+    ({'head': 'mlp', 'pool': 'none'}, ["head.name='mlp'"]),
+    ({'head': 'conv_block', 'pool': 'mean'}, ["head.name='conv_block'", "'none'"]),
+    ({'head': 'conv_block', 'endpoint': 'pooled', 'pool': 'none'},
+     ["head.name='conv_block'", 'config.features.endpoint']),
+    ({'model': 'resnet8', 'freeze_until': 'stage5'},
+     ["config.freeze_until is 'stage5'", 'None, to train everything',
+      "'stage1'", 'stem, stage1, head']),
+    ({'model': 'staged', 'freeze_until': 'far', 'endpoint': 'near'},
+     ["config.freeze_until is 'far'", ': near, head']),
+])
+def test_mistakes_are_explained(fields, words):
+  method = build(**{**PROBE, **fields})
+  with pytest.raises(errors.UserError) as error:
+    method.stages(SHAPE)
+  for word in words:
+    assert word in str(error.value)
+  assert '\n' not in str(error.value)
