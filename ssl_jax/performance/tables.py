@@ -59,7 +59,8 @@ def compiled(result: Mapping[str, Any]) -> str:
                      ('arguments', 'outputs', 'of them shared', 'temporary'))),
       ('', f'a resident data set: {_size(r["resident_data_bytes"])} besides'),
       ('compiler counts', f'{r["flops"] / 1e9:,.4g} GFLOP and '
-                          f'{_size(r["bytes_accessed"])} per chip and step'),
+                          f'{_size(r["bytes_accessed"])} per chip and step: '
+                          f'{1e3 * r["compiler_seconds"]:.4g} ms'),
       ('network needs',
        f'{r["train_flops_per_image"] * r["images_per_chip"] / 1e9:,.4g} GFLOP'),
       ('predicted step',

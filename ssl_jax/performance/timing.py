@@ -16,7 +16,7 @@ from ssl_jax.train import mesh as mesh_lib
 from ssl_jax.train import step as step_lib
 
 Tree = Any
-_WINDOW = 1.0  # seconds that one sample lasts at least
+WINDOW = 1.0  # seconds that one sample lasts at least
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,4 +126,4 @@ def steps(step: Step, repeats: int) -> tuple[Samples, Samples]:
 
 def calls_per_sample(seconds: float) -> int:
   """How many calls make one sample."""
-  return max(1, min(100, math.ceil(_WINDOW / max(seconds, 1e-9))))
+  return max(1, min(100, math.ceil(WINDOW / max(seconds, 1e-9))))

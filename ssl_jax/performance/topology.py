@@ -98,6 +98,8 @@ def run(config: dict[str, Any], name: str) -> dict[str, Any]:
           'temporary': memory.temp_size_in_bytes,
           'in all': timing.program_bytes(memory), 'of the chip': device.memory},
       'flops': costs['flops'], 'bytes_accessed': costs['bytes accessed'],
+      'compiler_seconds': max(costs['flops'] / device.flops,
+                              costs['bytes accessed'] / device.bandwidth),
       'collectives': [{'op': c.op, 'arrays': c.shapes, 'bytes': c.bytes,
                        'count': c.count} for c in sent],
       **_predicted(plan, device, sent, len(chips))}
