@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
-from ssl_jax import errors
+from ssl_jax import errors, methods
 from ssl_jax.methods import base, rotnet, simclr
 from ssl_jax.models import conv, heads, layers
 from ssl_jax.train import mesh as mesh_lib
@@ -133,6 +134,10 @@ def test_memory_of_the_loop_falls_with_the_number_of_parts():
     return program.memory_analysis().temp_size_in_bytes
   one, four, sixteen = map(temp, (1, 4, 16))
   assert four < 0.6 * one and sixteen < 0.6 * four
+
+
+def test_the_config_field_reaches_the_method():
+  assert methods.build(tiny.config(encoder_chunks=4), 4).encoder_chunks == 4
 
 
 def test_rows_of_an_image():

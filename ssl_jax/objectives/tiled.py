@@ -24,8 +24,8 @@ from ssl_jax.train import mesh as mesh_lib
 # 4096 images on one device, SimCLR's batch. With their gradient they take half as
 # much again, still little beside the activations of as many images.
 DENSE_BYTES = 2**28
-# Images on either side of a tile. Its 2048 x 2048 logits, 16 MiB, fit the last cache
-# of a GPU and are work enough for one kernel; on the CPU 256 to 1024 are as fast.
+# Images on either side of a tile: 2048 x 2048 logits, 16 MiB. On the CPU 256 are as
+# fast; more is meant to keep a GPU busy, without leaving its last cache.
 IMAGES = 1024
 # Rows up to which bfloat16 embeddings, too, are multiplied in float32.
 EXACT_ROWS = 2**14
