@@ -6,11 +6,22 @@ import signal
 import jax
 import numpy as np
 import pytest
+import stub_encoder
 import tiny
 
 from ssl_jax import errors, pretrain
 from ssl_jax.train import checkpoint, loop, metrics, preemption
 from ssl_jax.train import mesh as mesh_lib
+
+
+@pytest.fixture(scope='module', autouse=True)
+def stub():
+  with stub_encoder.registered():
+    yield
+
+
+def config(**train):
+  return {**tiny.config(**train), 'model': {'name': 'stub'}}
 
 
 def final_arrays(workdir):
@@ -42,7 +53,7 @@ class SignalAt:
 
 
 def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatch):
-  fields = tiny.config(knn_every_epochs=0.4)  # every second of ten steps
+  fields = config(knn_every_epochs=0.4)  # every second of ten steps
   monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: SignalAt(after=0))
   pretrain.run(fields, tmp_path / 'undisturbed')
 
@@ -73,7 +84,7 @@ def test_signal_handler_is_put_back():
 
 
 def test_metrics_file_has_one_row_per_logged_step(tmp_path):
-  tiny.pretrained(tmp_path / 'run')
+  pretrain.run(config(epochs=1), tmp_path / 'run')
   rows = metrics.read(tmp_path / 'run' / 'metrics.jsonl')
   assert [row['step'] for row in rows] == [1, 2, 3, 4, 5]
   assert [row['epoch'] for row in rows] == pytest.approx([.2, .4, .6, .8, 1.])
@@ -83,7 +94,7 @@ def test_metrics_file_has_one_row_per_logged_step(tmp_path):
 
 
 def test_a_finished_run_is_not_run_again(tmp_path):
-  fields = tiny.config(epochs=1)
+  fields = config(epochs=1)
   result = pretrain.run(fields, tmp_path)
   stamp = (tmp_path / 'metrics.jsonl').stat().st_mtime_ns
   assert pretrain.run(fields, tmp_path) == result
@@ -91,8 +102,8 @@ def test_a_finished_run_is_not_run_again(tmp_path):
 
 
 def test_another_config_in_the_same_workdir_is_refused(tmp_path):
-  tiny.pretrained(tmp_path)
-  changed = tiny.config(epochs=1)
+  pretrain.run(config(epochs=1), tmp_path)
+  changed = config(epochs=1)
   changed['log']['every_steps'] = 3  # free to change
   pretrain.run(changed, tmp_path)
   changed['optim']['learning_rate'] = 0.1
@@ -101,13 +112,13 @@ def test_another_config_in_the_same_workdir_is_refused(tmp_path):
 
 
 def test_zero_epochs_keep_a_random_encoder(tmp_path):
-  fields = tiny.config(epochs=0)
+  fields = config(epochs=0)
   assert pretrain.run(fields, tmp_path)['steps'] == 0
   assert checkpoint.read_config(tmp_path / 'checkpoints')[0] == 0
 
 
 def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
-  fields = tiny.config(epochs=3)
+  fields = config(epochs=3)
   pretrain_build = pretrain.optim.build
 
   def explode_in_the_second_epoch(*args, **kwargs):
@@ -124,7 +135,7 @@ def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypat
 
 
 def test_profile_leaves_a_trace(tmp_path):
-  fields = tiny.config(epochs=4)
+  fields = config(epochs=4)
   fields['log']['profile'] = True
   pretrain.run(fields, tmp_path)
   assert list((tmp_path / 'profile').rglob('*.xplane.pb'))
