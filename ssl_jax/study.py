@@ -1,18 +1,23 @@
 """The main job: pre-train several methods, evaluate them alike, report.
 
     python -m ssl_jax.study --config=configs/studies/quickstart.py --workdir=runs/q
+    python -m ssl_jax.study --config=configs/studies/report_b.py --workdir=runs/b \\
+        --scale=0.05
 
 A study is a list of methods (each a pre-training config), seeds and evaluations.
 Every stage has a folder of its own, <workdir>/<method>/seed<k>/<stage>. A stage
 that is done for the same config is not done again: after a kill, or with one
-more seed, run the same command again.
+more seed, run the same command again. --scale rehearses it on a part of the
+images, epochs and widths.
 """
 
+import dataclasses
 import datetime
 import json
 import pathlib
 import shlex
 import sys
+import types
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -20,11 +25,59 @@ import jax
 from absl import flags, logging
 from ml_collections import config_flags
 
-from ssl_jax import app, errors, evaluate, linear_probe, pretrain, report
+from ssl_jax import (
+    app,
+    errors,
+    evaluate,
+    finetune,
+    linear_probe,
+    pretrain,
+    rehearsal,
+    report,
+)
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 
 Config = Mapping[str, Any]
+PRETRAIN = 'pretrain'  # the first stage of a method, and its folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """One measurement of an encoder; its name is its folder.
+
+  Attributes:
+    name: 'linear'; of a label subset 'linear_1pct'.
+    fields: the config of the binary that does it.
+    methods: that it applies to.
+    subset: of a label subset its group and column, ('linear', '1pct').
+  """
+  name: str
+  fields: Config
+  methods: tuple[str, ...]
+  subset: tuple[str, ...] = ()
+
+  @property
+  def module(self) -> types.ModuleType:
+    """The binary that does it."""
+    if 'protocol' in self.fields:
+      return evaluate
+    return finetune if 'freeze_until' in self.fields else linear_probe
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """A run with a folder of its own: a pre-training, or an evaluation of one."""
+  method: str
+  seed: int
+  evaluation: Evaluation | None = None
+
+  @property
+  def name(self) -> str:
+    return self.evaluation.name if self.evaluation else PRETRAIN
+
+  def __str__(self) -> str:
+    return f'{self.method}, seed {self.seed}: {self.name}'
 
 
 def run(config: Config, workdir: pathlib.Path, command: str = '') -> pathlib.Path:
@@ -36,45 +89,99 @@ def run(config: Config, workdir: pathlib.Path, command: str = '') -> pathlib.Pat
   """
   config = config_lib.plain(config)
   _check(config)
-  workdir = pathlib.Path(workdir).absolute()
-  workdir_lib.writable(workdir)
+  workdir = workdir_lib.writable(workdir)
   _describe(config, workdir, command)
-  failed = []
-  stages = list(_stages(config))
-  for i, (name, seed) in enumerate(stages):
-    logging.info('[%d/%d] %s, seed %d', i + 1, len(stages), name, seed)
-    try:
-      _run_one(config, name, seed, workdir / name / f'seed{seed}')
-    except errors.UserError as e:
-      logging.error('%s, seed %d: %s', name, seed, e)
-      failed.append(f'{name} seed {seed} ({e})')
+  failed = _run_stages(config, list(_stages(config)), workdir)
   page = report.write(workdir) if jax.process_index() == 0 else workdir
   if failed:
-    raise errors.UserError(
-        f'{len(failed)} of {len(stages)} runs failed: {"; ".join(failed)}; '
-        f'the others are in {page}')
+    named = '; '.join(f'{stage} ({reason})' for stage, reason in failed.items())
+    raise errors.UserError(f'{len(failed)} stages failed: {named}; the others are '
+                           f'in {page}')
   return page
 
 
-def _stages(config: Config) -> Iterator[tuple[str, int]]:
+def evaluations(config: Config) -> list[Evaluation]:
+  """The evaluations of a study, one for each of their label subsets.
+
+  Raises:
+    errors.UserError: a method that the study does not have, or two evaluations
+      with one folder.
+  """
+  found = {PRETRAIN: None}
+  for group, fields in config['evaluations'].items():
+    fields = dict(fields)
+    methods = fields.pop('methods', None) or list(config['methods'])
+    if isinstance(methods, str):
+      raise errors.UserError(f'config.evaluations.{group}.methods is {methods!r}; '
+                             f'give a list, such as ({methods!r},)')
+    for method in methods:
+      errors.choose(f'config.evaluations.{group}.methods', method, config['methods'])
+    subsets = fields.pop('subsets', None)
+    made = [Evaluation(group, fields, tuple(methods))] if not subsets else [
+        Evaluation(f'{group}_{column}', _with_labels(fields, labels), tuple(methods),
+                   (group, column))
+        for column, labels in subsets.items()]
+    for evaluation in made:
+      if evaluation.name in found:
+        raise errors.UserError(f'config.evaluations.{group} would write the folder '
+                               f'{evaluation.name!r}, which is taken; rename it')
+      found[evaluation.name] = evaluation
+  return [e for e in found.values() if e is not None]
+
+
+def _with_labels(fields: Config, labels: Config | None) -> Config:
+  return {**fields, 'data': {**fields.get('data', {}), 'labels': labels}}
+
+
+def _stages(config: Config) -> Iterator[Stage]:
   """Seed by seed, so that an unfinished study compares all methods on few seeds."""
+  wanted = evaluations(config)
   for seed in config['seeds']:
-    for name in config['methods']:
-      yield name, seed
+    for method in config['methods']:
+      yield Stage(method, seed)
+      yield from (Stage(method, seed, e) for e in wanted if method in e.methods)
 
 
-def _run_one(config: Config, name: str, seed: int, folder: pathlib.Path) -> None:
-  """Pre-trains one method with one seed and evaluates it in every way."""
-  run_config = {**config['methods'][name], 'seed': seed}
-  pretrain.run(run_config, folder / 'pretrain', label=f'{name} seed {seed}')
-  extracted = {}  # features that evaluations of this encoder share
-  for evaluation, fields in config['evaluations'].items():
-    fields = {**fields, 'seed': seed, 'pretrain': run_config}
-    checkpoint, workdir = folder / 'pretrain', folder / evaluation
-    if 'protocol' in fields:
-      evaluate.run(fields, checkpoint, workdir, extracted)
-    else:
-      linear_probe.run(fields, checkpoint, workdir, f'{name} seed {seed} {evaluation}')
+def _run_stages(config: Config, stages: list[Stage],
+                workdir: pathlib.Path) -> dict[str, str]:
+  """Does what is not done; the names of stages that failed, with the reason."""
+  failed, extracted = {}, {}
+  for i, stage in enumerate(stages, start=1):
+    if stage.evaluation is None:
+      extracted = {}  # features that evaluations of one encoder share
+    elif str(Stage(stage.method, stage.seed)) in failed:
+      continue
+    folder = workdir / stage.method / f'seed{stage.seed}'
+    fields = _fields(config, stage)
+    done = workdir_lib.finished(folder / stage.name, fields) is not None
+    logging.info('[%d/%d] %s%s', i, len(stages), stage, ' is done' if done else '')
+    try:
+      if not done:
+        _run_stage(stage, fields, folder, extracted)
+    except errors.UserError as e:
+      logging.error('%s failed: %s', stage, e)
+      failed[str(stage)] = str(e)
+  return failed
+
+
+def _fields(config: Config, stage: Stage) -> dict[str, Any]:
+  """The whole config of a stage; of an evaluation it names the encoder's too."""
+  trained = {**config['methods'][stage.method], 'seed': stage.seed}
+  if stage.evaluation is None:
+    return trained
+  return {**stage.evaluation.fields, 'seed': stage.seed, 'pretrain': trained}
+
+
+def _run_stage(stage: Stage, fields: Config, folder: pathlib.Path,
+               extracted: dict[str, evaluate.Splits]) -> None:
+  checkpoint, workdir = folder / PRETRAIN, folder / stage.name
+  label = f'{stage.method} seed {stage.seed}'
+  if stage.evaluation is None:
+    pretrain.run(fields, workdir, label=label)
+  elif stage.evaluation.module is evaluate:
+    evaluate.run(fields, checkpoint, workdir, extracted)
+  else:
+    stage.evaluation.module.run(fields, checkpoint, workdir, f'{label} {stage.name}')
 
 
 def _check(config: Config) -> None:
@@ -87,29 +194,35 @@ def _check(config: Config) -> None:
       pretrain.check({**method, 'seed': 0})
     except errors.UserError as e:
       raise errors.UserError(f'methods.{name}: {e}') from e
-  for name, evaluation in config['evaluations'].items():
+  for evaluation in evaluations(config):
     try:
-      module = evaluate if 'protocol' in evaluation else linear_probe
-      module.check({**evaluation, 'seed': 0})
+      evaluation.module.check({**evaluation.fields, 'seed': 0})
     except errors.UserError as e:
-      raise errors.UserError(f'evaluations.{name}: {e}') from e
+      raise errors.UserError(f'evaluations.{evaluation.name}: {e}') from e
 
 
 def _describe(config: Config, workdir: pathlib.Path, command: str) -> None:
   """Writes study.json, what the report needs to know beside the results."""
+  if jax.process_index():
+    return
   path = workdir / 'study.json'
   started = datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')
   if path.exists():
     started = json.loads(path.read_text()).get('started', started)
+  wanted = evaluations(config)
   workdir_lib.write_json(path, {
       'name': config['name'],
       'title': config.get('title') or config['name'],
       'description': config.get('description') or '',
       'data': config.get('data_label') or '',
-      'rehearsal': bool(config.get('rehearsal')),
+      'rehearsal': config.get('rehearsal') or '',
       'published': config.get('published') or [],
       'labels': config.get('labels') or {},
-      'methods': list(config['methods']), 'evaluations': list(config['evaluations']),
+      'methods': list(config['methods']),
+      'evaluations': [e.name for e in wanted],
+      'wanted': {e.name: e.methods for e in wanted},
+      'subsets': {e.name: e.subset for e in wanted if e.subset},
+      'heatmap': config.get('heatmap'),
       'seeds': config['seeds'], 'config': config, 'command': command,
       'started': started, **workdir_lib.provenance()})
 
@@ -118,7 +231,11 @@ def main() -> None:
   app.setup_jax()
   workdir = pathlib.Path(app.require(_WORKDIR, 'runs/quickstart'))
   command = shlex.join(['python', '-m', 'ssl_jax.study', *sys.argv[1:]])
-  page = run(app.config(_CONFIG), workdir, command)
+  config = app.config(_CONFIG)
+  if _SCALE.value is not None:
+    _check(config)
+    config = rehearsal.shrink(config, _SCALE.value)
+  page = run(config, workdir, command)
   if jax.process_index() == 0:
     print(f'\n{report.summary(workdir)}\nThe report: {page}')
 
@@ -128,4 +245,7 @@ if __name__ == '__main__':
       'config', None, 'The study; see configs/studies/.')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for all stages and the report.')
+  _SCALE = flags.DEFINE_float(
+      'scale', None, 'Rehearse: this fraction of the images and epochs, narrower '
+      'networks; between 0 and 1.')
   app.run(main, default_config='configs/studies/quickstart.py')

@@ -1,110 +1,233 @@
-"""A whole study: stages, skipping, going on, and failures that stay local."""
+"""A study: its stages, skipping, going on, and failures that stay local."""
 
 import json
 
 import numpy as np
 import pytest
+import stub_encoder
 import tiny
 
-from ssl_jax import errors, evaluate, pretrain, study
+from ssl_jax import errors, evaluate, finetune, linear_probe, pretrain, report, study
+from ssl_jax import workdir as workdir_lib
+
+
+@pytest.fixture(scope='module', autouse=True)
+def stub():
+  with stub_encoder.registered():
+    yield
 
 
 def config(seeds=(0,)):
+  """Two methods; kNN of both, a probe of one."""
   simclr = {k: v for k, v in tiny.config(epochs=1).items() if k != 'seed'}
+  simclr['model'] = {'name': 'stub'}
   untrained = {**simclr, 'train': {'epochs': 0}}
   return {
       'name': 'tiny', 'seeds': list(seeds), 'data_label': 'synthetic',
       'methods': {'simclr': simclr, 'random': untrained},
       'labels': {'simclr': 'SimCLR', 'random': 'Random encoder'},
-      'evaluations': {
-          'knn': {'protocol': {'name': 'knn', 'k': 5}},
-          'probe': {'features': {'endpoint': 'pooled', 'pool': 'mean',
-                                 'batch_size': 16},
-                    'feed': {'batch_size': 16}, 'augment': {'recipe': 'crop_flip'},
-                    'optim': {'name': 'sgd', 'learning_rate': 0.1},
-                    'train': {'epochs': 1}, 'log': {}}}}
+      'evaluations': {'knn': {'protocol': {'name': 'knn', 'k': 5}},
+                      'probe': {**head(), 'methods': ['simclr']}}}
+
+
+def head():
+  return {'features': {'endpoint': 'pooled', 'pool': 'mean', 'batch_size': 16},
+          'feed': {'batch_size': 16}, 'augment': {'recipe': 'crop_flip'},
+          'optim': {'name': 'sgd', 'learning_rate': 0.1}, 'train': {'epochs': 1},
+          'log': {'tensorboard': False}}
+
+
+def by_labels(fields):
+  subsets = {'few': {'per_class': 2, 'repeat': True}, 'all': None}
+  return {**fields, 'data': {'validation_fraction': 0}, 'subsets': subsets}
+
+
+@pytest.fixture
+def ran(monkeypatch, tmp_path):
+  """Stages that leave a result and do nothing: [(binary, folder, fields), ...]."""
+  calls = []
+
+  def fake(binary, place):
+    def run(fields, *folders, **unused):
+      calls.append((binary, str(folders[place].relative_to(tmp_path)), fields))
+      folders[place].mkdir(parents=True, exist_ok=True)
+      workdir_lib.write_result(folders[place], fields, {'test': {'top1': 0.5}})
+    return run
+
+  monkeypatch.setattr(pretrain, 'run', fake('pretrain', 0))
+  for module in (evaluate, linear_probe, finetune):
+    monkeypatch.setattr(module, 'run', fake(module.__name__.split('.')[-1], 1))
+  monkeypatch.setattr(report, 'write', lambda workdir: workdir / 'index.html')
+  return calls
+
+
+def folders(ran):
+  return [folder for _, folder, _ in ran]
+
+
+def described(workdir):
+  return json.loads((workdir / 'study.json').read_text())
 
 
 def result(workdir, *parts):
   return json.loads(workdir.joinpath(*parts, 'result.json').read_text())['result']
 
 
-def test_stages_results_and_report(tmp_path):
-  page = study.run(config(), tmp_path)
-  for method in ('simclr', 'random'):
-    knn = result(tmp_path, method, 'seed0', 'knn')
-    assert np.sum(knn['test']['confusion']) == knn['test']['n']
-    assert result(tmp_path, method, 'seed0', 'probe')['test']['n'] == knn['test']['n']
-  assert result(tmp_path, 'random', 'seed0', 'pretrain')['steps'] == 0
+def test_a_whole_study(tmp_path, monkeypatch):
+  monkeypatch.setattr(report.plots, 'plots', lambda study: [])  # half of the time
+  fields = config()
+  fields['evaluations'] = {
+      'knn': fields['evaluations']['knn'],
+      'finetune': {**by_labels(head()), 'freeze_until': None, 'methods': ['random']}}
+  page = study.run(fields, tmp_path, 'the command')
+  for stage in ('simclr/seed0/knn', 'random/seed0/knn', 'random/seed0/finetune_few',
+                'random/seed0/finetune_all'):
+    test = result(tmp_path, stage)['test']
+    assert np.sum(test['confusion']) == test['n'] == 20
+  assert result(tmp_path, 'random/seed0/pretrain')['steps'] == 0
+  few, every = (result(tmp_path, f'random/seed0/finetune_{name}')['train']['n']
+                for name in ('few', 'all'))
+  assert (few, every) == (8, 80)
   text = page.read_text()
   assert 'SimCLR' in text and 'Random encoder' in text
-  described = json.loads((tmp_path / 'study.json').read_text())
-  assert described['methods'] == ['simclr', 'random']
-  assert {'commit', 'hardware', 'started', 'command'} <= set(described)
+  assert described(tmp_path)['methods'] == ['simclr', 'random']
+  assert described(tmp_path)['command'] == 'the command'
+  assert {'commit', 'hardware', 'started'} <= set(described(tmp_path))
 
 
-def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
-  study.run(config(), tmp_path)
-  before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('result.json')}
+def test_stages_come_seed_by_seed_in_folders_of_their_own(ran, tmp_path):
   study.run(config(seeds=(0, 1)), tmp_path)
-  after = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('result.json')}
-  assert before.items() <= after.items()
-  assert len(after) == 2 * len(before)
-  assert all('seed1' in str(p) for p in after.keys() - before.keys())
+  assert folders(ran) == [f'{method}/seed{seed}/{stage}' for seed in (0, 1)
+                          for method, stage in (
+                              ('simclr', 'pretrain'), ('simclr', 'knn'),
+                              ('simclr', 'probe'), ('random', 'pretrain'),
+                              ('random', 'knn'))]
+  assert all(fields['seed'] == int(folder.split('seed')[1][0])
+             for _, folder, fields in ran)
 
 
-def test_goes_on_where_it_was_killed(tmp_path, monkeypatch):
-  calls = []
+def test_what_is_done_is_not_done_again(ran, tmp_path):
+  study.run(config(), tmp_path)
+  ran.clear()
+  study.run(config(seeds=(0, 1)), tmp_path)
+  assert len(ran) == 5 and all('/seed1/' in folder for folder in folders(ran))
 
-  def killed_at_the_second(*args, **kwargs):
-    calls.append(args)
-    if len(calls) == 2:
-      raise errors.Preempted(3)
-    return original(*args, **kwargs)
 
+def test_goes_on_where_it_was_killed(ran, tmp_path, monkeypatch):
   original = evaluate.run
-  monkeypatch.setattr(evaluate, 'run', killed_at_the_second)
+
+  def killed(*args, **kwargs):
+    raise errors.Preempted(3)
+
+  monkeypatch.setattr(evaluate, 'run', killed)
   with pytest.raises(errors.Preempted):
     study.run(config(), tmp_path)
-  trained = (tmp_path / 'simclr/seed0/pretrain/result.json').stat().st_mtime_ns
+  assert folders(ran) == ['simclr/seed0/pretrain']
   monkeypatch.setattr(evaluate, 'run', original)
   study.run(config(), tmp_path)
-  assert (tmp_path / 'simclr/seed0/pretrain/result.json').stat().st_mtime_ns == trained
-  assert result(tmp_path, 'random', 'seed0', 'knn')
+  assert folders(ran).count('simclr/seed0/pretrain') == 1 and len(ran) == 5
 
 
-def test_a_changed_evaluation_is_done_again_and_only_that(tmp_path):
+def test_a_changed_evaluation_is_done_again_and_only_that(ran, tmp_path):
   study.run(config(), tmp_path)
+  ran.clear()
   changed = config()
   changed['evaluations']['knn']['protocol']['k'] = 3
-  probe = tmp_path / 'simclr/seed0/probe/result.json'
-  stamp = probe.stat().st_mtime_ns
   study.run(changed, tmp_path)
-  assert result(tmp_path, 'simclr', 'seed0', 'knn')['chosen']['k'] == 3
-  assert probe.stat().st_mtime_ns == stamp
+  assert folders(ran) == ['simclr/seed0/knn', 'random/seed0/knn']
 
 
-def test_one_failure_does_not_take_the_others_along(tmp_path, monkeypatch):
+def test_a_failed_pretraining_takes_only_its_own_evaluations_along(
+    ran, tmp_path, monkeypatch):
   def diverges(fields, folder, label):
-    if fields['train']['epochs'] == 0:
+    if fields['train']['epochs']:
       raise errors.UserError('the loss is nan')
-    return original(fields, folder, label)
+    original(fields, folder, label=label)
 
   original = pretrain.run
   monkeypatch.setattr(pretrain, 'run', diverges)
-  with pytest.raises(errors.UserError, match='1 of 2 runs failed: random seed 0'):
+  with pytest.raises(errors.UserError, match=(
+      r'^1 stages failed: simclr, seed 0: pretrain \(the loss is nan\); the others')):
     study.run(config(), tmp_path)
-  assert result(tmp_path, 'simclr', 'seed0', 'knn')
-  assert (tmp_path / 'report' / 'index.html').exists()
+  assert folders(ran) == ['random/seed0/pretrain', 'random/seed0/knn']
+
+
+def test_a_failed_evaluation_fails_alone(ran, tmp_path, monkeypatch):
+  def fails(*args):
+    raise errors.UserError('no such endpoint')
+
+  monkeypatch.setattr(evaluate, 'run', fails)
+  with pytest.raises(errors.UserError, match=r'2 stages failed: simclr, seed 0: knn'):
+    study.run(config(), tmp_path)
+  assert 'simclr/seed0/probe' in folders(ran)
+
+
+def test_label_subsets_become_stages(ran, tmp_path):
+  fields = config()
+  knn = {**fields['evaluations']['knn'], 'methods': ['random']}
+  fields['evaluations'] = {'probe': by_labels(head()), 'knn': knn}
+  study.run(fields, tmp_path)
+  labels = {folder: f['data']['labels'] for binary, folder, f in ran
+            if binary == 'linear_probe'}
+  assert labels == {f'{method}/seed0/probe_{name}': rule
+                    for method in ('simclr', 'random')
+                    for name, rule in by_labels({})['subsets'].items()}
+  assert not any({'subsets', 'methods'} & f.keys() for _, _, f in ran)
+  told = described(tmp_path)
+  assert told['evaluations'] == ['probe_few', 'probe_all', 'knn']
+  assert told['subsets'] == {'probe_few': ['probe', 'few'],
+                             'probe_all': ['probe', 'all']}
+  assert told['wanted'] == {'probe_few': ['simclr', 'random'], 'knn': ['random'],
+                            'probe_all': ['simclr', 'random']}
+
+
+def test_what_an_evaluation_holds_says_which_binary_does_it(ran, tmp_path):
+  fields = config()
+  fields['methods'].pop('random')
+  fields['evaluations'] = {
+      'a': {'protocol': {'name': 'nearest'}}, 'b': head(),
+      'c': {**head(), 'freeze_until': None}, 'd': {**head(), 'freeze_until': 'stage2'}}
+  study.run(fields, tmp_path)
+  assert [binary for binary, _, _ in ran] == [
+      'pretrain', 'evaluate', 'linear_probe', 'finetune', 'finetune']
+
+
+def test_study_json_passes_on_what_the_report_draws(ran, tmp_path):
+  heatmap = {'axes': ['crop'], 'cells': {'simclr': [0, 0]}}
+  study.run({**config(), 'heatmap': heatmap, 'rehearsal': 'Made small.'}, tmp_path)
+  assert described(tmp_path)['heatmap'] == heatmap
+  assert described(tmp_path)['rehearsal'] == 'Made small.'
+  study.run(config(), tmp_path)
+  assert described(tmp_path)['heatmap'] is None
+  assert described(tmp_path)['rehearsal'] == ''
+
+
+def test_progress_counts_stages(ran, tmp_path, monkeypatch):
+  lines = []
+  monkeypatch.setattr(
+      study.logging, 'info', lambda text, *args: lines.append(text % args))
+  study.run(config(), tmp_path)
+  assert lines[2] == '[3/5] simclr, seed 0: probe' and len(lines) == 5
+  study.run(config(), tmp_path)
+  assert lines[-1] == '[5/5] random, seed 0: knn is done'
 
 
 @pytest.mark.parametrize('change, match', [
     (lambda c: c['methods']['simclr']['optim'].update(lr=1), r'methods.simclr: .*lr'),
     (lambda c: c['evaluations']['knn']['protocol'].update(kk=1), r'evaluations.knn: '),
+    (lambda c: c['evaluations']['knn'].update(methods=['random', 'simcrl']),
+     r"knn\.methods is 'simcrl'; accepted are .*; did you mean 'simclr'"),
+    (lambda c: c['evaluations']['knn'].update(methods='simclr'),
+     r"knn\.methods is 'simclr'; give a list"),
+    (lambda c: c['evaluations'].update(
+        pretrain=c['evaluations']['knn']), r"'pretrain', which is taken"),
+    (lambda c: c['evaluations'].update(
+        knn_few={'protocol': {'name': 'knn'}},
+        knn=by_labels(c['evaluations']['knn'])), r"'knn_few', which is taken"),
     (lambda c: c.update(seeds=[]), 'config.seeds')])
-def test_mistakes_are_found_before_anything_runs(tmp_path, change, match):
+def test_mistakes_are_found_before_anything_runs(ran, tmp_path, change, match):
   fields = config()
   change(fields)
   with pytest.raises(errors.UserError, match=match):
     study.run(fields, tmp_path / 'w')
-  assert not (tmp_path / 'w').exists()
+  assert not (tmp_path / 'w').exists() and not ran

@@ -8,6 +8,8 @@ digits, 8 x 8, shown at 16 x 16; the encoder is a ResNet-8.
 
 from ml_collections import ConfigDict
 
+from configs import evaluate
+
 
 def get_config() -> ConfigDict:
   c = ConfigDict()
@@ -18,20 +20,17 @@ def get_config() -> ConfigDict:
       'initialisation, and trained with all labels. Frozen, they are compared by a '
       'linear probe and by kNN.')
   c.data_label = 'digits (scikit-learn), 16 x 16'
-  c.rehearsal = False
   c.seeds = (0, 1, 2)
-  simclr = _simclr()
+  random, supervised = _simclr(), _simclr()
+  random.train.epochs = 0.
+  supervised.method = dict(name='supervised')
   c.methods = ConfigDict(  # reported in this order
-      dict(simclr=simclr, random=_random(simclr), supervised=_supervised(simclr)),
-      sort_keys=False)
+      dict(simclr=_simclr(), random=random, supervised=supervised), sort_keys=False)
   c.labels = dict(simclr='SimCLR', random='Random encoder', supervised='Supervised')
-  data = dict(validation_fraction=0.1)
-  features = dict(endpoint='pooled', pool='mean', batch_size=480)
-  c.evaluations = ConfigDict(dict(
-      linear=dict(protocol=dict(name='linear'), features=features, data=data),
-      knn=dict(protocol=dict(name='knn', k=20, temperature=0.1), features=features,
-               data=data)), sort_keys=False)
-  c.published = ()
+  c.evaluations = ConfigDict(
+      dict(linear=evaluate.get_config('linear'), knn=evaluate.get_config('knn')),
+      sort_keys=False)
+  c.evaluations.knn.protocol.k = 20
   return c
 
 
@@ -48,17 +47,4 @@ def _simclr() -> ConfigDict:
                  schedule='cosine', warmup_epochs=2., weight_decay=1e-4)
   c.train = dict(epochs=40., knn_every_epochs=0.)
   c.log = dict(every_steps=10, checkpoint_every_epochs=0., tensorboard=False)
-  return c
-
-
-def _random(simclr: ConfigDict) -> ConfigDict:
-  c = simclr.copy_and_resolve_references()
-  c.train.epochs = 0.
-  c.optim.warmup_epochs = 0.
-  return c
-
-
-def _supervised(simclr: ConfigDict) -> ConfigDict:
-  c = simclr.copy_and_resolve_references()
-  c.method = dict(name='supervised')
   return c

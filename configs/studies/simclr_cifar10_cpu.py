@@ -10,6 +10,8 @@ beside the same encoder at its random initialisation. Measured: docs/results.md.
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
+from configs import evaluate
+
 
 def get_config() -> ConfigDict:
   c = ConfigDict()
@@ -19,19 +21,15 @@ def get_config() -> ConfigDict:
       'ResNet-20 pre-trained by SimCLR for a few epochs, against the same encoder at '
       'its random initialisation.')
   c.data_label = 'CIFAR-10'
-  c.rehearsal = False
   c.seeds = (0,)
-  simclr = _simclr()
+  random = _simclr()
+  random.train.epochs = 0.
   c.methods = ConfigDict(  # reported in this order
-      dict(simclr=simclr, random=_random(simclr)), sort_keys=False)
+      dict(simclr=_simclr(), random=random), sort_keys=False)
   c.labels = dict(simclr='SimCLR', random='Random encoder')
-  features = dict(endpoint='pooled', pool='mean', batch_size=500)
-  data = dict(validation_fraction=0.1)
-  c.evaluations = ConfigDict(dict(
-      linear=dict(protocol=dict(name='linear'), features=features, data=data),
-      knn=dict(protocol=dict(name='knn', k=200, temperature=0.1), features=features,
-               data=data)), sort_keys=False)
-  c.published = ()
+  c.evaluations = ConfigDict(
+      dict(linear=evaluate.get_config('linear'), knn=evaluate.get_config('knn')),
+      sort_keys=False)
   return c
 
 
@@ -47,11 +45,4 @@ def _simclr() -> ConfigDict:
                  schedule='cosine', warmup_epochs=0.1, weight_decay=1e-6)
   c.train = dict(epochs=3., knn_every_epochs=1.)
   c.log = dict(every_steps=10, checkpoint_every_epochs=0.5)
-  return c
-
-
-def _random(simclr: ConfigDict) -> ConfigDict:
-  c = simclr.copy_and_resolve_references()
-  c.train.epochs = 0.
-  c.optim.warmup_epochs = 0.
   return c

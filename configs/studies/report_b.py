@@ -1,0 +1,95 @@
+"""Report B: SimCLR and RotNet with one light encoder, at 1 and 10 % of the labels.
+
+    python -m ssl_jax.study --config=configs/studies/report_b.py --workdir=runs/report_b
+    python -m ssl_jax.study --config=configs/studies/report_b.py:best \\
+        --workdir=runs/report_b_best
+
+Published: the figures below, CIFAR-10, ResNet-20. `report` has the report's settings;
+what it leaves open is of configs/simclr_cifar10.py and configs/rotnet_cifar10.py.
+`best` has what works better elsewhere: SimCLR with learning rate 1.0 x batch / 256 for
+1000 epochs, RotNet for the 200 epochs of its authors' code, and its convolutional
+classifier on the second stage.
+
+Hardware: one GPU. Time: not measured. On a CPU: --scale=0.01.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import (
+    evaluate,
+    finetune,
+    linear_probe,
+    rotnet_cifar10,
+    simclr_cifar10,
+    supervised_cifar10,
+)
+from configs.studies import report_a
+
+COLUMNS = {name: report_a.COLUMNS[name] for name in ('1pct', '10pct')}
+PUBLISHED = {  # in %, by column
+    ('random_resnet20', 'supervised'): (50.54, 81.94),
+    ('simclr', 'linear'): (64.15, 69.30),
+    ('rotnet', 'linear'): (47.31, 55.59),
+    ('rotnet', 'last_stage'): (70.71, 83.64),
+}
+
+
+def get_config(preset: str = 'report') -> ConfigDict:
+  if preset not in ('report', 'best'):
+    raise ValueError(f'{preset!r} is not one of report, best')
+  c = ConfigDict()
+  c.name = f'report_b_{preset}'
+  c.title = 'SimCLR and RotNet with one light encoder'
+  c.description = (
+      'ResNet-20 pre-trained by SimCLR and by RotNet, given 1 and 10 % of the labels: '
+      'frozen below a linear classifier, and with its last stage trained anew; '
+      'beside ResNet-20 trained on these labels alone.')
+  c.data_label = 'CIFAR-10'
+  c.seeds = (0, 1, 2)
+  c.methods = ConfigDict(dict(
+      simclr=_simclr(preset), rotnet=_rotnet(preset),
+      random_resnet20=report_a.untrained(supervised_cifar10.get_config('resnet20'))),
+      sort_keys=False)
+  evaluations = dict(
+      linear=_by_labels(linear_probe.get_config('linear'), 'simclr', 'rotnet'),
+      last_stage=_by_labels(finetune.get_config('last_stage'), 'rotnet'),
+      supervised=_by_labels(report_a.from_scratch('resnet20'), 'random_resnet20'))
+  if preset == 'best':
+    evaluations['conv_block'] = _by_labels(
+        linear_probe.get_config('conv_block'), 'rotnet')
+    evaluations['conv_block'].features.endpoint = 'stage2'
+  evaluations['rotation'] = report_a.only(evaluate.get_config('rotation'), 'rotnet')
+  c.evaluations = ConfigDict(evaluations, sort_keys=False)
+  c.labels = {
+      'simclr': 'SimCLR', 'rotnet': 'RotNet', 'random_resnet20': 'Untrained ResNet-20',
+      'random_resnet20/supervised': 'Supervised, ResNet-20',
+      'rotnet/last_stage': 'RotNet, semi-supervised'}
+  c.published = report_a.published('report B', COLUMNS, PUBLISHED)
+  return c
+
+
+def _simclr(preset: str) -> ConfigDict:
+  c = simclr_cifar10.get_config('resnet20')
+  c.feed.batch_size = 1024
+  c.projector.layers = 2
+  c.optim.weight_decay = 1e-6
+  if preset == 'report':
+    c.optim.learning_rate = 0.012
+    c.optim.learning_rate_scaling = 'none'
+    c.optim.warmup_epochs = 20.
+    c.train.epochs = 100.
+  return c
+
+
+def _rotnet(preset: str) -> ConfigDict:
+  c = rotnet_cifar10.get_config()
+  c.model = dict(name='resnet20')
+  c.train.monitor_endpoint = 'stage2'
+  if preset == 'report':
+    c.optim.boundaries_epochs = (30., 60., 80.)
+    c.train.epochs = 100.
+  return c
+
+
+def _by_labels(evaluation: ConfigDict, *methods: str) -> ConfigDict:
+  return report_a.by_labels(evaluation, *methods, columns=COLUMNS)
