@@ -11,6 +11,8 @@ import time
 import numpy as np
 import pytest
 
+# One after the other in one worker: they share a trained encoder.
+pytestmark = pytest.mark.xdist_group('binaries')
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -26,6 +28,35 @@ def start(environment, module, *flags):
   return subprocess.Popen(
       [sys.executable, '-m', f'ssl_jax.{module}', *flags], cwd=ROOT, text=True,
       env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+# As `python -m` runs a module, in forks of one process that has imported JAX and the
+# rest: of a command that only complains or prints, starting up is all the work.
+FORKS = '''
+import json, os, runpy, sys
+import ssl_jax.study
+for module, flags, out, err in json.loads(sys.argv[1]):
+  if not os.fork():
+    for descriptor, path in ((1, out), (2, err)):
+      os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+    sys.argv[1:] = flags
+    runpy.run_module(f'ssl_jax.{module}', run_name='__main__', alter_sys=True)
+    sys.exit()
+  print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+'''
+
+
+def run_forks(environment, folder, commands):
+  """[(module, flags), ...] -> [(status, what it printed, its errors), ...]."""
+  paths = [(folder / f'{i}.out', folder / f'{i}.err') for i in range(len(commands))]
+  arguments = json.dumps([(*c, str(out), str(err)) for c, (out, err)
+                          in zip(commands, paths, strict=True)])
+  process = subprocess.run([sys.executable, '-c', FORKS, arguments], cwd=ROOT,
+                           env=environment, text=True, capture_output=True,
+                           timeout=300, check=True)
+  statuses = [int(line) for line in process.stdout.split()]
+  return [(status, out.read_text(), err.read_text())
+          for status, (out, err) in zip(statuses, paths, strict=True)]
 
 
 def run(environment, module, *flags, status=0):
@@ -48,7 +79,10 @@ def config_file(tmp_path_factory):
 
 def _tiny():
   import tiny
-  return tiny.config(epochs=2)
+  fields = tiny.config(epochs=2)
+  # The same program however many epochs: the cosine's length would be part of it.
+  fields['optim']['schedule'] = 'constant'
+  return fields
 
 
 @pytest.fixture(scope='module')
@@ -116,7 +150,7 @@ def test_sigterm_exits_with_75_and_the_same_command_goes_on(
   again.communicate()
 
 
-@pytest.mark.parametrize('module, flags, sentence', [
+MISTAKES = [
     ('pretrain', ['--config.optim.lerning_rate=1'],
      "config.optim.lerning_rate is not a field of the config; did you mean "
      "'learning_rate'?"),
@@ -133,23 +167,36 @@ def test_sigterm_exits_with_75_and_the_same_command_goes_on(
     ('evaluate', ['--checkpoint=W/none'], 'holds no checkpoint'),
     ('evaluate', ['--checkpoint=W', '--config=configs/evaluate.py:knnn'], "'knnn'"),
     ('linear_probe', ['--workdir=W'], '--checkpoint is missing'),
-    ('finetune', ['--workdir=W', '--checkpoint=W/none'], 'holds no checkpoint'),
     ('make_report', ['--workdir=/no/such'], '/no/such'),
     ('study', ['--workdir=W', '--config.seeds=()'], 'config.seeds'),
     ('prepare_data', ['--dataset=mnist'], 'mnist'),
-])
-def test_mistakes_are_one_sentence(environment, tmp_path, module, flags, sentence):
-  flags = [f.replace('=W', f'={tmp_path}') for f in flags]
-  _, err = run(environment, module, *flags, status=2)
+]
+BINARIES = [
+    'pretrain', 'evaluate', 'linear_probe', 'study', 'make_report', 'prepare_data']
+
+
+@pytest.fixture(scope='module')
+def forks(environment, tmp_path_factory):
+  """What every mistake and every --help comes to."""
+  folder = tmp_path_factory.mktemp('forks')
+  mistakes = []
+  for module, flags, _ in MISTAKES:
+    own = tmp_path_factory.mktemp('W')
+    mistakes.append((module, [f.replace('=W', f'={own}') for f in flags]))
+  helps = [(module, ['--help']) for module in BINARIES]
+  ran = run_forks(environment, folder, mistakes + helps)
+  return ran[:len(mistakes)], dict(zip(BINARIES, ran[len(mistakes):], strict=True))
+
+
+@pytest.mark.parametrize('i', range(len(MISTAKES)), ids=[m[2] for m in MISTAKES])
+def test_mistakes_are_one_sentence(forks, i):
+  status, _, err = forks[0][i]
+  assert status == 2, err
   errors = [line for line in err.splitlines() if line.startswith('error: ')]
-  assert len(errors) == 1 and sentence in errors[0]
+  assert len(errors) == 1 and MISTAKES[i][2] in errors[0]
   assert 'Traceback' not in err
 
 
-@pytest.mark.parametrize('module', [
-    'pretrain', 'evaluate', 'finetune', 'linear_probe', 'study', 'make_report',
-    'prepare_data'])
-def test_help_shows_a_command_to_copy(environment, module):
-  process = start(environment, module, '--help')
-  out, _ = process.communicate(timeout=60)
-  assert f'python -m ssl_jax.{module} --' in out
+@pytest.mark.parametrize('module', BINARIES)
+def test_help_shows_a_command_to_copy(forks, module):
+  assert f'python -m ssl_jax.{module} --' in forks[1][module][1]
