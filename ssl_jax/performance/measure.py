@@ -32,11 +32,11 @@ def run(config: dict[str, Any], data: str, repeats: int) -> dict[str, Any]:
     device = _device(plan)
     cost = network.cost(plan.method, plan.feed.image_shape)
     step = timing.Step(plan)
-    fed, held = timing.steps(step, repeats)
     memory = _memory(step)  # before the parts take theirs
-    parts = split.measure(plan, step.state, step.key, repeats)
+    times = _times(plan, step, repeats)
   finally:
     plan.feed.close()
+  fed, held = (timing.Samples(tuple(times[name])) for name in ('fed', 'held'))
   batch, n = plan.feed.batch_size, _sharing(plan)
   return {
       **origin, 'config': config, 'data': data, 'repeats': repeats,
@@ -50,7 +50,22 @@ def run(config: dict[str, Any], data: str, repeats: int) -> dict[str, Any]:
       **_against(device, cost, batch / fed.median / n, n), **memory,
       'compile_seconds': step.compile_seconds,
       'first_step_seconds': step.first_step_seconds,
-      'split_seconds': _split(fed, held, parts)}
+      'split_seconds': _split(fed, held, split.parts(times))}
+
+
+def _times(plan: loop.Run, step: timing.Step, repeats: int) -> dict[str, list[float]]:
+  """Seconds of the step and of its parts, in turns: the host's moods hit all."""
+  fed, held = timing.samplers(step, plan.feed)
+  samplers = {'fed': fed, 'held': held}
+  for name, program in split.programs(plan, step.state, step.key).items():
+    logging.info('Compiling on its own: %s', name)
+    samplers[name] = timing.sampler(program)
+  times = {name: [] for name in samplers}
+  for i in range(repeats):
+    logging.info('Round %d of %d', i + 1, repeats)
+    for name, sample in samplers.items():
+      times[name].append(sample())
+  return times
 
 
 def _split(fed: timing.Samples, held: timing.Samples,

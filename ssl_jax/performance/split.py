@@ -1,13 +1,12 @@
 """Where the time of a training step goes: its parts, each compiled on its own."""
 
 import copy
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
-from absl import logging
 
 from ssl_jax.methods import base
 from ssl_jax.performance import timing
@@ -19,45 +18,35 @@ Tree = Any
 Program = Callable[[], Tree]
 
 
-def measure(run: loop.Run, state: step_lib.TrainState, key: jax.Array,
-            repeats: int) -> dict[str, timing.Samples]:
-  """Seconds of the parts of one step.
+def parts(times: Mapping[str, list[float]]) -> dict[str, timing.Samples]:
+  """Seconds of the parts of one step, from those of `programs`.
 
   'augmentation', 'loss' (from embeddings or logits to their gradient) and
   'optimizer' are timed as they are. The others cannot be cut out of what XLA makes
   of them and are differences: 'forward' is the value of `method.loss` less the
   objective alone, 'backward' its gradient less 'forward' and 'loss'.
   """
-  programs = _programs(run, state, key, jax.block_until_ready(run.feed.batch_at(0)))
-  calls = {}
-  for name, program in programs.items():
-    logging.info('Compiling on its own: %s', name)
-    _seconds(program, 1)
-    calls[name] = timing.calls_per_sample(min(_seconds(program, 1) for _ in range(2)))
-  logging.info('Measuring %d programs, %d samples each', len(programs), repeats)
-  times = {name: [] for name in programs}
-  for _ in range(repeats):
-    for name, program in programs.items():
-      times[name].append(_seconds(program, calls[name]))
-  forward = less(times['forward and objective'], times['objective'])
-  parts = {
+  forward = _less(times['forward and objective'], times['objective'])
+  found = {
       'augmentation': times['augmentation'],
       'forward': forward,
-      'backward': less(times['gradient'], forward, times['loss']),
+      'backward': _less(times['gradient'], forward, times['loss']),
       'loss': times['loss'],
       'optimizer': times['optimizer']}
-  return {name: timing.Samples(tuple(values)) for name, values in parts.items()}
+  return {name: timing.Samples(tuple(values)) for name, values in found.items()}
 
 
-def less(whole: list[float], *parts: list[float]) -> list[float]:
+def _less(whole: list[float], *others: list[float]) -> list[float]:
   """What is left of each sample."""
-  return [t - sum(p) for t, *p in zip(whole, *parts, strict=True)]
+  return [t - sum(o) for t, *o in zip(whole, *others, strict=True)]
 
 
-def _programs(run: loop.Run, state: step_lib.TrainState, key: jax.Array,
-              batch: Mapping[str, jax.Array]) -> dict[str, Program]:
+def programs(run: loop.Run, state: step_lib.TrainState,
+             key: jax.Array) -> dict[str, Program]:
   """What to time, compiled at the first call; each returns all that it computed."""
-  method, variables, labels = run.method, state.variables, batch['label']
+  batch, method = run.feed.batch_at(0), run.method
+  state = jax.tree.map(jnp.copy, state)  # the step will donate its own
+  variables, labels = state.variables, batch['label']
 
   def loss(params, variables, views, labels):
     value, aux = method.loss(params, variables, views, labels)
@@ -107,10 +96,3 @@ def with_endpoints(method: base.Base,
       alone, 'forward', lambda params, variables, views: (
           dict(endpoints), variables.model_state))
   return alone
-
-
-def _seconds(program: Program, calls: int) -> float:
-  start = time.perf_counter()
-  for _ in range(calls):
-    jax.block_until_ready(program())
-  return (time.perf_counter() - start) / calls

@@ -5,18 +5,23 @@ import functools
 import math
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jax
 from absl import logging
 
 from ssl_jax import errors
-from ssl_jax.train import loop, metrics
+from ssl_jax.data import feed as feed_lib
+from ssl_jax.data import streamed
+from ssl_jax.train import loop
 from ssl_jax.train import mesh as mesh_lib
 from ssl_jax.train import step as step_lib
 
 Tree = Any
+Sampler = Callable[[], float]
 WINDOW = 1.0  # seconds that one sample lasts at least
+_READY = 4    # batches that a streamed feed keeps, on the host and on devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,22 +113,37 @@ def program_bytes(stats: Any) -> int:
           - stats.alias_size_in_bytes + stats.temp_size_in_bytes)
 
 
-def steps(step: Step, repeats: int) -> tuple[Samples, Samples]:
+def samplers(step: Step, feed: feed_lib.Feed) -> tuple[Sampler, Sampler]:
   """Seconds of a step with its feed, and on inputs that are already there.
 
-  Not in turns: a feed that streams would run ahead while it is not asked. Each
-  sample lasts a second, or one dispatch if that is longer.
+  A sample lasts a second, or one dispatch if that is longer.
   """
   rough = step.repeat(1)  # the first had caches to fill
   calls = calls_per_sample(rough * step.per_dispatch)
-  logging.info('Measuring the step: %d samples of %d steps, %s each', 2 * repeats,
-               calls * step.per_dispatch,
-               metrics.duration(rough * step.per_dispatch * calls))
-  fed = Samples(tuple(step.repeat(calls) for _ in range(repeats)))
+  logging.info('A sample is %d steps, about %.2g s', calls * step.per_dispatch,
+               rough * step.per_dispatch * calls)
   inputs = step.inputs()
-  return fed, Samples(tuple(step.repeat(calls, inputs) for _ in range(repeats)))
+
+  def fed():
+    if isinstance(feed, streamed.StreamedFeed):
+      step.repeat(_READY)  # first uses up what was prepared in the meantime
+    return step.repeat(calls)
+
+  return fed, lambda: step.repeat(calls, inputs)
+
+
+def sampler(program: Callable[[], Tree]) -> Sampler:
+  """Seconds of one call, as above; the first calls are made here."""
+  def seconds(calls):
+    start = time.perf_counter()
+    for _ in range(calls):
+      jax.block_until_ready(program())
+    return (time.perf_counter() - start) / calls
+
+  seconds(1)
+  calls = calls_per_sample(min(seconds(1) for _ in range(2)))
+  return lambda: seconds(calls)
 
 
 def calls_per_sample(seconds: float) -> int:
-  """How many calls make one sample."""
   return max(1, min(100, math.ceil(WINDOW / max(seconds, 1e-9))))
