@@ -167,12 +167,14 @@ MISTAKES = [
     ('evaluate', ['--checkpoint=W/none'], 'holds no checkpoint'),
     ('evaluate', ['--checkpoint=W', '--config=configs/evaluate.py:knnn'], "'knnn'"),
     ('linear_probe', ['--workdir=W'], '--checkpoint is missing'),
+    ('finetune', ['--workdir=W', '--checkpoint=W/none'], 'holds no checkpoint'),
     ('make_report', ['--workdir=/no/such'], '/no/such'),
     ('study', ['--workdir=W', '--config.seeds=()'], 'config.seeds'),
     ('prepare_data', ['--dataset=mnist'], 'mnist'),
 ]
 BINARIES = [
-    'pretrain', 'evaluate', 'linear_probe', 'study', 'make_report', 'prepare_data']
+    'pretrain', 'evaluate', 'finetune', 'linear_probe', 'study', 'make_report',
+    'prepare_data', 'benchmark']
 
 
 @pytest.fixture(scope='module')
