@@ -6,10 +6,11 @@ import pathlib
 
 import numpy as np
 import pytest
+import stub_encoder
 import tiny
 
 from ssl_jax import config as config_lib
-from ssl_jax import evaluate, finetune, linear_probe, pretrain, study
+from ssl_jax import evaluate, finetune, linear_probe, pretrain, report, study
 from ssl_jax.train import optim
 
 CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
@@ -19,9 +20,32 @@ ARGUMENTS = {
     'evaluate': ('knn', 'nearest', 'linear', 'logistic', 'resplit', 'classifier',
                  'rotation'),
     'finetune': ('simclr', 'rotnet', 'last_stage'),
-    'linear_probe': ('linear', 'mlp', 'conv_block')}
+    'linear_probe': ('linear', 'mlp', 'conv_block'),
+    'simclr_cifar10': ('resnet18', 'model=resnet20', 'resnet50', 'resnet50x2'),
+    'simclr_imagenet': ('resnet50', 'resnet50x2', 'resnet50x4'),
+    'supervised_cifar10': ('resnet18', 'resnet20', 'resnet50', 'nin'),
+    **{f'studies/report_{letter}': ('report', 'best') for letter in 'abcd'}}
 EVALUATIONS = {'evaluate': evaluate, 'finetune': finetune,
                'linear_probe': linear_probe}
+
+STUDIES = [n for n in NAMES if n.startswith('studies/')]
+PRETRAINING = [n for n in NAMES if n not in EVALUATIONS and n not in STUDIES]
+
+
+@pytest.fixture(autouse=True)
+def configs_import_each_other(monkeypatch):
+  monkeypatch.syspath_prepend(str(CONFIGS.parent))  # as app.run does
+
+
+@pytest.fixture(scope='module', autouse=True)
+def stub():
+  with stub_encoder.registered():
+    yield
+
+
+def with_arguments(names):
+  return [(name, *argument) for name in names
+          for argument in [()] + [(a,) for a in ARGUMENTS.get(name, ())]]
 
 
 def load(name, *argument):
@@ -34,11 +58,11 @@ def load(name, *argument):
 def shrunk(config):
   """A pre-training config on tiny images, with the method and optimizer it has."""
   small = tiny.config()
-  width = 1 / 32 if config['model']['name'] == 'nin' else 1 / 16
+  nin = config['model']['name'] == 'nin'
   grey = config['data'].get('channels') == 1
   return {**config, 'data': {**small['data'], 'channels': 1 if grey else 3},
           'feed': small['feed'], 'log': small['log'],
-          'model': {**config['model'], 'width': width},
+          'model': {**config['model'], 'width': 1 / 32} if nin else {'name': 'stub'},
           'optim': {**config['optim'], 'warmup_epochs': 0},
           'train': {**config['train'], 'knn_every_epochs': 0,
                     'epochs': min(config['train']['epochs'], 0.4)}}
@@ -50,28 +74,60 @@ def test_docstring_gives_the_command(name):
   assert f'configs/{name}.py' in doc or 'launch/quickstart.sh' in doc
 
 
-@pytest.mark.parametrize('name, argument', [
-    (name, argument) for name in ARGUMENTS for argument in ARGUMENTS[name]])
-def test_evaluations_are_accepted(name, argument):
-  EVALUATIONS[name].check(load(name, argument)[1])
+@pytest.mark.parametrize('which', with_arguments(EVALUATIONS), ids=':'.join)
+def test_evaluations_are_accepted(which):
+  EVALUATIONS[which[0]].check(load(*which)[1])
 
 
-@pytest.mark.parametrize('name', [
-    n for n in NAMES if n not in ARGUMENTS and not n.startswith('studies/')])
-def test_pretraining_runs_once_tiny(name, tmp_path):
-  config = load(name)[1]
-  pretrain.check(config)
-  assert pretrain.run(shrunk(config), tmp_path)['steps'] == 2
+@pytest.mark.parametrize('which', with_arguments(PRETRAINING), ids=':'.join)
+def test_pretraining_is_accepted(which):
+  pretrain.check(load(*which)[1])
 
 
-@pytest.mark.parametrize('name', [n for n in NAMES if n.startswith('studies/')])
-def test_studies_run_once_tiny(name, tmp_path):
-  config = load(name)[1]
+@pytest.mark.parametrize('which', with_arguments(STUDIES), ids=':'.join)
+def test_studies_are_accepted_and_name_only_what_they_run(which):
+  config = load(*which)[1]
   study._check(config)
+  wanted = study.evaluations(config)
+  cells = {(method, e.name) for e in wanted for method in e.methods}
+  for p in config.get('published', ()):
+    assert (p['method'], p['evaluation']) in cells
+  known = {*config['methods'], *config['evaluations'], *(e.name for e in wanted),
+           *(f'{m}/{e.subset[0]}' for e in wanted if e.subset for m in e.methods)}
+  assert config.get('labels', {}).keys() <= known
+  assert config.get('heatmap', {}).get('cells', {}).keys() <= config['methods'].keys()
+
+
+@pytest.mark.parametrize('name', ARGUMENTS)
+def test_an_unknown_argument_is_told_what_there_is(name):
+  accepted = ', '.join(a.removeprefix('model=') for a in ARGUMENTS[name])
+  with pytest.raises(ValueError, match=f"^'x' is not one of {accepted}$"):
+    load(name, 'x')
+
+
+def test_augmentations_are_all_pairs():
+  config = load('studies/report_c_augmentations')[1]
+  cells = [tuple(cell) for cell in config['heatmap']['cells'].values()]
+  assert len(config['methods']) == len(set(cells)) == 28
+  assert all(0 <= i <= j < len(config['heatmap']['axes']) == 7 for i, j in cells)
+  ops = lambda name: config['methods'][name]['augment']['ops']
+  assert ops('crop') == ['crop', 'flip']
+  assert ops('crop_noise') == ['crop', 'flip', 'noise']
+  assert ops('blur_sobel') == ['blur', 'sobel']
+
+
+@pytest.mark.parametrize('name', ['rotnet_cifar10', 'simclr_cifar10'])
+def test_pretraining_runs_once_tiny(name, tmp_path):
+  assert pretrain.run(shrunk(load(name)[1]), tmp_path)['steps'] == 2
+
+
+def test_a_study_runs_once_tiny(tmp_path, monkeypatch):
+  monkeypatch.setattr(report.plots, 'plots', lambda study: [])  # most of the time
+  config = load('studies/quickstart')[1]
   config['seeds'] = config['seeds'][:1]
-  config['methods'] = {k: {**shrunk({**v, 'seed': 0}), 'model': tiny.MODEL}
+  config['methods'] = {k: shrunk({**v, 'seed': 0})
                        for k, v in config['methods'].items()}
-  config['evaluations'] = {k: v for k, v in config['evaluations'].items() if k == 'knn'}
+  config['evaluations'] = {'knn': config['evaluations']['knn']}
   page = study.run(config, tmp_path)
   results = [json.loads(p.read_text()) for p in tmp_path.glob('*/*/knn/result.json')]
   assert len(results) == len(config['methods']) and page.exists()
