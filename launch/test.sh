@@ -3,4 +3,4 @@
 #   bash launch/test.sh [any argument of pytest]
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh" '[test]'
 ruff check .
-python -m pytest -n auto --dist loadgroup "$@"
+python -m pytest -n auto "$@"
