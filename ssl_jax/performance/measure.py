@@ -71,10 +71,11 @@ def _times(plan: loop.Run, step: timing.Step, repeats: int) -> dict[str, list[fl
 def _split(fed: timing.Samples, held: timing.Samples,
            parts: Mapping[str, timing.Samples]) -> dict[str, dict[str, float]]:
   """The parts in their order, then what they leave, then the wait for input."""
-  rest = held.median - sum(p.median for p in parts.values())
+  wait = timing.Samples(tuple(split.less(fed.seconds, held.seconds)))
+  rest = fed.median - wait.median - sum(p.median for p in parts.values())
   return {**{name: p.summary() for name, p in parts.items()},
           'other': {'median': rest},
-          'input wait': {'median': fed.median - held.median}}
+          'input wait': wait.summary()}
 
 
 def _rates(samples: timing.Samples, per_step: float) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """Where the time of a training step goes: its parts, each compiled on its own."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ Tree = Any
 Program = Callable[[], Tree]
 
 
-def parts(times: Mapping[str, list[float]]) -> dict[str, timing.Samples]:
+def parts(times: Mapping[str, Sequence[float]]) -> dict[str, timing.Samples]:
   """Seconds of the parts of one step, from those of `programs`.
 
   'augmentation', 'loss' (from embeddings or logits to their gradient) and
@@ -26,17 +26,17 @@ def parts(times: Mapping[str, list[float]]) -> dict[str, timing.Samples]:
   of them and are differences: 'forward' is the value of `method.loss` less the
   objective alone, 'backward' its gradient less 'forward' and 'loss'.
   """
-  forward = _less(times['forward and objective'], times['objective'])
+  forward = less(times['forward and objective'], times['objective'])
   found = {
       'augmentation': times['augmentation'],
       'forward': forward,
-      'backward': _less(times['gradient'], forward, times['loss']),
+      'backward': less(times['gradient'], forward, times['loss']),
       'loss': times['loss'],
       'optimizer': times['optimizer']}
   return {name: timing.Samples(tuple(values)) for name, values in found.items()}
 
 
-def _less(whole: list[float], *others: list[float]) -> list[float]:
+def less(whole: Sequence[float], *others: Sequence[float]) -> list[float]:
   """What is left of each sample."""
   return [t - sum(o) for t, *o in zip(whole, *others, strict=True)]
 
