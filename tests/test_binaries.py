@@ -11,8 +11,6 @@ import time
 import numpy as np
 import pytest
 
-# One after the other in one worker: they share a trained encoder.
-pytestmark = pytest.mark.xdist_group('binaries')
 ROOT = pathlib.Path(__file__).parent.parent
 
 
