@@ -1,7 +1,6 @@
 """Data sets that need no download: scikit-learn's digits, and synthetic images."""
 
 import numpy as np
-from sklearn import datasets
 
 from ssl_jax import errors
 from ssl_jax.data import base, images, subsets
@@ -22,6 +21,8 @@ def digits(image_size: int | None = None, channels: int = 3) -> dict[str, base.A
   Raises:
     errors.UserError: `image_size` is not a multiple of 8, or `channels` not 1 or 3.
   """
+  from sklearn import datasets  # Here: it takes seconds, which others need not wait.
+
   images.check_channels(channels)
   size = image_size or 8
   if size % 8:
