@@ -20,7 +20,8 @@ def shrink(config: Config, scale: float) -> dict[str, Any]:
   """The same study on `scale` of the images for `scale` of the epochs.
 
   * Epochs of a training run, its warm-up and boundaries are multiplied by one
-    factor: `scale`, or what leaves one epoch. kNN is watched five times at most.
+    factor: `scale`, or what leaves one epoch. kNN is watched five times at most,
+    and `log.every_steps` falls with the steps, so that curves have points.
   * Images: the same fraction of every class of train and test, at least 20 of it
     (`examples_fraction` of `data.sources.load`). Numbers of labels shrink alike,
     to at least 2 of a class; fractions of the labels stay.
@@ -64,7 +65,10 @@ def _sentence(methods: Config, scale: float) -> str:
 def _method(fields: Config, scale: float) -> dict[str, Any]:
   data = {**_fewer_labels(fields['data'], scale),
           'examples_fraction': scale * fields['data'].get('examples_fraction', 1)}
-  fields = {**_fewer_epochs(fields, scale), 'data': data,
+  log = dict(fields.get('log', {}))
+  if 'every_steps' in log:
+    log['every_steps'] = max(1, round(scale * log['every_steps']))
+  fields = {**_fewer_epochs(fields, scale), 'data': data, 'log': log,
             'model': _narrower(fields['model'], scale)}
   return _smaller_batches(fields, feed=_count({'validation_fraction': 0, **data}) // 10)
 

@@ -21,7 +21,7 @@ def study(epochs=100., width=1, name='resnet18', batch_size=512):
           'optim': {'learning_rate': 0.3, 'warmup_epochs': 20.,
                     'boundaries_epochs': [30., 60., 80.]},
           'train': {'epochs': epochs, 'knn_every_epochs': 20.},
-          'log': {'checkpoint_every_epochs': 10.}}},
+          'log': {'every_steps': 50, 'checkpoint_every_epochs': 10.}}},
       'evaluations': {'probe': {
           'data': {'name': None, 'validation_fraction': 0},
           'feed': {'batch_size': 512}, 'features': {'batch_size': 512},
@@ -45,7 +45,8 @@ def test_schedules_keep_their_shape():
   np.testing.assert_allclose(fields['optim']['boundaries_epochs'], [1.5, 3, 4])
   assert fields['train']['knn_every_epochs'] == pytest.approx(1)
   assert fields['optim']['learning_rate'] == 0.3
-  assert fields['log']['checkpoint_every_epochs'] == 10
+  assert fields['log'] == {'every_steps': 2, 'checkpoint_every_epochs': 10}
+  assert method(0.001)['log']['every_steps'] == 1
 
 
 def test_what_trains_at_all_trains_for_an_epoch():
