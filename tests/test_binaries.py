@@ -168,6 +168,7 @@ MISTAKES = [
     ('finetune', ['--workdir=W', '--checkpoint=W/none'], 'holds no checkpoint'),
     ('make_report', ['--workdir=/no/such'], '/no/such'),
     ('study', ['--workdir=W', '--config.seeds=()'], 'config.seeds'),
+    ('study', ['--workdir=W', '--scale=2'], '--scale is 2; use a number above 0'),
     ('prepare_data', ['--dataset=mnist'], 'mnist'),
 ]
 BINARIES = [
