@@ -11,7 +11,6 @@ ratio (PIL's time by ours) of the rounds as median and range.
 import argparse
 import functools
 import json
-import math
 import multiprocessing
 import os
 import random
@@ -20,55 +19,16 @@ import time
 
 import jax
 import numpy as np
-from PIL import Image, ImageEnhance
+from PIL import Image
 
+from benchmarks import pil_views
 from ssl_jax.augment import policies
 
 
-def pil_crop(image: Image.Image, rng: random.Random) -> Image.Image:
-  """A random resized crop, torchvision's sampler, bicubic."""
-  width, height = image.size
-  for _ in range(10):
-    pixels = rng.uniform(0.08, 1) * width * height
-    ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
-    w, h = round(math.sqrt(pixels * ratio)), round(math.sqrt(pixels / ratio))
-    if 0 < w <= width and 0 < h <= height:
-      left, top = rng.randint(0, width - w), rng.randint(0, height - h)
-      box = (left, top, left + w, top + h)
-      return image.resize((width, height), Image.Resampling.BICUBIC, box)
-  return image
-
-
-def pil_hue(image: Image.Image, delta: float) -> Image.Image:
-  h, s, v = image.convert('HSV').split()
-  shift = round(255 * delta) % 256
-  h = h.point([(i + shift) % 256 for i in range(256)])
-  return Image.merge('HSV', (h, s, v)).convert('RGB')
-
-
-def pil_view(image: Image.Image, strength: float, rng: random.Random) -> np.ndarray:
-  """uint8 [H, W, 3] of one view."""
-  image = pil_crop(image, rng)
-  if rng.random() < 0.5:
-    image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-  if rng.random() < 0.8:
-    factor = lambda: rng.uniform(max(0, 1 - 0.8 * strength), 1 + 0.8 * strength)
-    ops = [lambda x: ImageEnhance.Brightness(x).enhance(factor()),
-           lambda x: ImageEnhance.Contrast(x).enhance(factor()),
-           lambda x: ImageEnhance.Color(x).enhance(factor()),
-           lambda x: pil_hue(x, rng.uniform(-0.2 * strength, 0.2 * strength))]
-    rng.shuffle(ops)
-    for op in ops:
-      image = op(image)
-  if rng.random() < 0.2:
-    image = image.convert('L').convert('RGB')
-  return np.asarray(image)
-
-
-def pil_views(images: np.ndarray, strength: float, seed: int) -> np.ndarray:
+def pil_batch(images: np.ndarray, strength: float, seed: int) -> np.ndarray:
   """uint8 [B, H, W, 3] -> float32 [2B, H, W, 3], in this process."""
   rng = random.Random(seed)
-  made = [pil_view(image, strength, rng)
+  made = [pil_views.view(image, strength, rng)
           for image in map(Image.fromarray, images) for _ in range(2)]
   return np.stack(made).astype(np.float32) / 255
 
@@ -97,7 +57,7 @@ def main() -> None:
       seeds = range(i * args.workers, (i + 1) * args.workers)
       work = [(part, args.strength, seed)
               for part, seed in zip(parts, seeds, strict=True)]
-      return np.concatenate(pool.starmap(pil_views, work))
+      return np.concatenate(pool.starmap(pil_batch, work))
     for once in (ours_once, theirs_once):  # compiles; starts the workers
       views = once(0)
       assert views.shape == (2 * shape[0], *shape[1:]) and 0 <= views.mean() <= 1

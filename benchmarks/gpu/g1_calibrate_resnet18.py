@@ -1,0 +1,57 @@
+r"""G1: what the GPU can do; SimCLR's ResNet-18 at 32 px by flags and dispatch.
+
+  python -m benchmarks.gpu.g1_calibrate_resnet18
+
+Flags of XLA are set per process, all of which share a compilation cache: command
+buffers (CUDA graphs) that hold convolutions and loops, and convolutions as fusions.
+Then ours with the best of them against PyTorch, in turns.
+"""
+
+from benchmarks import cases, sweep, train_step, worker
+
+FLAGS = {
+    'default': '',
+    'convolution': '--xla_gpu_enable_command_buffer=+CONVOLUTION',
+    'convolution_while': '--xla_gpu_enable_command_buffer=+CONVOLUTION,+WHILE',
+    'conv_fusion': '--xla_gpu_experimental_enable_conv_fusion=true',
+}
+
+
+def main() -> None:
+  args = sweep.arguments(__doc__)
+  rows = sweep.Sweep(args, 'g1_calibrate_resnet18')
+  size, gigabytes = (256, 0.01) if args.dry_run else (8192, 8)
+  for framework in ('Jax', 'Torch'):
+    def calibrate(framework=framework):
+      with worker.Worker(f'benchmarks.calibrate:{framework}', limit=120) as program:
+        return program.call('measure', size=size, gigabytes=gigabytes)
+    rows.row(f'calibrate {framework}', calibrate)
+
+  images, larger = (2, 4) if args.dry_run else (512, 2048)
+  config = lambda images, k: cases.config('resnet18', images,
+                                          log={'steps_per_dispatch': k})
+  plan = [(flags, k) for k in (32, 1) for flags in FLAGS]
+  plan += [('default', 8), ('default', 128)]
+  if args.dry_run:
+    plan = [('default', 1)]
+  times = {}
+  for flags, k in plan:
+    row = rows.row(f'resnet18 {images} pairs, {flags}, K={k}', lambda flags=flags, k=k:
+                   rows.ours(config(images, k), FLAGS[flags]))
+    if row:
+      times[flags, k] = row['seconds']['median']
+  if not times:
+    return
+  flags, k = min(times, key=times.get)
+  modes = ('eager',) if args.dry_run else train_step.GPU_MODES
+  variants = train_step.torch_variants(modes, ('channels_last',))
+  for n in (images, larger):
+    rows.row(f'resnet18 {n} pairs, {flags}, K={k}, against torch', lambda n=n:
+             rows.against(config(n, k), variants, flags=FLAGS[flags]))
+  workers = (0,) if args.dry_run else (8, 16)
+  rows.row(f'resnet18 {images} pairs, against a stock loop', lambda: rows.against(
+      config(images, k), train_step.stock_variants(workers), 3, FLAGS[flags]))
+
+
+if __name__ == '__main__':
+  main()

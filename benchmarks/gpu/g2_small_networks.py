@@ -1,0 +1,34 @@
+r"""G2: networks at 32 px that a GPU waits for, by steps per dispatch.
+
+  python -m benchmarks.gpu.g2_small_networks
+"""
+
+from benchmarks import cases, sweep, train_step
+
+# Images and the steps per dispatch to try.
+PLAN = {'resnet20': (1024, (1, 8, 32, 128)), 'nin': (512, (1, 8, 32, 128)),
+        'resnet50': (512, (1, 32)), 'resnet50x2': (512, (1, 32))}
+
+
+def main() -> None:
+  args = sweep.arguments(__doc__)
+  rows = sweep.Sweep(args, 'g2_small_networks')
+  plan = {'resnet20': (2, (1,))} if args.dry_run else PLAN
+  best = {}
+  for case, (images, dispatches) in plan.items():
+    for k in dispatches:
+      config = cases.config(case, images, log={'steps_per_dispatch': k})
+      row = rows.row(f'{case}, {images} images, K={k}',
+                     lambda config=config: rows.ours(config))
+      seconds = row['seconds']['median'] if row else float('inf')
+      if case not in best or seconds < best[case][0]:
+        best[case] = seconds, config
+  mode = 'eager' if args.dry_run else 'reduce-overhead'
+  for case, (_, config) in best.items():
+    variants = train_step.torch_variants((mode,), ('channels_last',))
+    rows.row(f'{case}, against torch', lambda config=config, variants=variants:
+             rows.against(config, variants, 3))
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,34 @@
+r"""G3: SimCLR's ResNet-50 at 224 px: against PyTorch, and by batch to the memory's end.
+
+  python -m benchmarks.gpu.g3_resnet50_224
+
+Images are 256 px, resident. In parts (`train.encoder_chunks`) the encoder computes
+each part again in the backward pass and keeps no more than one part's activations.
+"""
+
+from benchmarks import cases, sweep, train_step
+
+
+def main() -> None:
+  args = sweep.arguments(__doc__)
+  rows = sweep.Sweep(args, 'g3_resnet50_224')
+  config = lambda images, chunks=1: cases.config(
+      'resnet50_224', images, log={'steps_per_dispatch': 1 if args.dry_run else 4},
+      train={'encoder_chunks': chunks},
+      **({'data': {'image_size': 40, 'num_examples': 8}, 'augment': {'size': 32}}
+         if args.dry_run else {}))
+  modes = ('eager',) if args.dry_run else ('default', 'max-autotune')
+  variants = train_step.torch_variants(modes, ('channels_last',))
+  sizes = (2,) if args.dry_run else (128, 256)
+  for images in sizes:  # the larger with the mode that is cheaper to compile
+    rows.row(f'resnet50_224, {2 * images} views, against torch', lambda images=images:
+             rows.against(config(images), variants if images == sizes[0]
+                          else variants[:1], 3))
+  for images, chunks in ((2, 2),) if args.dry_run else (
+      (512, 1), (512, 4), (1024, 1), (1024, 8), (2048, 16)):
+    rows.row(f'resnet50_224, {2 * images} views, {chunks} parts',
+             lambda images=images, chunks=chunks: rows.ours(config(images, chunks)))
+
+
+if __name__ == '__main__':
+  main()

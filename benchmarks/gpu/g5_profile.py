@@ -1,0 +1,74 @@
+r"""G5: where the time of the step goes on the GPU, kernel by kernel, and in parts.
+
+  python -m benchmarks.gpu.g5_profile
+
+A JAX profiler trace of a few dispatches, summed by kernel; beside it the floor of
+all layers by the roofline (ssl_jax/performance/roofline.py) and the split of
+`python -m ssl_jax.benchmark`, whose JSON has a file of its own.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from benchmarks import cases, sweep, train_step, worker
+
+PLAN = {'resnet18': 512, 'resnet50_224': 128}
+
+
+def trace(rows: sweep.Sweep, config: dict[str, Any]) -> dict[str, Any]:
+  with tempfile.TemporaryDirectory() as folder, worker.Worker(
+      train_step.OURS, rows.environment, max(60, rows.left), config=config) as program:
+    found = program.call('trace', folder=folder, dispatches=2)
+  seconds = found['seconds_per_step']
+  found['seconds'] = {'median': seconds, 'min': seconds, 'max': seconds}
+  for kind, spent in found['by_kind'].items():
+    print(f'    {kind:20} {1e3 * spent / found["steps"]:8.4g} ms per step')
+  idle = found['idle_seconds'] / found['steps']
+  print(f'    {"no kernel running":20} {1e3 * idle:8.4g} ms per step')
+  return found
+
+
+def split(rows: sweep.Sweep, config: str, flags: list[str],
+          path: pathlib.Path) -> dict[str, Any]:
+  """`python -m ssl_jax.benchmark`, its table shown."""
+  try:
+    done = subprocess.run(
+        [sys.executable, '-m', 'ssl_jax.benchmark', f'--config={config}',
+         f'--output={path.absolute()}', '--repeats=3', *flags],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=max(60, rows.left))
+  except subprocess.TimeoutExpired as e:
+    raise worker.Failed('ssl_jax.benchmark: out of time') from e
+  if done.returncode:
+    raise worker.Failed(f'ssl_jax.benchmark: {done.stdout.strip().splitlines()[-1]}')
+  print(done.stdout)
+  result = json.loads(path.read_text())
+  return {k: result[k] for k in ('views_per_second', 'mfu', 'roofline_fraction')
+          if k in result} | {'views_per_second': result['views_per_second']['median'],
+                             'file': path.name}
+
+
+def main() -> None:
+  args = sweep.arguments(__doc__)
+  rows = sweep.Sweep(args, 'g5_profile')
+  plan = {'resnet18': 2} if args.dry_run else PLAN
+  for case, images in plan.items():
+    config = cases.config(case, images, log={'steps_per_dispatch':
+                                             1 if args.dry_run else 4})
+    rows.row(f'{case}, {images} images, trace',
+             lambda config=config: trace(rows, config))
+  for case, images in {} if args.dry_run else plan.items():
+    about = cases.CASES[case]
+    rows.row(f'{case}, {images} images, split', lambda about=about, images=images,
+             case=case: split(
+                 rows, f'configs/{about.config}.py:{about.model}',
+                 [f'--config.feed.batch_size={images}'],
+                 args.output / f'g5_split_{case}.json'), least=120)
+
+
+if __name__ == '__main__':
+  main()

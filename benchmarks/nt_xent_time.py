@@ -1,0 +1,68 @@
+"""Value and gradient of NT-Xent by framework: seconds, and memory on a GPU."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+DIM, TEMPERATURE = 128, 0.1
+
+
+def _seconds(once: Callable[[], None], repeats: int) -> dict[str, float]:
+  """Of one call that waits; the first, which compiles, is left out."""
+  once()
+  times = []
+  for _ in range(repeats):
+    start = time.perf_counter()
+    once()
+    times.append(time.perf_counter() - start)
+  return {'median': sorted(times)[repeats // 2], 'min': min(times), 'max': max(times)}
+
+
+class Jax:
+  """`form` is 'tiled' or 'dense', as ssl_jax.objectives has them."""
+
+  def __init__(self, form: str):
+    import jax
+
+    from ssl_jax.objectives import contrastive, tiled
+    loss = {'tiled': lambda z: tiled.nt_xent(z, TEMPERATURE)[0],
+            'dense': lambda z: contrastive.nt_xent(z, TEMPERATURE)}[form]
+    self._jax, self._function = jax, jax.jit(jax.value_and_grad(loss))
+
+  def measure(self, rows: int, repeats: int) -> dict[str, Any]:
+    """Of bfloat16 [rows, DIM], as a bfloat16 network gives them."""
+    jax = self._jax
+    z = jax.random.normal(jax.random.key(rows), (rows, DIM), 'bfloat16')
+    seconds = _seconds(lambda: jax.block_until_ready(self._function(z)), repeats)
+    stats = jax.local_devices()[0].memory_stats() or {}
+    loss = float(self._function(z)[0])
+    return {'seconds': seconds, 'loss': loss} | (
+        {'gibibytes': stats['peak_bytes_in_use'] / 2**30} if stats else {})
+
+
+class Torch:
+  """`form` is 'dense', eager, or 'compiled'."""
+
+  def __init__(self, form: str):
+    import torch
+
+    from benchmarks import torch_reference
+    loss = lambda z: torch_reference.nt_xent(z, TEMPERATURE)
+    self._loss = torch.compile(loss) if form == 'compiled' else loss
+    self._torch = torch
+
+  def measure(self, rows: int, repeats: int) -> dict[str, Any]:
+    """As of `Jax`."""
+    torch = self._torch
+    cuda = torch.cuda.is_available()
+    z = torch.randn(rows, DIM, dtype=torch.bfloat16, device='cuda' if cuda else 'cpu')
+    z.requires_grad_()
+    if cuda:
+      torch.cuda.reset_peak_memory_stats()
+    def once():
+      z.grad = None
+      self._loss(z).backward()
+      float(z.grad[0, 0])
+    seconds = _seconds(once, repeats)
+    return {'seconds': seconds, 'loss': float(self._loss(z))} | (
+        {'gibibytes': torch.cuda.max_memory_allocated() / 2**30} if cuda else {})

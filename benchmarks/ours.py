@@ -1,0 +1,45 @@
+"""Our side of a comparison: the real training step, fed and dispatched as training."""
+
+import pathlib
+from typing import Any
+
+import jax
+
+from benchmarks import trace
+from ssl_jax import workdir
+from ssl_jax.performance import network, timing, workload
+
+
+class Ours:
+  """See `benchmarks.worker`; what it is made of is ssl_jax.performance.timing."""
+
+  def __init__(self, config: dict[str, Any]):
+    self._run = workload.plan(config, 'synthetic')
+    self._step = timing.Step(self._run)
+
+  def describe(self) -> dict[str, Any]:
+    params = self._step.state.variables.params
+    stats = jax.local_devices()[0].memory_stats() or {}
+    method = self._run.method
+    cost = network.cost(method, self._run.feed.image_shape)
+    return {'parameters': sum(x.size for x in jax.tree.leaves(params)),
+            'platform': jax.default_backend(), **workdir.provenance(),
+            'compute_dtype': jax.numpy.dtype(method.dtype).name,
+            'steps_per_dispatch': self._step.per_dispatch,
+            'compile_seconds': self._step.compile_seconds,
+            'train_flops_per_image': cost.train_flops,
+            'program_memory_bytes': self._step.memory,
+            'peak_memory_bytes': stats.get('peak_bytes_in_use')}
+
+  def run(self, steps: int) -> float:
+    """Seconds per step of that many, or of one dispatch."""
+    return self._step.repeat(max(1, round(steps / self._step.per_dispatch)))
+
+  def trace(self, folder: str, dispatches: int) -> dict[str, Any]:
+    """What the device did in some dispatches; the raw trace stays in `folder`."""
+    self._step.repeat(1)
+    with jax.profiler.trace(folder):
+      seconds = self._step.repeat(dispatches)
+    found = trace.kernels(trace.newest(pathlib.Path(folder)))
+    return {'seconds_per_step': seconds,
+            'steps': dispatches * self._step.per_dispatch, **found}

@@ -1,0 +1,73 @@
+"""What a profiler's trace says of kernels: time by kind, by kernel, and gaps."""
+
+import collections
+import pathlib
+from typing import Any
+
+import jax
+
+# What XLA:GPU calls its convolutions, whichever library or fusion computes them.
+_CONVOLUTIONS = ('conv', 'cudnn', 'xmma', 'implicit_gemm', 'fprop', 'dgrad', 'wgrad')
+
+
+def newest(folder: pathlib.Path) -> pathlib.Path:
+  """The trace that was written last."""
+  return max(folder.rglob('*.xplane.pb'), key=lambda path: path.stat().st_mtime)
+
+
+def kernels(path: pathlib.Path, most: int = 60) -> dict[str, Any]:
+  """Sums over the events of the first device, of the host's where there is none.
+
+  Args:
+    path: an .xplane.pb of the JAX profiler.
+    most: kernels to list, those that took longest.
+
+  Returns:
+    'busy_seconds' in which a kernel ran, 'idle_seconds' in the gaps between the
+    first and the last, 'by_kind', and 'kernels': name, operation, seconds, count.
+  """
+  data = jax.profiler.ProfileData.from_file(str(path))
+  planes = {plane.name: plane for plane in data.planes}
+  on_gpu = sorted(name for name in planes if name.startswith('/device:GPU'))
+  plane = planes[on_gpu[0] if on_gpu else '/host:CPU']
+  seconds, count, spans = collections.Counter(), collections.Counter(), []
+  for line in plane.lines:
+    if on_gpu and not line.name.startswith('Stream'):
+      continue  # the same once more, by module and by operation
+    for event in line.events:
+      operation = dict(event.stats).get('hlo_op')
+      if operation is None and not on_gpu:
+        continue  # what the host does between operations
+      key = event.name, str(operation)
+      seconds[key] += event.duration_ns / 1e9
+      count[key] += 1
+      spans.append((event.start_ns, event.start_ns + event.duration_ns))
+  busy, whole = _covered(spans)
+  kinds = collections.Counter()
+  for key, spent in seconds.items():
+    kinds[_kind(*key)] += spent
+  return {'plane': plane.name, 'busy_seconds': busy, 'idle_seconds': whole - busy,
+          'by_kind': dict(kinds.most_common()),
+          'kernels': [{'name': k[0][:160], 'operation': k[1], 'seconds': s,
+                       'count': count[k]} for k, s in seconds.most_common(most)]}
+
+
+def _kind(name: str, operation: str) -> str:
+  both = f'{name} {operation}'.lower()
+  if 'memcpy' in both or 'memset' in both:
+    return 'copies'
+  if any(word in both for word in _CONVOLUTIONS):
+    return 'convolutions'
+  if 'gemm' in both or 'dot' in both or 'cublas' in both:
+    return 'matrix products'
+  return 'fusions' if 'fusion' in both else 'other'
+
+
+def _covered(spans: list[tuple[float, float]]) -> tuple[float, float]:
+  """Seconds that at least one span covers, and from the first to the last."""
+  covered, end = 0.0, float('-inf')
+  for start, stop in sorted(spans):
+    covered += max(0.0, stop - max(start, end))
+    end = max(end, stop)
+  first = min((start for start, _ in spans), default=0.0)
+  return covered / 1e9, max(0.0, end - first) / 1e9 if spans else 0.0

@@ -1,0 +1,132 @@
+"""A program in a process of its own, asked over a pipe.
+
+Frameworks fight over threads and memory when they share a process. Here each has
+its own, and the one that is not asked sleeps in a read:
+
+  ours = worker.Worker('benchmarks.ours:Ours', config=config)
+  seconds = ours.call('run', steps=8)
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+class Failed(Exception):
+  """The other process could not do what it was asked; says why in one line."""
+
+
+class Worker:
+  """Starts `module:Class` with keyword arguments that JSON can hold.
+
+  Args:
+    target: what to make there; its methods can be called.
+    environment: variables over those of this process.
+    limit: seconds that making it, and each call, may take.
+    **arguments: of the class.
+  """
+
+  def __init__(self, target: str, environment: Mapping[str, str] | None = None,
+               limit: float = 3600, **arguments: Any):
+    self._target, self._limit = target, limit
+    self._log = tempfile.TemporaryFile('w+')  # noqa: SIM115
+    self._process = subprocess.Popen(
+        [sys.executable, '-m', 'benchmarks.worker', target], text=True,
+        cwd=pathlib.Path(__file__).parents[1], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=self._log,
+        env={**os.environ, **(environment or {})})
+    with _closed_on_error(self):
+      self.call('__init__', **arguments)
+
+  def call(self, method: str, **arguments: Any) -> Any:
+    """The method's result.
+
+    Raises:
+      Failed: it raised, its process ended, or it took longer than the limit.
+    """
+    timer = threading.Timer(self._limit, self._process.kill)
+    timer.start()
+    try:
+      self._process.stdin.write(json.dumps([method, arguments]) + '\n')
+      self._process.stdin.flush()
+      line = self._process.stdout.readline()
+    except BrokenPipeError:
+      line = ''
+    finally:
+      timer.cancel()
+    if not line:
+      raise Failed(f'{self._target}.{method}: {self._end()}')
+    result, error = json.loads(line)
+    if error:
+      raise Failed(f'{self._target}.{method}: {error}')
+    return result
+
+  def _end(self) -> str:
+    status = self._process.wait()
+    self._log.seek(0)
+    said = [line.strip() for line in self._log if line.strip()]
+    if status == -signal.SIGKILL:
+      return f'killed, by the limit of {self._limit:.0f} s or for want of memory'
+    return f'ended with status {status}' + (f': {said[-1][:300]}' if said else '')
+
+  def close(self) -> None:
+    for pipe in (self._process.stdin, self._process.stdout):
+      with contextlib.suppress(BrokenPipeError):
+        pipe.close()
+    try:
+      self._process.wait(10)
+    except subprocess.TimeoutExpired:
+      self._process.kill()
+      self._process.wait()
+    self._log.close()
+
+  def __enter__(self) -> 'Worker':
+    return self
+
+  def __exit__(self, *unused: Any) -> None:
+    self.close()
+
+
+@contextlib.contextmanager
+def _closed_on_error(worker: Worker) -> Iterator[None]:
+  try:
+    yield
+  except Failed:
+    worker.close()
+    raise
+
+
+def serve(target: str) -> None:
+  """Answers the calls on standard input until it ends."""
+  # What libraries print must not get between the answers.
+  answers = os.fdopen(os.dup(1), 'w')
+  os.dup2(2, 1)
+  module, _, name = target.partition(':')
+  served = None
+  for line in sys.stdin:
+    method, arguments = json.loads(line)
+    result = error = None
+    try:
+      if method == '__init__':
+        served = getattr(importlib.import_module(module), name)(**arguments)
+      else:
+        result = getattr(served, method)(**arguments)
+    except Exception as e:
+      traceback.print_exc()
+      error = f'{type(e).__name__}: {" ".join(str(e).split())[:300]}'
+    answers.write(json.dumps([result, error]) + '\n')
+    answers.flush()
+
+
+if __name__ == '__main__':
+  serve(sys.argv[1])

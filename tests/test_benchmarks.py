@@ -1,0 +1,147 @@
+"""What the benchmarks are made of, without the other framework."""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # not an installed package
+
+from benchmarks import cases, compare, sweep, trace, train_step, worker  # noqa: E402
+from ssl_jax import pretrain  # noqa: E402
+
+
+class Served:
+  """What the processes of these tests are made of."""
+
+  def __init__(self, word='yes'):
+    self._word = word
+
+  def answer(self, times):
+    print('not an answer')
+    return {'said': self._word * times, 'pid': os.getpid()}
+
+  def fail(self):
+    raise ValueError('no\nsuch thing')
+
+  def leave(self):
+    print('last words', file=sys.stderr)
+    sys.stderr.flush()
+    os._exit(3)
+
+  def hang(self):
+    while True:
+      pass
+
+
+@pytest.fixture
+def served():
+  path = str(pathlib.Path(__file__).parent)
+  with worker.Worker('test_benchmarks:Served', {'PYTHONPATH': path}, word='ho') as w:
+    yield w
+
+
+def test_a_worker_answers_from_its_own_process_whatever_it_prints(served):
+  said = served.call('answer', times=2)
+  assert said['said'] == 'hoho' and said['pid'] != os.getpid()
+
+
+def test_a_worker_that_fails_says_why_and_goes_on(served):
+  with pytest.raises(worker.Failed, match='ValueError: no such thing'):
+    served.call('fail')
+  assert served.call('answer', times=1)['said'] == 'ho'
+  with pytest.raises(worker.Failed, match='ended with status 3: last words'):
+    served.call('leave')
+  with pytest.raises(worker.Failed, match='ended with status 3'):
+    served.call('answer', times=1)
+
+
+def test_a_worker_that_hangs_is_ended(served):
+  served._limit = 0.5
+  with pytest.raises(worker.Failed, match='killed, by the limit'):
+    served.call('hang')
+
+
+class Clock:
+  """A program whose steps take what it was told, in turn."""
+
+  def __init__(self, log, seconds):
+    self._log, self._seconds = log, iter(seconds)
+
+  def call(self, method, steps):
+    assert method == 'run'
+    seconds = next(self._seconds)
+    self._log.append((self, steps))
+    return seconds
+
+
+def test_rounds_alternate_and_ratios_are_of_a_round():
+  log = []
+  ours = Clock(log, [9, 0.25, 1, 2, 4])    # two to warm up
+  peer = Clock(log, [9, 0.5, 3, 2, 2])
+  result = compare.in_turns(ours, peer, rounds=3)
+  assert result['ratios'] == [3, 1, 0.5]
+  assert result['ratio'] == {'median': 1, 'min': 0.5, 'max': 3}
+  assert result['ours_seconds']['median'] == 2
+  assert [program for program, _ in log[4:]] == [ours, peer, peer, ours, ours, peer]
+  assert {steps for program, steps in log[4:] if program is ours} == {4}
+  assert {steps for program, steps in log[4:] if program is peer} == {2}
+
+
+def test_a_busy_machine_is_told():
+  assert compare.busy({'load': 0.3, 'cores': 2}) == ''
+  assert 'load average is 1.4 on 2 cores' in compare.busy({'load': 1.4, 'cores': 2})
+
+
+@pytest.mark.parametrize('name', cases.CASES)
+def test_cases_are_configs_that_training_takes(name):
+  config = cases.config(name, 16, train={'encoder_chunks': 2})
+  pretrain.check(config)
+  assert config['train']['encoder_chunks'] == 2 and config['train']['epochs'] > 0
+  assert not config['train']['online_probe']
+  side = config['data'].get('image_size', 32)
+  assert 16 <= config['data']['num_examples'] <= 2**31 / (3 * side**2)
+  assert config['model'] == cases.config(name)['model']
+  json.dumps(config)
+
+
+def test_variants_and_their_names():
+  variants = train_step.torch_variants(('eager', 'default'))
+  assert [train_step.label(v) for v in variants][1:3] == [
+      'torch_reference compile=eager layout=channels_last',
+      'torch_reference compile=default layout=nchw']
+  assert train_step.label(train_step.stock_variants([2])[0]) == 'stock_loop workers=2'
+
+
+def test_a_sweep_keeps_what_it_has_and_begins_nothing_late(tmp_path, capsys):
+  rows = sweep.Sweep(argparse.Namespace(output=tmp_path, dry_run=False, seconds=1000),
+                     'g')
+  def fail():
+    raise worker.Failed('out of memory')
+  assert rows.row('a', lambda: {'teraflops': 2.0}) == {'teraflops': 2.0}
+  assert rows.row('b', fail) is None
+  assert rows.row('c', lambda: {'teraflops': 1 / 0}, least=2000) is None
+  written = json.loads((tmp_path / 'g.json').read_text())['rows']
+  assert written['a'] == {'teraflops': 2.0} and written['b'] == {
+      'error': 'out of memory'}
+  assert list(written['c']) == ['skipped']
+  assert 'teraflops 2' in capsys.readouterr().out
+
+
+def test_a_trace_is_summed_by_kernel(tmp_path):
+  x = jnp.ones((200, 200))
+  function = jax.jit(lambda x: jnp.sort(x @ x, axis=0))
+  function(x).block_until_ready()
+  with jax.profiler.trace(str(tmp_path)):
+    for _ in range(3):
+      function(x).block_until_ready()
+  found = trace.kernels(trace.newest(tmp_path))
+  assert found['busy_seconds'] > 0 and found['idle_seconds'] >= 0
+  assert sum(k['seconds'] for k in found['kernels']) > 0
+  assert {3} <= {k['count'] for k in found['kernels']}
+  assert trace._covered([(0, 4e9), (1e9, 2e9), (3e9, 5e9), (7e9, 8e9)]) == (6, 8)
