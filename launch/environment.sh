@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by quickstart.sh and test.sh: makes .venv with Python >= 3.11 and
 # installs ssl_jax into it. $1: extras, such as '[test]'.
 set -euo pipefail

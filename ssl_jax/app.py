@@ -8,7 +8,9 @@ import logging as std_logging
 import os
 import pathlib
 import re
+import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -18,9 +20,15 @@ from ssl_jax import config as config_lib
 from ssl_jax import errors
 
 USER_ERROR, PREEMPTED = 2, 75
+# Seconds that a process which failed waits at exit for the others. Those that failed
+# with it come at once; one that waits for it in a collective must see it gone.
+_LEAVE_AFTER = 30
 _DISTRIBUTED = flags.DEFINE_bool(
     'distributed', False, 'Join the other hosts of a TPU pod or a Slurm job. Not '
     'needed where JAX_COORDINATOR_ADDRESS is set.')
+_JOIN_TIMEOUT = flags.DEFINE_integer(
+    'join_timeout', 300, 'Seconds to wait for the other processes of a multi-host run.',
+    lower_bound=1)
 
 
 def run(main: Callable[[], None], default_config: str | None = None) -> None:
@@ -39,9 +47,13 @@ def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
       raise errors.UserError(f'unexpected argument {argv[1]!r}; flags start with --')
     main()
   except errors.UserError as e:
+    _leave_others(USER_ERROR)
     _fail(f'error: {e}', USER_ERROR)
   except errors.Preempted as e:
     _fail(str(e), PREEMPTED)
+  except Exception:
+    _leave_others(1)
+    raise
 
 
 def _ours_or_serious(record: std_logging.LogRecord) -> bool:
@@ -76,10 +88,32 @@ def _fail(sentence: str, status: int) -> NoReturn:
   sys.exit(status)
 
 
+def _leave_others(status: int) -> None:
+  """At exit JAX waits up to five minutes for the other processes; here less."""
+  if os.environ.get('JAX_COORDINATOR_ADDRESS') or _DISTRIBUTED.value:
+    _leave_after(_LEAVE_AFTER, status)
+
+
+def _leave_after(seconds: float, status: int, say: Callable[[], str] = str
+                 ) -> threading.Timer:
+  """Ends the process then, whatever it is waiting for, unless cancelled before."""
+  def leave():
+    if sentence := say():
+      print(sentence, file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+  timer = threading.Timer(seconds, leave)
+  timer.daemon = True
+  timer.start()
+  return timer
+
+
 def setup_jax() -> None:
   """Compilation cache in the user's cache folder, then the other processes.
 
-  Called by binaries that compute, before the first device is touched.
+  Called by binaries that compute, before the first device is touched. Where the
+  other processes do not come in time, it says so and ends with status 2.
   """
   import jax  # Not at the top: `make_report` runs where jax is not installed.
 
@@ -87,15 +121,53 @@ def setup_jax() -> None:
   if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
     home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
     jax.config.update('jax_compilation_cache_dir', str(pathlib.Path(home) / 'ssl_jax'))
-  mesh.initialize_distributed(_DISTRIBUTED.value)
+  seconds = _JOIN_TIMEOUT.value
+  # JAX would abort with the stack of its C++, which no `except` can catch.
+  timer = _leave_after(seconds, USER_ERROR, lambda: _nobody_came(seconds))
+  try:
+    mesh.initialize_distributed(_DISTRIBUTED.value, timeout=seconds + 60)
+  finally:
+    timer.cancel()
+
+
+def _nobody_came(seconds: int) -> str:
+  """Why a process is still alone."""
+  address = os.environ.get('JAX_COORDINATOR_ADDRESS', '')
+  waited = f'after --join_timeout={seconds} seconds'
+  if not address:
+    return (f'error: the other processes are not there {waited}; start this command on '
+            'every host, or leave --distributed out')
+  process = f'process {os.environ["JAX_PROCESS_ID"]}'
+  host, _, port = address.rpartition(':')
+  try:
+    socket.create_connection((host.strip('[]'), int(port)), timeout=2).close()
+  except OSError as e:
+    return (f'error: {process} does not reach process 0 at JAX_COORDINATOR_ADDRESS='
+            f'{address} {waited} ({e.strerror}); check the address, the port, and that '
+            'process 0 runs')
+  return (f'error: {process} reaches {address}, but some of the '
+          f'{os.environ["JAX_NUM_PROCESSES"]} processes are missing {waited}; start '
+          'all, each with its own JAX_PROCESS_ID')
 
 
 def config(flag: flags.FlagHolder) -> dict[str, Any]:
   """The config that --config and its overrides describe, as plain dicts.
 
+  With several processes, also checks that all have the same one, and the same code.
+
   Raises:
-    errors.UserError: the file is not there or fails.
+    errors.UserError: the file is not there or fails, or processes disagree.
   """
+  from ssl_jax import workdir  # Not at the top, and called after `setup_jax`.
+  from ssl_jax.train import mesh
+  with mesh.together():
+    fields = _read(flag)
+  mesh.check_same({'config': fields, **workdir.versions()},
+                  'give all processes the same command, code and libraries')
+  return fields
+
+
+def _read(flag: flags.FlagHolder) -> dict[str, Any]:
   try:
     return config_lib.plain(flag.value)
   except OSError as e:

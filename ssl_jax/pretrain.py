@@ -61,9 +61,20 @@ def _plan(config: dict[str, Any], workdir: pathlib.Path, label: str) -> loop.Run
   # Without labels nothing needs to be held out: evaluation cuts its validation
   # split from images that were seen, if at all, without their labels.
   data = {'validation_fraction': 0, **config['data']}
-  source = sources.load(split='train', **data)
-  feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
+  with mesh_lib.together():
+    source = sources.load(split='train', **data)
+  _check_same_data(source, len(source))
+  with mesh_lib.together():
+    feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
+  _check_same_data(source, feed.num_examples)  # a resident feed drops bad images
   return assemble(config, source, feed, mesh, workdir, label)
+
+
+def _check_same_data(source: sources.base.Source, examples: int) -> None:
+  mesh_lib.check_same(
+      {source.name: {'examples': examples, 'image_shape': list(source.image_shape),
+                     'classes': source.num_classes}},
+      'give every host the same files')
 
 
 def assemble(config: dict[str, Any], source: sources.base.Source, feed: feed_lib.Feed,

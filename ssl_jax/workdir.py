@@ -1,10 +1,12 @@
 """A folder per run: config.json says what it is, result.json that it is done."""
 
+import hashlib
 import json
 import os
 import pathlib
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,31 +14,54 @@ import jax
 
 from ssl_jax import config as config_lib
 from ssl_jax import errors
+from ssl_jax.train import mesh as mesh_lib
 
 # What may change between two calls that go on with the same run.
 FREE_SECTIONS = ('log',)
+# Seconds in which a host must see what another one wrote: NFS remembers for up to
+# half a minute that a file was not there.
+_SEEN_WITHIN = 60
 
 
 def prepare(folder: pathlib.Path | str, config: Mapping[str, Any]) -> pathlib.Path:
   """Makes the folder and records the resolved config in it.
 
   Raises:
-    errors.UserError: the folder cannot be written, or it belongs to a run with
-      another config; the first fields that differ are named.
+    errors.UserError: the folder cannot be written, it belongs to a run with another
+      config (the first fields that differ are named), or it is not the same folder
+      for all processes.
   """
-  folder = writable(folder)
-  path = folder / 'config.json'
-  if path.exists():
-    changed = config_lib.difference(_identity(json.loads(path.read_text())),
-                                    _identity(config))
-    if changed:
-      more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
-      raise errors.UserError(
-          f'{folder} belongs to a run with another config ({"; ".join(changed[:3])}'
-          f'{more}); choose another --workdir or delete this one')
-  if jax.process_index() == 0:
-    write_json(path, config)
+  with mesh_lib.together():
+    folder = writable(folder)
+    path = folder / 'config.json'
+    if path.exists():
+      _check_same_run(path, config)
+    if jax.process_index() == 0:
+      write_json(path, config)
+  with mesh_lib.together():
+    _wait_for(path)
   return folder
+
+
+def _check_same_run(path: pathlib.Path, config: Mapping[str, Any]) -> None:
+  changed = config_lib.difference(_identity(json.loads(path.read_text())),
+                                  _identity(config))
+  if changed:
+    more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
+    raise errors.UserError(
+        f'{path.parent} belongs to a run with another config ({"; ".join(changed[:3])}'
+        f'{more}); choose another --workdir or delete this one')
+
+
+def _wait_for(path: pathlib.Path) -> None:
+  """Process 0 alone writes what `finished` and a resume read on every process."""
+  deadline = time.monotonic() + _SEEN_WITHIN
+  while not path.exists():
+    if time.monotonic() > deadline:
+      raise errors.UserError(
+          f'{path.name}, which process 0 wrote, is not in --workdir={path.parent}; '
+          'give a folder that all hosts share')
+    time.sleep(0.5)
 
 
 def writable(folder: pathlib.Path | str) -> pathlib.Path:
@@ -83,6 +108,14 @@ def write_json(path: pathlib.Path, content: Any) -> None:
   partial = path.with_suffix('.partial')
   partial.write_text(json.dumps(content, indent=1) + '\n')
   partial.replace(path)
+
+
+def versions() -> dict[str, str]:
+  """What must be equal on all processes, besides the config."""
+  root, source = pathlib.Path(__file__).parent, hashlib.sha256()
+  for path in sorted(root.rglob('*.py')):
+    source.update(f'{path.relative_to(root)}\0'.encode() + path.read_bytes())
+  return {'code': source.hexdigest()[:12], 'jax': jax.__version__}
 
 
 def provenance() -> dict[str, str]:

@@ -1,86 +1,243 @@
-"""Two processes on loopback train and evaluate as one."""
+"""Several processes on loopback train, evaluate, stop and fail as one."""
 
 import json
 import os
 import pathlib
-import socket
-import subprocess
+import re
+import signal
 import sys
+import time
+import types
 
 import jax
 import numpy as np
+import processes
 import pytest
 import stub_encoder
 import tiny
+from jax.experimental import multihost_utils
+from PIL import Image
+from processes import Run
 
-from ssl_jax import evaluate, pretrain
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax import app, errors, evaluate, finetune, pretrain
+from ssl_jax import workdir as workdir_lib
+from ssl_jax.train import loop, mesh, metrics, preemption
 
-ROOT = pathlib.Path(__file__).parent.parent
-SCRIPT = '''
-import pathlib, sys
-import jax
-jax.config.update('jax_platforms', 'cpu')
-jax.config.update('jax_num_cpu_devices', 2)
-from ssl_jax.train import mesh
-mesh.initialize_distributed()
-assert jax.device_count() == 4, jax.devices()
-import test_multiprocess
-test_multiprocess.train_and_evaluate(pathlib.Path(sys.argv[1]))
-'''
-MODES = ('resident', 'streamed')
+# One after the other in one worker: all look at the same runs.
+pytestmark = pytest.mark.xdist_group('multiprocess')
+HERE = 'test_multiprocess'
+
+
+# What the processes of a run call.
+
+def train(workdir, mode='resident'):
+  """10 steps; a checkpoint after 5 and after 10. Prints a hash of the last state."""
+  fit = loop.fit
+
+  def fit_and_tell(run):
+    state = fit(run)
+    print('\nstate', finetune.digest(state))
+    return state
+  loop.fit = fit_and_tell
+  fields = {**tiny.config(online_probe=False), 'model': {'name': 'stub'}}
+  fields['feed']['mode'] = mode
+  with stub_encoder.registered():
+    pretrain.run(fields, workdir)
 
 
 def train_and_evaluate(folder):
-  """Once for each way of feeding: two processes take long to start."""
+  """Prints which files the process has written, beside checkpoints."""
+  written = files_written_below(folder)
+  train(folder)
   with stub_encoder.registered():
-    for mode in MODES:
-      fields = {**tiny.config(epochs=1), 'model': {'name': 'stub'}}
-      fields['feed']['mode'] = mode
-      pretrain.run(fields, folder / mode)
-      # 8, 72 and 20 images in batches of 12: the last of each is padded.
-      evaluate.run(
-          {'protocol': {'name': 'knn', 'k': 5}, 'features': {'batch_size': 12}},
-          folder / mode, folder / mode / 'knn')
+    # 8, 72 and 20 images in batches of 12: the last of each is padded.
+    evaluate.run({'protocol': {'name': 'knn', 'k': 5}, 'features': {'batch_size': 12}},
+                 folder, pathlib.Path(folder) / 'knn')
+  print('\nwrote', json.dumps(sorted(written)))
 
 
-def free_port():
-  with socket.socket() as s:
-    s.bind(('127.0.0.1', 0))
-    return s.getsockname()[1]
+def files_written_below(folder):
+  """A set that grows with what Python opens to write; Orbax writes below it."""
+  found = set()
+
+  def audit(event, arguments):
+    if event == 'open' and isinstance(arguments[0], str | pathlib.Path):
+      path, flags = pathlib.Path(arguments[0]), arguments[2]
+      if (flags & (os.O_WRONLY | os.O_RDWR) and path.is_relative_to(folder)
+          and not path.is_dir() and 'checkpoints' not in path.parts):
+        found.add(path.name)
+  sys.addaudithook(audit)
+  return found
 
 
-def run_two_processes(folder, cache):
-  address = f'127.0.0.1:{free_port()}'
-  children = [subprocess.Popen(
-      [sys.executable, '-c', SCRIPT, str(folder)], text=True,
-      env={**os.environ, 'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}',
-           'JAX_COMPILATION_CACHE_DIR': str(cache),
-           'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-           'JAX_COORDINATOR_ADDRESS': address, 'JAX_NUM_PROCESSES': '2',
-           'JAX_PROCESS_ID': str(i)},
-      stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for i in range(2)]
-  for child in children:
-    out, _ = child.communicate(timeout=300)
-    assert child.returncode == 0, out[-3000:]
+def train_with_signal(workdir, process, step, name):
+  """A signal comes to one process, after it has dispatched a step."""
+  reached = preemption.Listener.reached
+
+  def interrupted(self, now):
+    if now == step and jax.process_index() == process:
+      os.kill(os.getpid(), getattr(signal, name))
+      time.sleep(3)  # JAX looks once a second; steps take milliseconds
+    return reached(self, now)
+  preemption.Listener.reached = interrupted
+  train(workdir)
+
+
+def disagree(other_package):
+  """Process 1 has another seed and another package."""
+  if jax.process_index():
+    workdir_lib.__file__ = f'{other_package}/workdir.py'
+  app.config(types.SimpleNamespace(name='config', value={
+      'seed': jax.process_index(), 'data': {'name': 'digits'}}))
+
+
+def unshared(folder):
+  """Every process has a disk of its own."""
+  workdir_lib._SEEN_WITHIN = 1
+  train(pathlib.Path(folder) / str(jax.process_index()))
+
+
+# What comes of it.
+
+def image_folder(path, images):
+  for label in 'ab':
+    (path / 'images' / label).mkdir(parents=True)
+    for i in range(images):
+      Image.new('RGB', (8, 8)).save(path / 'images' / label / f'{i}.png')
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  return tmp_path_factory.mktemp('runs')
+
+
+@pytest.fixture(scope='module')
+def outcomes(folder):
+  """Name of a run -> status and output of each process."""
+  image_folder(folder / 'host0', 10)
+  image_folder(folder / 'host2', 9)
+  (folder / 'package').mkdir()
+  host = [{'HOME': str(folder / f'host{i}')} for i in range(3)]
+  disturbed, two = str(folder / 'disturbed'), (2, 2)
+  workdir = f'--workdir={folder / "never"}'
+  images = (workdir, '--config.data.name=folder:~/images', '--config.feed.batch_size=4')
+  waiting = {'JAX_NUM_PROCESSES': '2',
+             'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{processes.free_port()}'}
+  lonely = lambda i: Run(
+      f'lonely{i}', 'ssl_jax.pretrain', (workdir, '--join_timeout=2'), (1,),
+      ({**waiting, 'JAX_PROCESS_ID': str(i)},))
+  return processes.run_all([
+      Run('one', f'{HERE}:train_and_evaluate', (str(folder / 'one'),), (4,)),
+      Run('two', f'{HERE}:train_and_evaluate', (str(folder / 'two'),), two),
+      Run('four', f'{HERE}:train', (str(folder / 'four'), 'streamed'), (1,) * 4),
+      Run('terminated', f'{HERE}:train_with_signal', (disturbed, 1, 2, 'SIGTERM'), two),
+      Run('killed', f'{HERE}:train_with_signal', (disturbed, 1, 8, 'SIGKILL'), two),
+      Run('resumed', f'{HERE}:train', (disturbed,), two),
+      Run('missing', 'ssl_jax.pretrain', images, (1, 1), (host[0], host[1])),
+      Run('fewer', 'ssl_jax.pretrain', images, (1, 1), (host[0], host[2])),
+      Run('unshared', f'{HERE}:unshared', (str(folder / 'disks'),), (1, 1)),
+      Run('disagree', f'{HERE}:disagree', (str(folder / 'package'),), (1, 1)),
+      lonely(0), lonely(1)], folder)
 
 
 def losses(workdir):
-  lines = (workdir / 'metrics.jsonl').read_text().splitlines()
-  return [json.loads(line)['train/loss'] for line in lines]
+  return [row['train/loss'] for row in metrics.read(workdir / 'metrics.jsonl')]
 
 
-def test_two_processes_train_and_evaluate_as_one(tmp_path, monkeypatch):
-  two, one = tmp_path / 'two', tmp_path / 'one'
-  run_two_processes(two, tmp_path / 'cache')
-  four = mesh_lib.data_mesh(jax.devices()[:4])
-  monkeypatch.setattr(mesh_lib, 'data_mesh', lambda: four)
-  train_and_evaluate(one)
-  for mode in MODES:
-    a, b = one / mode, two / mode
-    assert len(losses(b)) == 5  # process 0 alone wrote
-    np.testing.assert_allclose(losses(b), losses(a), rtol=1e-4)
-    a, b = (json.loads((w / 'knn' / 'result.json').read_text())['result']['test']
-            for w in (a, b))
-    assert a['n'] == b['n']
-    assert a['top1'] == pytest.approx(b['top1'], abs=.1)
+def result(workdir):
+  return json.loads((workdir / 'result.json').read_text())['result']
+
+
+def printed(name, log):
+  return re.search(rf'^{name} (.*)$', log, re.M)[1]
+
+
+def test_two_processes_train_as_one(outcomes, folder):
+  assert outcomes['one'][0] == [0] and outcomes['two'][0] == [0, 0], outcomes['two'][1]
+  one, two = (losses(folder / name) for name in ('one', 'two'))
+  assert len(two) == 10
+  np.testing.assert_allclose(two, one, rtol=1e-4)
+
+
+def test_four_processes_that_stream_their_rows_train_as_one(outcomes, folder):
+  assert outcomes['four'][0] == [0] * 4, outcomes['four'][1]
+  np.testing.assert_allclose(losses(folder / 'four'), losses(folder / 'one'), rtol=1e-4)
+
+
+def test_two_processes_evaluate_as_one(outcomes, folder):
+  one, two = (result(folder / name / 'knn')['test'] for name in ('one', 'two'))
+  assert one['n'] == two['n'] == 20
+  assert one['top1'] == pytest.approx(two['top1'], abs=.1)
+
+
+def test_process_0_alone_writes(outcomes):
+  first, second = (json.loads(printed('wrote', log)) for log in outcomes['two'][1])
+  assert {'config.partial', 'metrics.jsonl', 'result.partial'} <= set(first)
+  assert not second
+
+
+def test_sigterm_to_one_process_saves_and_stops_all(outcomes):
+  statuses, logs = outcomes['terminated']
+  assert statuses == [75, 75], logs
+  saved = {re.search(r'step (\d+) is saved', log)[1] for log in logs}
+  assert len(saved) == 1 and 2 <= int(saved.pop()) < 10
+  assert not any('Traceback' in log for log in logs)
+
+
+def test_what_was_terminated_and_killed_ends_as_if_undisturbed(outcomes, folder):
+  assert outcomes['killed'][0][1] == -signal.SIGKILL
+  assert outcomes['killed'][0][0] != 0  # it does not go on alone
+  statuses, logs = outcomes['resumed']
+  assert statuses == [0, 0], logs
+  assert 'resumed from step 5' in logs[0]  # the epoch's, newer than SIGTERM's
+  assert losses(folder / 'disturbed') == losses(folder / 'two')
+  assert len({printed('state', log) for log in [*logs, *outcomes['two'][1]]}) == 1
+
+
+@pytest.mark.parametrize('name, sentence', [
+    ('missing', r'process 1 of 2 \(on .+\): image folder ~/images does not exist'),
+    ('fewer', r'process 1 of 2 \(on .+\) differs from process 0 \(.*examples: 16 -> 14'
+              r'\); give every host the same files'),
+    ('unshared', r'process 1 of 2 \(on .+\): .* is not in --workdir=.*/disks/1; '
+                 'give a folder that all hosts share'),
+    ('disagree', r"process 1 of 2 .* \(code: '\w+' -> '\w+'; config.seed: 0 -> 1\); "
+                 'give all processes the same command, code and libraries'),
+    ('lonely0', 'process 0 reaches .* but some of the 2 processes are missing'),
+    ('lonely1', 'process 1 does not reach process 0 at JAX_COORDINATOR_ADDRESS='),
+])
+def test_mistakes_stop_all_processes_with_one_sentence(outcomes, name, sentence):
+  for status, log in zip(*outcomes[name], strict=True):
+    said = [line for line in log.splitlines() if line.startswith('error: ')]
+    assert status == 2 and len(said) == 1 and re.search(sentence, said[0]), log
+    assert 'Traceback' not in log and 'stack trace' not in log
+
+
+@pytest.mark.parametrize('address, number, process, sentence', [
+    ('localhost', '2', '0', 'must be host:port'),
+    ('localhost:1', '', '0', "JAX_NUM_PROCESSES is ''"),
+    ('localhost:1', '2', 'one', "JAX_PROCESS_ID is 'one'"),
+    ('localhost:1', '2', '2', 'of 2 processes it must be 0 to 1'),
+])
+def test_a_cluster_that_makes_no_sense(monkeypatch, address, number, process, sentence):
+  monkeypatch.setenv('JAX_COORDINATOR_ADDRESS', address)
+  monkeypatch.setenv('JAX_NUM_PROCESSES', number)
+  monkeypatch.setenv('JAX_PROCESS_ID', process)
+  with pytest.raises(errors.UserError, match=sentence):
+    mesh.initialize_distributed()
+
+
+def test_a_process_alone_agrees_with_itself():
+  assert mesh.exchange('a') == ['a']
+  mesh.check_same({'examples': 3}, 'remedy')
+  with pytest.raises(errors.UserError, match='^its own words$'), mesh.together():
+    raise errors.UserError('its own words')
+
+
+def test_jax_is_told_every_number_whatever_a_dispatch_holds(monkeypatch):
+  told = []
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  monkeypatch.setattr(multihost_utils, 'reached_preemption_sync_point', told.append)
+  for _ in range(2):  # two loops of one process
+    with preemption.Listener() as listener:
+      listener.reached(32), listener.reached(64)
+  assert np.diff(told).tolist() == [1, 1, 1]

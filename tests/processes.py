@@ -1,0 +1,123 @@
+"""Runs of several processes, forked from one that has imported JAX.
+
+Starting up is most of the work of a small run. As a script it takes a list of
+`Run`s in JSON, runs them in that order and prints their statuses, also in JSON.
+"""
+
+import dataclasses
+import importlib
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+ROOT = pathlib.Path(__file__).parent.parent
+GRACE = 8  # seconds that the others have once one has failed, as launchers give them
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """Processes that call one function, and what differs between them.
+
+  Attributes:
+    name: of its logs.
+    call: 'module:function', after the flags were parsed and the others joined; or
+      'ssl_jax.pretrain', a binary.
+    arguments: of the function, or flags of the binary.
+    devices: of each process, one entry per process.
+    environments: one per process, if any; beside what a launcher sets.
+  """
+  name: str
+  call: str
+  arguments: tuple[Any, ...]
+  devices: tuple[int, ...]
+  environments: tuple[dict[str, str], ...] = ()
+
+
+def run_all(runs: list[Run], folder: pathlib.Path
+            ) -> dict[str, tuple[list[int], list[str]]]:
+  """Name of a run -> exit status and output of its processes."""
+  description = json.dumps([dataclasses.asdict(r) for r in runs])
+  done = subprocess.run(
+      [sys.executable, __file__, description, str(folder)], text=True,
+      env={**os.environ, 'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}',
+           'JAX_PLATFORMS': 'cpu'}, stdout=subprocess.PIPE, timeout=500, check=True)
+  statuses = json.loads(done.stdout.splitlines()[-1])
+  return {r.name: (statuses[r.name],
+                   [_log(folder, r.name, i).read_text() for i in range(len(r.devices))])
+          for r in runs}
+
+
+def _log(folder: pathlib.Path, name: str, i: int) -> pathlib.Path:
+  return pathlib.Path(folder) / f'{name}.{i}.log'
+
+
+def free_port() -> int:
+  with socket.socket() as s:
+    s.bind(('127.0.0.1', 0))
+    return s.getsockname()[1]
+
+
+def _run(run: Run, folder: pathlib.Path) -> list[int]:
+  """Forks, and waits as a launcher does: what outlives a failure is killed."""
+  address = f'127.0.0.1:{free_port()}'
+  children = {}
+  for i, devices in enumerate(run.devices):
+    if pid := os.fork():
+      children[pid] = i
+      continue
+    out = os.open(_log(folder, run.name, i), os.O_WRONLY | os.O_CREAT)
+    os.dup2(out, 1), os.dup2(out, 2)
+    if len(run.devices) > 1:
+      os.environ |= {'JAX_COORDINATOR_ADDRESS': address, 'JAX_PROCESS_ID': str(i),
+                     'JAX_NUM_PROCESSES': str(len(run.devices))}
+    os.environ |= run.environments[i] if run.environments else {}
+    _become(run, devices)
+  statuses, deadline = [None] * len(run.devices), None
+  while children:
+    pid, status = os.waitpid(-1, os.WNOHANG)
+    if pid:
+      status = os.waitstatus_to_exitcode(status)
+      statuses[children.pop(pid)] = status
+      deadline = deadline or (status and time.monotonic() + GRACE)
+      continue
+    if deadline and time.monotonic() > deadline:
+      for pid in children:
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(0.05)
+  return statuses
+
+
+def _become(run: Run, devices: int) -> None:
+  """Does not return."""
+  import runpy
+
+  import jax
+  jax.config.update('jax_num_cpu_devices', devices)
+  module, _, function = run.call.partition(':')
+  if not function:
+    sys.argv = [module, *run.arguments]
+    runpy.run_module(module, run_name='__main__', alter_sys=True)
+    sys.exit()
+  from ssl_jax import app
+
+  def main():
+    app.setup_jax()
+    getattr(importlib.import_module(module), function)(*run.arguments)
+  sys.argv = [module]
+  app.run(main)
+
+
+def main() -> None:
+  import ssl_jax.study  # noqa: F401  (what the forks need not do again)
+  runs = [Run(**fields) for fields in json.loads(sys.argv[1])]
+  print(json.dumps({r.name: _run(r, pathlib.Path(sys.argv[2])) for r in runs}))
+
+
+if __name__ == '__main__':
+  main()
