@@ -43,6 +43,6 @@ def _simclr() -> ConfigDict:
   c.projector = dict(layers=2, dim=128)
   c.optim = dict(name='adam', learning_rate=1e-3, learning_rate_scaling='none',
                  schedule='cosine', warmup_epochs=0.1, weight_decay=1e-6)
-  c.train = dict(epochs=3., knn_every_epochs=1.)
+  c.train = dict(epochs=9., knn_every_epochs=1.)
   c.log = dict(every_steps=10, checkpoint_every_epochs=0.5)
   return c
