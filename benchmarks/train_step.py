@@ -82,7 +82,8 @@ def run(config: dict[str, Any], variants: Sequence[Variant], rounds: int,
         if 'seconds' in outcome else outcome['error']), flush=True)
   timed = {k: v for k, v in tried.items() if 'seconds' in v}
   if not timed:
-    raise worker.Failed('no variant of the peer could be run')
+    raise worker.Failed('no variant of the peer could be run; the last: '
+                        + list(tried.values())[-1]['error'])
   best = min(timed, key=lambda k: timed[k]['seconds']['median'])
   target, arguments = timed[best]['variant']
   with worker.Worker(OURS, {**SHARE, **(environment or {})}, limit,

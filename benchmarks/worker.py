@@ -54,7 +54,8 @@ class Worker:
     Raises:
       Failed: it raised, its process ended, or it took longer than the limit.
     """
-    timer = threading.Timer(self._limit, self._process.kill)
+    late = threading.Event()
+    timer = threading.Timer(self._limit, lambda: (late.set(), self._process.kill()))
     timer.start()
     try:
       self._process.stdin.write(json.dumps([method, arguments]) + '\n')
@@ -65,7 +66,8 @@ class Worker:
     finally:
       timer.cancel()
     if not line:
-      raise Failed(f'{self._target}.{method}: {self._end()}')
+      why = f'took more than {self._limit:.0f} s' if late.is_set() else self._end()
+      raise Failed(f'{self._target}.{method}: {why}')
     result, error = json.loads(line)
     if error:
       raise Failed(f'{self._target}.{method}: {error}')
@@ -76,7 +78,7 @@ class Worker:
     self._log.seek(0)
     said = [line.strip() for line in self._log if line.strip()]
     if status == -signal.SIGKILL:
-      return f'killed, by the limit of {self._limit:.0f} s or for want of memory'
+      return 'killed, perhaps for want of memory'
     return f'ended with status {status}' + (f': {said[-1][:300]}' if said else '')
 
   def close(self) -> None:
