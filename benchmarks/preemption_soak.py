@@ -32,8 +32,9 @@ def start(workdir: pathlib.Path) -> subprocess.Popen:
       'bash', 'launch/local_cluster.sh', '2', 'python', '-m', 'ssl_jax.pretrain',
       '--config=configs/simclr_cifar10.py:resnet20', f'--workdir={workdir}',
       '--config.data.name=digits', '--config.feed.batch_size=64',
-      '--config.train.epochs=12', '--config.train.knn_every_epochs=0',
-      '--config.log.every_steps=1', '--config.log.checkpoint_every_epochs=1']
+      '--config.train.epochs=4', '--config.optim.warmup_epochs=0',
+      '--config.train.knn_every_epochs=0',
+      '--config.log.every_steps=1', '--config.log.checkpoint_every_epochs=0.1']
   log = (workdir.parent / f'{workdir.name}.log').open('a')
   return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log,
                           env={**os.environ, 'GRACE': '5'})
@@ -47,9 +48,10 @@ def losses(workdir: pathlib.Path) -> list[float]:
 
 def victims(launcher: subprocess.Popen) -> list[int]:
   """The processes that train."""
-  children = subprocess.run(['pgrep', '-P', str(launcher.pid), 'python'], text=True,
-                            capture_output=True).stdout.split()
-  return [int(pid) for pid in children]
+  children = subprocess.run(['ps', '--ppid', str(launcher.pid), '-o', 'pid=,args='],
+                            text=True, capture_output=True).stdout.splitlines()
+  return [int(line.split()[0]) for line in children
+          if line.split()[1:4] == ['python', '-m', 'ssl_jax.pretrain']]
 
 
 def disturbed(workdir: pathlib.Path, kills: int, rng: random.Random) -> None:

@@ -31,8 +31,8 @@ fi
 if [ $# -eq 0 ]; then
   set -- python -m ssl_jax.pretrain --workdir="$root/runs/local_cluster" \
     --config="$root/configs/simclr_cifar10.py:resnet20" --config.data.name=digits \
-    --config.feed.batch_size=240 --config.train.epochs=2 \
-    --config.train.knn_every_epochs=0
+    --config.feed.batch_size=240 --config.optim.warmup_epochs=0 \
+    --config.train.epochs=2 --config.train.knn_every_epochs=0
 fi
 
 # Nobody listens on a port to which nothing connects.
