@@ -22,7 +22,7 @@ from ml_collections import config_flags
 from ssl_jax import app, errors, evaluators
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
-from ssl_jax.data import feed, sources
+from ssl_jax.data import feed, sources, subsets
 from ssl_jax.evaluators import features as features_lib
 from ssl_jax.evaluators import rotation
 from ssl_jax.train import checkpoint as checkpoint_lib
@@ -30,7 +30,16 @@ from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import mesh as mesh_lib
 
 SPLITS = ('train', 'validation', 'test')
-Splits = dict[str, features_lib.Features | None]
+_ANY_SET = ('data_dir', 'image_size', 'channels', 'max_bad_images', 'examples_fraction')
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+  """What evaluators are given of a data set, and the names of its classes."""
+  train: features_lib.Features
+  validation: features_lib.Features | None  # None where there is no such split
+  test: features_lib.Features
+  class_names: tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +57,13 @@ def check(config: Mapping[str, Any]) -> None:
                       evaluators.EVALUATORS)
   config_lib.build(cls, protocol, 'protocol')
   config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
+  check_data(config)
+
+
+def check_data(config: Mapping[str, Any]) -> None:
+  """Raises `errors.UserError` for a rule of labels that there is not."""
+  if labels := config.get('data', {}).get('labels'):
+    subsets.check(labels)
 
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
@@ -67,18 +83,18 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   started = time.monotonic()
   mesh = mesh_lib.data_mesh()
   encoder = encoder_lib.load(checkpoint, mesh)
-  turns = _turns(config, encoder)
   extracted = {} if extracted is None else extracted
-  key = json.dumps([config.get('features'), config.get('data'), turns])
+  key = json.dumps([config.get('features'), config.get('data'),
+                    _turns(config, encoder)])
   if key not in extracted:
     extracted[key] = extract(config, encoder, mesh)
   splits = extracted[key]
   protocol = dict(config['protocol'])
   evaluator = config_lib.build(evaluators.EVALUATORS[protocol.pop('name')], protocol,
                                'protocol')
-  names = rotation.names(turns) if turns else encoder.class_names
-  result = evaluator(splits['train'], splits['validation'], splits['test'], len(names))
-  result |= {'class_names': list(names), 'step': encoder.step,
+  result = evaluator(splits.train, splits.validation, splits.test,
+                     len(splits.class_names))
+  result |= {'class_names': list(splits.class_names), 'step': encoder.step,
              'seconds': time.monotonic() - started, **workdir_lib.provenance()}
   workdir_lib.write_result(workdir, config, result)
   return result
@@ -86,11 +102,12 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
 
 def extract(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
             mesh: jax.sharding.Mesh) -> Splits:
-  """Features of train, validation and test (None where there is no such split)."""
+  """Features of every split, and what its classes are called."""
   wanted = config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
   batch_size = -(-wanted.batch_size // mesh.size) * mesh.size
   turns, found = _turns(config, encoder), {}
-  for split, source in load_splits(config, encoder).items():
+  loaded = load_splits(config, encoder)
+  for split, source in loaded.items():
     if source is None:
       found[split] = None
       continue
@@ -100,7 +117,8 @@ def extract(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
       batches = rotation.expand(batches, turns)
     found[split] = features_lib.extract(encoder.method.encode, encoder.variables,
                                         batches, wanted.endpoint, wanted.pool)
-  return found
+  names = rotation.names(turns) if turns else loaded['train'].class_names
+  return Splits(**found, class_names=tuple(names))
 
 
 def _turns(config: Mapping[str, Any], encoder: encoder_lib.Encoder) -> tuple[int, ...]:
@@ -142,10 +160,28 @@ def load_split(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
 
 def data_fields(config: Mapping[str, Any], encoder: encoder_lib.Encoder
                 ) -> dict[str, Any]:
-  """The encoder's own data, with what `config.data` puts in its place."""
-  data = {k: v for k, v in encoder.config['data'].items()
-          if k not in ('labels', 'validation_fraction')}
-  return data | {k: v for k, v in config.get('data', {}).items() if v is not None}
+  """The encoder's own data, with what `config.data` puts in its place.
+
+  Another data set comes in the size and the channels that the encoder knows.
+  """
+  fields = inherit(encoder.config['data'], config.get('data', {}))
+  if fields['name'] != encoder.config['data']['name']:
+    height, _, channels = encoder.image_shape
+    fields = {'image_size': height, 'channels': channels} | fields
+  return fields
+
+
+def inherit(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+  """Fields of the data that an encoder was trained on, and `own` in their place.
+
+  Its label subset and validation split are of its training alone; of another data
+  set's fields it only has those that any set has.
+  """
+  own = {k: v for k, v in own.items() if v is not None}
+  same = own.get('name', theirs['name']) == theirs['name']
+  kept = {k: v for k, v in theirs.items() if v is not None and (
+      k not in ('labels', 'validation_fraction') if same else k in _ANY_SET)}
+  return kept | own
 
 
 def show(result: Mapping[str, Any]) -> str:
@@ -166,11 +202,11 @@ def main() -> None:
   if _OUTPUT.value:
     mesh = mesh_lib.data_mesh()
     found = extract(config, encoder_lib.load(checkpoint, mesh), mesh)
-    features_lib.save_npz(_OUTPUT.value, {k: v for k, v in found.items() if v})
+    found = {split: data for split in SPLITS if (data := getattr(found, split))}
+    features_lib.save_npz(_OUTPUT.value, found)
     for split, data in found.items():
-      if data:
-        print(f'{_OUTPUT.value}: {split}_features {data.features.shape}, '
-              f'{split}_labels {data.labels.shape}')
+      print(f'{_OUTPUT.value}: {split}_features {data.features.shape}, '
+            f'{split}_labels {data.labels.shape}')
     return
   name = config['protocol']['name']
   workdir = _WORKDIR.value or pathlib.Path(checkpoint) / 'evaluations' / name

@@ -57,6 +57,7 @@ def check(config: Mapping[str, Any]) -> None:
   config_lib.build(loop.TrainConfig, config['train'], 'train')
   config_lib.build(loop.LogConfig, config.get('log', {}), 'log')
   config_lib.build(optim.Optim, config['optim'], 'optim')
+  evaluate.check_data(config)
   policies.from_config(config['augment'])
   models.build_head(**config.get('head', LINEAR), num_classes=2)
   decay = config.get('layer_decay', 1)
@@ -92,8 +93,8 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   trained = dataclasses.replace(encoder, method=method, class_names=source.class_names,
                                 variables=method.encoder(state.variables))
   splits = evaluate.extract(_scoring(config), trained, mesh)
-  result = classifier.Classifier()(splits['train'], splits['validation'],
-                                   splits['test'], source.num_classes)
+  result = classifier.Classifier()(splits.train, splits.validation, splits.test,
+                                   source.num_classes)
   result |= {'protocol': _protocol(resolved), 'class_names': list(source.class_names),
              'step': encoder.step, 'seconds': time.monotonic() - started, **origin}
   workdir_lib.write_result(workdir, config, result)

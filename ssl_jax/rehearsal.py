@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_jax import config as config_lib
-from ssl_jax import errors
+from ssl_jax import errors, evaluate
 from ssl_jax.data import sources
 
 Config = Mapping[str, Any]
@@ -85,7 +85,7 @@ def _evaluation(fields: Config, scale: float, methods: Config) -> dict[str, Any]
   trained_on = [methods[name]['data'] for name in fields.get('methods') or methods]
 
   def fewest(rules):
-    return min(_count(_evaluated(theirs, {**data, 'labels': labels}))
+    return min(_count(evaluate.inherit(theirs, {**data, 'labels': labels}))
                for theirs in trained_on for labels in rules)
 
   images = fewest([None])
@@ -95,13 +95,6 @@ def _evaluation(fields: Config, scale: float, methods: Config) -> dict[str, Any]
     fields['protocol'] = {**protocol, 'k': min(protocol['k'], labelled)}
   return _smaller_batches(fields, feed=min(images // 10, labelled),
                           features=images // 10)
-
-
-def _evaluated(trained_on: Config, data: Config) -> dict[str, Any]:
-  """The data of an evaluation, as `evaluate.load_splits` puts them together."""
-  theirs = {k: v for k, v in trained_on.items()
-            if k not in ('labels', 'validation_fraction')}
-  return theirs | {k: v for k, v in data.items() if v is not None}
 
 
 def _count(data: Config) -> int:

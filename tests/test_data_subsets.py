@@ -99,7 +99,9 @@ def test_repeats_go_through_the_subset_until_an_epoch_is_as_long_as_without():
     (lambda: subsets.split_validation(LABELS, 1.0), 'validation_fraction is 1.0'),
     (lambda: subsets.split_validation(np.array([0, 1, 1]), 0.5), 'class 0 has one'),
     (lambda: subsets.choose(LABELS, {'fractoin': 0.1}), "did you mean 'fraction'"),
+    (lambda: subsets.choose(LABELS, {'first_k': 1, 'sead': 1}), "did you mean 'seed'"),
     (lambda: subsets.choose(LABELS, {}), 'exactly one of'),
+    (lambda: subsets.choose(LABELS, {'first_k': 1, 'per_class': 1}), 'exactly one of'),
     (lambda: subsets.choose(LABELS, {'first_k': 1, 'seed': 1}), 'no effect'),
 ])
 def test_mistakes_are_told(call, sentence):

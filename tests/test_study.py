@@ -220,6 +220,11 @@ def test_progress_counts_stages(ran, tmp_path, monkeypatch):
     (lambda c: c['evaluations']['knn'].update(methods='simclr'),
      r"knn\.methods is 'simclr'; give a list"),
     (lambda c: c['evaluations'].update(
+        probe={**head(), 'subsets': {'few': {'per_clas': 2}}}),
+     r"^evaluations.probe_few: .*'per_clas'; .*did you mean 'per_class'"),
+    (lambda c: c['methods']['simclr']['data'].update(labels={'frction': 0.1}),
+     r"^methods.simclr: .*'frction'; .*did you mean 'fraction'"),
+    (lambda c: c['evaluations'].update(
         pretrain=c['evaluations']['knn']), r"'pretrain', which is taken"),
     (lambda c: c['evaluations'].update(
         knn_few={'protocol': {'name': 'knn'}},

@@ -104,6 +104,26 @@ def split_validation(labels: np.ndarray, fraction: float,
   return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
+def check(rule: Mapping[str, Any]) -> str:
+  """Finds what is wrong with a rule of `choose` whatever the data; its name.
+
+  Raises:
+    errors.UserError: no such rule, several, or none.
+  """
+  for name in rule:
+    errors.choose('the rule in config.data.labels', name,
+                  {**_RULES, 'seed': None, 'repeat': None})
+  names = [name for name in rule if name in _RULES]
+  if len(names) != 1:
+    raise errors.UserError(
+        f'config.data.labels is {dict(rule)}; give exactly one of '
+        f'{", ".join(_RULES)}')
+  if names == ['first_k'] and 'seed' in rule:
+    raise errors.UserError(
+        'config.data.labels.seed has no effect with first_k; remove it')
+  return names[0]
+
+
 def choose(labels: np.ndarray, rule: Mapping[str, Any]) -> np.ndarray:
   """The subset that a config names.
 
@@ -118,19 +138,13 @@ def choose(labels: np.ndarray, rule: Mapping[str, Any]) -> np.ndarray:
   Raises:
     errors.UserError: No such rule, or the data cannot fulfil it.
   """
-  rules = {'fraction': by_fraction, 'per_class': per_class, 'first_k': first_k}
-  names = [name for name in rule if name not in ('seed', 'repeat')]
-  if len(names) != 1:
-    raise errors.UserError(
-        f'config.data.labels is {dict(rule)}; give exactly one of '
-        f'{", ".join(rules)}')
-  name, = names
-  take = errors.choose('the rule in config.data.labels', name, rules)
-  if name == 'first_k' and 'seed' in rule:
-    raise errors.UserError(
-        'config.data.labels.seed has no effect with first_k; remove it')
-  chosen = take(labels, rule[name], **{k: rule[k] for k in rule if k == 'seed'})
+  name = check(rule)
+  chosen = _RULES[name](labels, rule[name],
+                        **{k: rule[k] for k in rule if k == 'seed'})
   return np.resize(chosen, len(labels)) if rule.get('repeat') else chosen
+
+
+_RULES = {'fraction': by_fraction, 'per_class': per_class, 'first_k': first_k}
 
 
 def _exactly(k: int, field: str) -> Callable[[int, int], int]:

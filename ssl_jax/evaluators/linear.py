@@ -17,6 +17,7 @@ from absl import logging
 
 from ssl_jax import errors
 from ssl_jax.evaluators import features as features_lib
+from ssl_jax.evaluators import grid as grid_lib
 from ssl_jax.evaluators import scores
 
 Params = dict[str, jax.Array]
@@ -49,7 +50,7 @@ class Linear:
 
   Nesterov momentum, cosine decay to 0, heads starting at 0, no augmentation. All
   heads see the same batches and train as one: the head for a setting does not
-  depend on what else is in the grid. The head with the best validation top-1 (of
+  depend on what else is in the grid. The head with the best validation score (of
   equals the lowest learning rate, then the lowest weight decay) is scored on the
   test split, once. Nothing is chosen on test: a grid needs a validation split.
 
@@ -64,9 +65,10 @@ class Linear:
     standardise: give every feature mean 0 and deviation 1 on the training split.
     refit: train again on training plus validation split with the chosen setting,
       for the test score alone.
+    score: that the best head has, see `scores.HEADLINES`.
     seed: of the order of the rows, the only randomness.
   """
-  learning_rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+  learning_rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1., 3.)
   weight_decays: tuple[float, ...] = (0., 1e-4, 1e-3, 1e-2, 1e-1)
   epochs: int = 30
   min_steps: int = 2000
@@ -74,9 +76,11 @@ class Linear:
   momentum: float = 0.9
   standardise: bool = True
   refit: bool = False
+  score: str = 'top1'
   seed: int = 0
 
   def __post_init__(self):
+    scores.check_headline(self.score, 'config.protocol.score')
     for name, low in (('learning_rates', 1e-12), ('weight_decays', 0.)):
       values = getattr(self, name)
       if not values or min(values) < low:
@@ -140,9 +144,9 @@ class Linear:
           'validation split; hold one out, or give one learning rate, one weight '
           'decay and refit=False')
     heads = self.fit(train, num_classes, grid)
-    accuracy = [None if validation is None else accuracy_of(head, validation)
-                for head in heads]
-    best = 0 if validation is None else int(np.argmax(accuracy))
+    found = [None if validation is None else score_of(head, validation, self.score)
+             for head in heads]
+    best = 0 if validation is None else int(np.argmax(found))
     head = final = heads[best]
     if self.refit:
       both = features_lib.concatenate(train, validation)
@@ -151,19 +155,19 @@ class Linear:
     return {
         'protocol': 'linear probe on cached features, SGD, chosen on validation'
                     + (', refitted on train + validation' if self.refit else ''),
-        'chosen': fields[best],
-        'grid': [setting | {'validation_top1': top1}
-                 for setting, top1 in zip(fields, accuracy, strict=True)],
+        'chosen': fields[best], 'score': self.score,
+        'at_edge': grid_lib.at_edge('linear probe', fields[best], fields),
+        'grid': [setting | {f'validation_{self.score}': value}
+                 for setting, value in zip(fields, found, strict=True)],
         **scores.score_splits(head, train=train, validation=validation),
         'test': scores.score(final(test.features), test.labels),
     }
 
 
-def accuracy_of(head: Head, split: features_lib.Features) -> float:
-  """Top-1 in [0, 1]; a head that diverged is right about nothing."""
+def score_of(head: Head, split: features_lib.Features, name: str) -> float:
+  """The score `name`, in [0, 1]; a head that diverged is right about nothing."""
   logits = head(split.features)
-  right = logits.argmax(1) == split.labels
-  return float(right.mean()) if np.isfinite(logits).all() else 0.
+  return scores.score(logits, split.labels)[name] if np.isfinite(logits).all() else 0.
 
 
 def _sgd(setting, steps: int, momentum: float) -> optax.GradientTransformation:

@@ -17,6 +17,7 @@ from absl import logging
 
 from ssl_jax import errors
 from ssl_jax.evaluators import features as features_lib
+from ssl_jax.evaluators import grid as grid_lib
 from ssl_jax.evaluators import linear, scores
 
 
@@ -35,6 +36,7 @@ class Logistic:
       penalty then acts on the standardised kernel.
     refit: fit again on training plus validation split with the chosen strength,
       for the test score.
+    score: that the best strength has on validation, see `scores.HEADLINES`.
     tolerance: stop where no entry of the gradient of the mean objective exceeds it
       (features scaled to unit variance overall).
     max_steps: of L-BFGS per strength.
@@ -42,10 +44,12 @@ class Logistic:
   l2: tuple[float, ...] = tuple(np.logspace(-6, 5, 45).tolist())
   standardise: bool = False
   refit: bool = True
+  score: str = 'top1'
   tolerance: float = 1e-5
   max_steps: int = 1000
 
   def __post_init__(self):
+    scores.check_headline(self.score, 'config.protocol.score')
     if not self.l2 or min(self.l2) <= 0:
       raise errors.UserError(
           f'l2 of the logistic regression is {self.l2}; accepted is a list of '
@@ -89,20 +93,21 @@ class Logistic:
           f'the logistic regression has {len(l2)} strengths and refit={self.refit}, '
           'but no validation split; hold one out, or give one l2 and refit=False')
     heads = self.fit(train, num_classes, l2)
-    accuracy = [None if validation is None else linear.accuracy_of(head, validation)
-                for head, _ in heads]
+    found = [None if validation is None else
+             linear.score_of(head, validation, self.score) for head, _ in heads]
     # Strongest first, so of equals the simplest head is chosen.
-    best = 0 if validation is None else int(np.argmax(accuracy))
+    best = 0 if validation is None else int(np.argmax(found))
     head = final = heads[best][0]
     if self.refit:
       both = features_lib.concatenate(train, validation)
       (final, _), = self.fit(both, num_classes, [l2[best]])
+    grid = [{'l2': s, f'validation_{self.score}': value, 'steps': steps}
+            for s, value, (_, steps) in zip(l2, found, heads, strict=True)]
     return {
         'protocol': 'l2 multinomial logistic regression, L-BFGS, chosen on validation'
                     + (', refitted on train + validation' if self.refit else ''),
-        'chosen': {'l2': l2[best]},
-        'grid': [{'l2': s, 'validation_top1': top1, 'steps': steps}
-                 for s, top1, (_, steps) in zip(l2, accuracy, heads, strict=True)],
+        'chosen': {'l2': l2[best]}, 'score': self.score, 'grid': grid,
+        'at_edge': grid_lib.at_edge('logistic regression', {'l2': l2[best]}, grid),
         **scores.score_splits(head, train=train, validation=validation),
         'test': scores.score(final(test.features), test.labels),
     }

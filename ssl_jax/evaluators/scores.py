@@ -8,6 +8,9 @@ import numpy as np
 from ssl_jax import errors
 from ssl_jax.evaluators import features as features_lib
 
+# What a setting may be chosen by, and a report shows: keys of `score`.
+HEADLINES = ('top1', 'mean_per_class')
+
 
 def score(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
   """Scores predictions; everything returned can be written as JSON.
@@ -50,6 +53,11 @@ def score(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
                     for r, c in zip(recall, count, strict=True)],
       'confusion': confusion.tolist(),
   }
+
+
+def check_headline(name: str, field: str) -> None:
+  """Raises `errors.UserError` unless `name` is one of `HEADLINES`."""
+  errors.choose(field, name, dict.fromkeys(HEADLINES))
 
 
 def score_splits(

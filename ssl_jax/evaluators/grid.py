@@ -1,0 +1,29 @@
+"""What a grid of settings says about itself: was it wide enough?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import logging
+
+
+def at_edge(what: str, chosen: Mapping[str, float],
+            grid: Sequence[Mapping[str, Any]]) -> list[str]:
+  """Names the settings that were chosen at an end of their range, and warns of them.
+
+  Beyond that end a better value may lie. Of two values each is an end, which says
+  nothing, and nothing lies below 0: neither is named.
+
+  Args:
+    what: was chosen, for the warning.
+    chosen: value by name.
+    grid: all cells; what else than the names of `chosen` they hold is not read.
+  """
+  found = []
+  for name, value in chosen.items():
+    values = sorted({cell[name] for cell in grid})
+    if len(values) > 2 and value and value in (values[0], values[-1]):
+      found.append(name)
+      logging.warning(
+          '%s: the chosen %s, %g, is at the edge of its grid (%g to %g); a wider one '
+          'may do better', what, name, value, values[0], values[-1])
+  return found
