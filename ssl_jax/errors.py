@@ -12,6 +12,10 @@ class UserError(Exception):
   """
 
 
+class Diverged(UserError):
+  """A loss or gradient that is no longer finite: of a grid one cell less."""
+
+
 class Preempted(Exception):
   """SIGTERM came and the state is saved; binaries exit with status 75.
 

@@ -11,6 +11,7 @@ from ssl_jax import errors
 from ssl_jax.models import conv as conv_lib
 
 LECUN = nn.initializers.lecun_normal()
+MOMENTUM = 0.9  # what running statistics keep of their old value at each step
 
 
 def conv(features: int, kernel_size: int, strides: int = 1, *, dtype: Any, name: str,
@@ -35,8 +36,8 @@ def batch_norm(*, train: bool, dtype: Any, name: str, zero_scale: bool = False,
                ) -> Callable[[jax.Array], jax.Array]:
   """BatchNorm with float32 statistics of the global batch, or of groups of its rows.
 
-  Running statistics keep 0.9 of their old value at each step and use the biased
-  variance; epsilon is 1e-5 (google-research/simclr).
+  Running statistics keep `MOMENTUM` of their old value at each step and use the
+  biased variance; epsilon is 1e-5 (google-research/simclr).
 
   Groups are contiguous rows, whatever the number of devices D, so that a config
   means the same on all of them. A group spans D / groups devices where that is a
@@ -58,7 +59,7 @@ def batch_norm(*, train: bool, dtype: Any, name: str, zero_scale: bool = False,
   """
   scale_init = nn.initializers.zeros if zero_scale else nn.initializers.ones
   options = dict(
-      use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype,
+      use_running_average=not train, momentum=MOMENTUM, epsilon=1e-5, dtype=dtype,
       scale_init=scale_init, use_bias=use_bias,
       use_fast_variance=jnp.finfo(dtype).bits < 32, name=name)
   if groups == 1 or not train:

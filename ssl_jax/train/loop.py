@@ -83,7 +83,7 @@ def fit(run: Run) -> step_lib.TrainState:
 
   Raises:
     errors.Preempted: SIGTERM came; the state is saved.
-    errors.UserError: the loss is no longer finite; the last good state is kept.
+    errors.Diverged: the loss is no longer finite; the last good state is kept.
   """
   init = functools.partial(step_lib.init_state, run.method, run.tx, run.probe,
                            image_shape=run.feed.image_shape)
@@ -179,12 +179,12 @@ class Reporter:
     """Waits for the dispatch that ended at `step`.
 
     Raises:
-      errors.UserError: its loss or gradient is not finite.
+      errors.Diverged: its loss or gradient is not finite.
     """
     row = {name: float(value) for name, value in jax.device_get(row).items()}
     self._progress.tick(step)
     if not all(math.isfinite(row[name]) for name in ('loss', 'grad_norm')):
-      raise errors.UserError(self._diverged(step, row))
+      raise errors.Diverged(self._diverged(step, row))
     last = step == self._run.total_steps
     if last or crossed(self._run.log.every_steps, self._last, step):
       self._writer.write(step, {
