@@ -153,7 +153,7 @@ def test_views_are_distributed_as_ours(name, key):
   image = np.asarray(jax.random.uniform(key, (16, 16, 3)) * 255).astype(np.uint8)
   images = np.broadcast_to(image, (2048, 16, 16, 3))
   method = method_of(config)
-  ours = jax.jit(method.views)(jax.random.key(1), images)
+  ours = jax.jit(method.views)(jax.random.key(1), {'image': images})
   ours = np.asarray(ours[0] if name == 'nin' else ours)
   torch.manual_seed(0)
   theirs = torch_augment.views(config['augment'], torch.tensor(images))

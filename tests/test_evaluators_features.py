@@ -14,8 +14,8 @@ LABELS = (np.arange(21) % 4 - 1).astype(np.int32)
 WEIGHT = np.random.default_rng(1).normal(size=(3, 7)).astype(np.float32)
 
 
-def encode(variables, images):
-  x = images.astype(jnp.float32) / 255
+def encode(variables, batch):
+  x = batch['image'].astype(jnp.float32) / 255
   block = jnp.einsum('bhwc,cd->bhwd', x, variables['w'],
                      precision=jax.lax.Precision.HIGHEST)
   return {'block1': block, 'pooled': block.mean((1, 2)).astype(jnp.bfloat16),

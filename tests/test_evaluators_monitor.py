@@ -22,8 +22,8 @@ def batches():
   return of
 
 
-def encode(variables, images):
-  x = images.astype(jnp.float32)
+def encode(variables, batch):
+  x = batch['image'].astype(jnp.float32)
   angle = variables * x[:, 0, 0, 0]
   return {'pooled': jnp.ones((len(x), 2)),  # knows nothing
           'map': jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1)[:, None, None]}

@@ -31,6 +31,25 @@ def test_batches_are_expanded_by_every_turn():
     assert out['image'].dtype == np.uint8
 
 
+def test_an_image_on_a_canvas_is_turned_and_stays_in_the_top_left():
+  random = np.random.default_rng(0)
+  extents = np.array([[2, 5], [6, 6], [4, 1]], np.int32)
+  images = [random.integers(0, 256, (*e, 3)).astype(np.uint8) for e in extents]
+  canvas = np.zeros((3, 6, 6, 3), np.uint8)
+  for i, (height, width) in enumerate(extents):
+    canvas[i, :height, :width] = images[i]
+  batch = {'image': canvas, 'extent': extents, 'label': np.zeros(3, np.int32),
+           'mask': np.ones(3, bool)}
+  for turns in ((0, 1, 2, 3), (1, 3)):
+    out, = rotation.expand([batch], turns)
+    for i, image in enumerate(images):
+      for v, turn in enumerate(turns):
+        row, turned = i * len(turns) + v, np.rot90(image, turn)
+        height, width = out['extent'][row]
+        assert (height, width) == turned.shape[:2]
+        np.testing.assert_array_equal(out['image'][row][:height, :width], turned)
+
+
 def test_scores_logits_as_they_are():
   labels = np.tile(np.arange(4, dtype=np.int32), 5)
   right = features.Features(np.eye(4, dtype=np.float32)[labels], labels)

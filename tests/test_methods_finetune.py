@@ -163,7 +163,7 @@ def test_frozen_throughout_is_softmax_regression():
   images = jax.random.randint(jax.random.key(1), (6, *SHAPE), 0, 256).astype(jnp.uint8)
   labels = np.arange(6) % 4
   features = np.asarray(
-      jax.jit(method.encode)(method.encoder(variables), images)['pooled'])
+      jax.jit(method.encode)(method.encoder(variables), {'image': images})['pooled'])
   assert (features > 0).any(0).sum() > 2
   kernel, bias = (np.asarray(variables.params['head']['dense'][k])
                   for k in ('kernel', 'bias'))
@@ -290,7 +290,7 @@ def test_precision_is_that_of_the_run_itself():
   method = methods.build(fields, 4)
   out = jax.eval_shape(
       lambda: method.encode(method.encoder(method.init(jax.random.key(0), SHAPE)),
-                            jnp.zeros((1, *SHAPE), jnp.uint8)))
+                            {'image': jnp.zeros((1, *SHAPE), jnp.uint8)}))
   assert method.dtype == jnp.bfloat16 and out['projection1'].dtype == jnp.float32
   assert method.network.network.projector.dtype == jnp.bfloat16
 
@@ -301,7 +301,7 @@ def test_shapes_of_every_head():
     variables = jax.eval_shape(lambda key, m=method: m.init(key, SHAPE),
                                jax.random.key(0))
     out = jax.eval_shape(method.encode, method.encoder(variables),
-                         jnp.zeros((5, *SHAPE), jnp.uint8))
+                         {'image': jnp.zeros((5, *SHAPE), jnp.uint8)})
     assert out['logits'].shape == (5, 4) and out['logits'].dtype == jnp.float32
     assert bool(variables.model_state) == (head != 'linear')
     assert out['stage1'].shape == (5, 8, 8, 6)  # the encoder's are there too

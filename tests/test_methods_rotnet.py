@@ -36,7 +36,8 @@ def images():
 
 
 def views(method, images, seed=0):
-  return jax.device_get(jax.jit(method.views)(jax.random.key(seed), images))
+  return jax.device_get(jax.jit(method.views)(
+      jax.random.key(seed), {'image': images}))
 
 
 @pytest.mark.parametrize('rotations', ['all', '0_180', '90_270'])
@@ -59,7 +60,7 @@ def test_turns_of_one_crop_lie_side_by_side(rotations, images):
 def test_one_turn_of_each_image_drawn_at_random(images):
   method = build('random', pad=0, flip_p=0.)
   rotated, labels = jax.device_get(jax.jit(jax.vmap(method.views, (0, None)))(
-      jax.random.split(jax.random.key(0), 100), images))
+      jax.random.split(jax.random.key(0), 100), {'image': images}))
   assert rotated.shape == (100, 5, 8, 8, 3)
   for row in range(100):
     for image, turned, label in zip(images, rotated[row], labels[row], strict=True):
@@ -78,8 +79,8 @@ def test_loss_of_an_empty_head_is_log_of_the_turns(rotations, classes, images):
             'head': jax.tree.map(jnp.zeros_like, variables.params['head'])}
   assert params['head']['dense']['bias'].shape == (classes,)
   loss, aux = jax.jit(lambda key: method.loss(
-      params, variables, method.views(key, images), -jnp.ones(5, jnp.int32)))(
-          jax.random.key(1))
+      params, variables, method.views(key, {'image': images}),
+      -jnp.ones(5, jnp.int32)))(jax.random.key(1))
   np.testing.assert_allclose(loss, np.log(classes), rtol=1e-6)
   rows = 5 * (1 if rotations == 'random' else classes)
   assert aux.endpoints['pooled'].shape == (rows, 6)
@@ -92,7 +93,7 @@ def test_encodes_upright_images(images):
   method = build()
   encoder = method.encoder(jax.jit(
       lambda key: method.init(key, (8, 8, 3)))(jax.random.key(0)))
-  endpoints = jax.jit(method.encode)(encoder, images)
+  endpoints = jax.jit(method.encode)(encoder, {'image': images})
   alone = jax.jit(lambda v: method.network.apply(
       v, jnp.asarray(images, jnp.float32) / 255, train=False))(encoder)
   assert endpoints.keys() == {'stage1', 'pooled', 'logits'}
@@ -121,7 +122,8 @@ def test_learns_to_tell_up_from_down():
   @jax.jit
   def step(variables, key):
     (_, aux), grads = jax.value_and_grad(method.loss, has_aux=True)(
-        variables.params, variables, method.views(key, images), -jnp.ones(4))
+        variables.params, variables, method.views(key, {'image': images}),
+        -jnp.ones(4))
     params = jax.tree.map(lambda p, g: p - 0.3 * g, variables.params, grads)
     return variables.replace(params=params, model_state=aux.model_state), aux.metrics
 
@@ -135,7 +137,8 @@ def test_mistakes_are_explained():
                      'accepted are 0_180, 90_270, all, random'):
     build('four')
   with pytest.raises(errors.UserError, match='images are 8x6; rotations need square'):
-    jax.eval_shape(build().views, jax.random.key(0), jnp.zeros((2, 8, 6, 3), jnp.uint8))
+    jax.eval_shape(build().views, jax.random.key(0),
+                   {'image': jnp.zeros((2, 8, 6, 3), jnp.uint8)})
 
 
 def test_turns_are_those_of_the_head():

@@ -95,7 +95,7 @@ def test_the_objective_alone_has_the_value_of_the_whole(key):
   @jax.jit
   def both(batch):
     variables = run.method.init(key, run.feed.image_shape)
-    args = variables.params, variables, run.method.views(key, batch['image'])
+    args = variables.params, variables, run.method.views(key, batch)
     loss, aux = run.method.loss(*args, batch['label'])
     vectors = {'projection': aux.endpoints['projection']}
     again, _ = split.with_endpoints(run.method, vectors).loss(*args, batch['label'])
@@ -108,7 +108,7 @@ def test_the_objective_alone_has_the_value_of_the_whole(key):
 def test_noise_has_the_shape_of_the_data_and_is_not_zero():
   noise = workload.noise({'name': 'imagenet2012', 'image_size': 64})
   assert len(noise) == 1_281_167 and noise.num_classes == 1000
-  images, labels, ok = noise.read(np.array([0, 7, 1_281_166]))
+  images, labels, ok, _ = noise.read(np.array([0, 7, 1_281_166]))
   assert images.shape == (3, 64, 64, 3) and images.dtype == np.uint8 and ok.all()
   assert images.std() > 70 and list(labels[:2]) == [0, 7]  # of uniform bytes: 73.9
 

@@ -63,10 +63,10 @@ def test_encoder_loads_alone_and_is_the_trained_one(tmp_path):
   encoder = encoder_lib.load(folder, mesh_lib.data_mesh())
   assert encoder.step == 5 and encoder.image_shape == (8, 8, 3)
   assert len(encoder.class_names) == 4
-  images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), np.uint8)
-  endpoints = encoder.method.encode(encoder.variables, images)
+  batch = {'image': np.random.default_rng(0).integers(0, 256, (16, 8, 8, 3), np.uint8)}
+  endpoints = encoder.method.encode(encoder.variables, batch)
   assert endpoints['pooled'].shape == (16, 6)
-  again = encoder.method.encode(encoder.variables, images)
+  again = encoder.method.encode(encoder.variables, batch)
   np.testing.assert_array_equal(endpoints['projection'], again['projection'])
 
 

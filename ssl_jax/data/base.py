@@ -5,10 +5,13 @@ import collections
 import dataclasses
 import math
 import os
+from collections.abc import Sequence
 from concurrent import futures
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from ssl_jax import errors
 
 _PART = 256  # images that one thread decodes in a go
 
@@ -20,11 +23,24 @@ class Rows(NamedTuple):
     images: uint8 [n, H, W, C].
     labels: int32 [n]; -1 is unlabelled.
     ok: bool [n]; False where an image could not be decoded. Its pixels are 0.
+    extents: int32 [n, 2], the true height and width of images that lie in the top
+      left of a canvas, whose rest is 0; None where images fill their arrays.
   """
 
   images: np.ndarray
   labels: np.ndarray
   ok: np.ndarray
+  extents: np.ndarray | None = None
+
+  def take(self, where: Any) -> 'Rows':
+    """The rows that a NumPy index selects."""
+    return Rows(*(x if x is None else x[where] for x in self))
+
+  def put(self, where: Any, rows: 'Rows') -> None:
+    """Copies `rows` to where a NumPy index says."""
+    for mine, theirs in zip(self, rows, strict=True):
+      if mine is not None:
+        mine[where] = theirs
 
 
 class Source(abc.ABC):
@@ -33,14 +49,26 @@ class Source(abc.ABC):
   Attributes:
     name: What messages call it, `'cifar10/train'`.
     class_names: One name per label; () for an unlabelled set.
-    image_shape: (H, W, C).
+    image_shape: (H, W, C); with a canvas, that of the canvas.
+    canvas: Whether `Rows.extents` say which part of the array an image takes.
     labels: int32 [N], -1 where unlabelled. Asking for it decodes no image.
+    file_names: N names without folders, which lists of images go by.
+
+  Raises:
+    errors.UserError: `file_names` was asked for, and there are none.
   """
 
   name: str
   class_names: tuple[str, ...]
   image_shape: tuple[int, int, int]
+  canvas: bool = False
   labels: np.ndarray
+
+  @property
+  def file_names(self) -> Sequence[str]:
+    raise errors.UserError(
+        f'{self.name} has no file names, which config.data.labels.file_list goes by; '
+        'use another rule, such as config.data.labels.fraction')
 
   @abc.abstractmethod
   def __len__(self) -> int:
@@ -50,25 +78,29 @@ class Source(abc.ABC):
   def read(self, indices: np.ndarray) -> Rows:
     """Reads the examples `indices`, int [n] in [0, N), from any thread."""
 
+  def blank(self, n: int) -> Rows:
+    """`n` black images without a label, not ok."""
+    whole = np.array(self.image_shape[:2], np.int32)
+    return Rows(np.zeros((n, *self.image_shape), np.uint8), np.full(n, -1, np.int32),
+                np.zeros(n, bool), np.tile(whole, (n, 1)) if self.canvas else None)
+
   def materialise(self) -> 'Arrays':
     """Decodes everything into host memory; images that fail are left out.
 
     Raises:
       errors.UserError: More images fail than the source allows.
     """
-    images = np.empty((len(self), *self.image_shape), np.uint8)
-    labels = np.empty(len(self), np.int32)
-    ok = np.empty(len(self), bool)
+    rows = self.blank(len(self))
 
     def fill(part: np.ndarray) -> None:
-      images[part], labels[part], ok[part] = self.read(part)
+      rows.put(part, self.read(part))
 
     parts = np.array_split(np.arange(len(self)), -(-len(self) // _PART))
     with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
       collections.deque(pool.map(fill, parts), maxlen=0)
-    if not ok.all():  # copying everything is for those who must
-      images, labels = images[ok], labels[ok]
-    return Arrays(images, labels, self.class_names, self.name)
+    if not rows.ok.all():  # copying everything is for those who must
+      rows = rows.take(rows.ok)
+    return Arrays(rows.images, rows.labels, self.class_names, self.name, rows.extents)
 
   @property
   def nbytes(self) -> int:
@@ -87,12 +119,18 @@ class Arrays(Source):
   Attributes:
     images: uint8 [N, H, W, C].
     labels: int32 [N].
+    extents: int32 [N, 2] where images lie on a canvas; see `Rows`.
   """
 
   images: np.ndarray
   labels: np.ndarray
   class_names: tuple[str, ...] = ()
   name: str = 'arrays'
+  extents: np.ndarray | None = None
+
+  @property
+  def canvas(self) -> bool:
+    return self.extents is not None
 
   @property
   def image_shape(self) -> tuple[int, int, int]:
@@ -102,8 +140,9 @@ class Arrays(Source):
     return len(self.images)
 
   def read(self, indices: np.ndarray) -> Rows:
+    extents = None if self.extents is None else self.extents[indices]
     return Rows(self.images[indices], self.labels[indices],
-                np.ones(len(indices), bool))
+                np.ones(len(indices), bool), extents)
 
   def materialise(self) -> 'Arrays':
     return self
@@ -129,6 +168,15 @@ class Subset(Source):
   def labels(self) -> np.ndarray:
     return self.parent.labels[self.indices]
 
+  @property
+  def canvas(self) -> bool:
+    return self.parent.canvas
+
+  @property
+  def file_names(self) -> Sequence[str]:
+    names = self.parent.file_names
+    return [names[i] for i in self.indices]
+
   def __len__(self) -> int:
     return len(self.indices)
 
@@ -139,6 +187,6 @@ class Subset(Source):
 def subset(source: Source, indices: np.ndarray, name: str) -> Source:
   """Some examples of a source; of `Arrays`, arrays again."""
   if isinstance(source, Arrays):
-    return Arrays(source.images[indices], source.labels[indices],
-                  source.class_names, name)
+    rows = source.read(indices)
+    return Arrays(rows.images, rows.labels, source.class_names, name, rows.extents)
   return Subset(source, np.asarray(indices), name)

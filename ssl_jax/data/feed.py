@@ -4,7 +4,8 @@ Two feeds, one contract. Both visit the examples in the order of
 `order.Shuffled`, so that they give the same batches:
 
   inputs(step, steps=1)  what the jitted train step takes: a tree of arrays
-  select(inputs, step)   traced inside that step -> {'image', 'label'}
+  select(inputs, step)   traced inside that step -> {'image', 'label'}, and with a
+                         canvas 'extent', as `batch_at` describes them
   batch_at(step)         both at once, from the host
   batch_size, steps_per_epoch, num_examples, image_shape, max_steps_per_dispatch
   close()                stops what runs in the background
@@ -52,12 +53,14 @@ class ResidentInputs(NamedTuple):
     orders: int32 [2, N], the permutations of two epochs in a row: a dispatch
       of several steps may run from one into the next.
     first_epoch: int32 [], which epoch `orders[0]` is.
+    extents: int32 [N, 2] where images lie on a canvas.
   """
 
   images: jax.Array
   labels: jax.Array
   orders: jax.Array
   first_epoch: jax.Array
+  extents: jax.Array | None
 
 
 class ResidentFeed:
@@ -84,7 +87,8 @@ class ResidentFeed:
     self.steps_per_epoch = self._plan.steps_per_epoch
     self.max_steps_per_dispatch = self.steps_per_epoch
     self.image_shape = arrays.image_shape
-    self._data = mesh_lib.put_replicated(mesh, (arrays.images, arrays.labels))
+    self._images, self._labels, self._extents = mesh_lib.put_replicated(
+        mesh, (arrays.images, arrays.labels, arrays.extents))
     self._epoch = -1
     self._orders = ()
     self._batch = jax.jit(self.select)
@@ -105,7 +109,7 @@ class ResidentFeed:
       self._orders = mesh_lib.put_replicated(
           self._mesh, (np.stack(orders), np.int32(epoch)))
       self._epoch = epoch
-    return ResidentInputs(*self._data, *self._orders)
+    return ResidentInputs(self._images, self._labels, *self._orders, self._extents)
 
   def select(self, inputs: ResidentInputs, step: jax.Array) -> Batch:
     """The batch of `step` (int32 []), traceable, sharded over the mesh."""
@@ -115,12 +119,18 @@ class ResidentFeed:
         (1, self.batch_size))[0]
     # Split the indices, not the images: each device then gathers only its rows.
     rows = jax.lax.with_sharding_constraint(rows, mesh_lib.sharded(self._mesh))
-    batch = {'image': inputs.images.at[rows].get(mode='promise_in_bounds'),
-             'label': inputs.labels.at[rows].get(mode='promise_in_bounds')}
+    batch = {'image': inputs.images, 'label': inputs.labels}
+    if inputs.extents is not None:
+      batch['extent'] = inputs.extents
+    batch = {k: x.at[rows].get(mode='promise_in_bounds') for k, x in batch.items()}
     return jax.lax.with_sharding_constraint(batch, mesh_lib.sharded(self._mesh))
 
   def batch_at(self, step: int) -> Batch:
-    """{'image': uint8 [B, H, W, C], 'label': int32 [B]}, sharded over the mesh."""
+    """The batch of `step`, sharded over the mesh.
+
+    'image' is uint8 [B, H, W, C], 'label' int32 [B]. Where images lie in the top
+    left of a canvas, 'extent' is int32 [B, 2]: their true heights and widths.
+    """
     on_device = mesh_lib.put_replicated(self._mesh, np.int32(step))
     return self._batch(self.inputs(step), on_device)
 
@@ -172,9 +182,9 @@ def eval_batches(source: base.Source, batch_size: int, mesh: Mesh,
                  threads: int = 16) -> Iterator[Batch]:
   """One pass in order, the same number of batches on every process.
 
-  Yields {'image': uint8 [B, H, W, C], 'label': int32 [B], 'mask': bool [B]},
-  sharded over the mesh. `mask` is False for the rows that fill up the last
-  batch (label -1, pixels 0) and for images that do not decode.
+  Yields what `ResidentFeed.batch_at` returns, and 'mask', bool [B]: False for the
+  rows that fill up the last batch (label -1, pixels 0, as large as the canvas) and
+  for images that do not decode.
 
   Raises:
     errors.UserError: The devices cannot share a batch evenly.
@@ -184,9 +194,8 @@ def eval_batches(source: base.Source, batch_size: int, mesh: Mesh,
   if isinstance(source, base.Arrays):
     for step in range(len(plan)):
       indices = plan.rows(step)[mesh_lib.local_rows(batch_size)]
-      images, labels, ok = streamed.read(source, indices, replace_bad=False)
-      yield mesh_lib.put_sharded(
-          mesh, {'image': images, 'label': labels, 'mask': ok})
+      rows = streamed.read(source, indices, replace_bad=False)
+      yield mesh_lib.put_sharded(mesh, streamed.as_batch(rows))
     return
   batches = streamed.batches(source, plan, mesh, 0, streamed.Workers(threads),
                              replace_bad=False)

@@ -29,13 +29,17 @@ class Folder(images.Encoded):
   """Images read file by file; see `images.Encoded` for the arguments."""
 
   def __init__(self, listing: Listing, name: str, *, image_size: int | None,
-               channels: int, max_bad_images: int):
+               channels: int, max_bad_images: int, canvas: bool = False):
     self.paths, self.labels = listing.paths, listing.labels
     super().__init__(name, listing.class_names, image_size, channels,
-                     max_bad_images)
+                     max_bad_images, canvas)
 
   def __len__(self) -> int:
     return len(self.paths)
+
+  @property
+  def file_names(self) -> list[str]:
+    return [os.path.basename(path) for path in self.paths]
 
   def records(self, indices: np.ndarray) -> Iterator[images.Record]:
     for i in indices:
@@ -51,6 +55,8 @@ def scan(root: str) -> dict[str, Listing]:
 
   * With sub-folders `train` and, optionally, `test` and `val` (or
     `validation`, `valid`), these are the splits; without `test`, `val` is it.
+    That is how ILSVRC lies on most disks: `train/n01440764/*.JPEG`,
+    `val/n01440764/*.JPEG`.
   * With class folders only, a fixed fifth of every class becomes `test`.
   * With loose images only, there is an unlabelled `train` and nothing else.
 
@@ -58,7 +64,8 @@ def scan(root: str) -> dict[str, Listing]:
 
   Raises:
     errors.UserError: No such folder, no images, an empty class folder, loose
-      images next to class folders, or a class that `train` does not have.
+      images next to class folders or in another split than `train`'s classes, or a
+      class that `train` does not have.
   """
   top = pathlib.Path(root).expanduser()
   if not top.is_dir():
@@ -103,6 +110,11 @@ def _scan_one(top: pathlib.Path, classes: tuple[str, ...] | None = None) -> List
   if not loose and not folders:
     raise errors.UserError(
         f'image folder {top} is empty; images end in {", ".join(SUFFIXES)}')
+  if loose and classes:
+    raise errors.UserError(
+        f'image folder {top} has loose images ({loose[0].name}), but train has a '
+        f'folder for each class; move every image to the folder of its class here '
+        f'too, as in {top / classes[0] / loose[0].name}')
   if loose:
     return Listing(tuple(map(str, loose)), np.full(len(loose), -1, np.int32), ())
   names = classes or tuple(p.name for p in folders)

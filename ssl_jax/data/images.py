@@ -2,7 +2,7 @@
 
 import abc
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from ssl_jax.data import base
 # What PIL raises on bytes that are not an image, are cut short, or are a bomb.
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 _MODES = {1: 'L', 3: 'RGB'}
+Size = tuple[int, int]  # width and height, as PIL has them
 
 
 class BadImage(Exception):
@@ -29,13 +30,15 @@ class Record(NamedTuple):
   name: str
 
 
-def open_image(data: bytes, target: int | None = None) -> Image.Image:
+def open_image(data: bytes,
+               target: Callable[[Size], Size] | None = None) -> Image.Image:
   """Decodes bytes to an upright PIL image.
 
   Args:
     data: JPEG, PNG, WebP or BMP.
-    target: Where given, a large JPEG may be decoded at a reduced scale whose
-      sides are still at least twice this, which is several times faster.
+    target: Where given, from the size of the image to the size wanted of it. A
+      large JPEG may then be decoded at a reduced scale whose sides are still at
+      least twice that, which is several times faster.
 
   Raises:
     BadImage: Not an image, truncated, or beyond PIL's decompression limit.
@@ -43,7 +46,8 @@ def open_image(data: bytes, target: int | None = None) -> Image.Image:
   try:
     image = Image.open(io.BytesIO(data))
     if target:
-      image.draft(None, (2 * target, 2 * target))
+      width, height = target(image.size)
+      image.draft(None, (2 * width, 2 * height))
     image.load()
     return ImageOps.exif_transpose(image)
   except _BROKEN as e:
@@ -64,21 +68,34 @@ def to_mode(image: Image.Image, channels: int) -> Image.Image:
   return image if image.mode == _MODES[channels] else image.convert(_MODES[channels])
 
 
-def decode(data: bytes, image_size: int | None, channels: int) -> np.ndarray:
-  """Decodes to uint8 [H, W, channels].
+def fitted(size: Size, side: int) -> Size:
+  """The size at which a whole image fits a square; it is never enlarged."""
+  scale = min(1, side / max(size))
+  width, height = (max(1, round(scale * x)) for x in size)
+  return width, height
+
+
+def decode(data: bytes, image_size: int | None, channels: int,
+           canvas: bool = False) -> np.ndarray:
+  """Decodes to uint8 [H, W, channels], resampled by PIL's antialiased bicubic filter.
 
   Args:
     data: An encoded image.
-    image_size: Side of the square result: the centre square, resampled with
-      PIL's antialiased bicubic filter. None keeps the size as it is.
+    image_size: Side of the square result, which is cut from the centre. None
+      keeps the size as it is.
     channels: 1 or 3.
+    canvas: Nothing is cut: the result is the whole image, shrunk where a side
+      exceeds `image_size`.
 
   Raises:
     BadImage: The bytes do not decode.
   """
-  image = to_mode(open_image(data, image_size), channels)
-  if image_size and image.size != (image_size, image_size):
-    image = ImageOps.fit(image, (image_size, image_size), Image.Resampling.BICUBIC)
+  square = (image_size, image_size)
+  wanted = (lambda size: fitted(size, image_size)) if canvas else lambda _: square
+  image = to_mode(open_image(data, wanted if image_size else None), channels)
+  if image_size and image.size != wanted(image.size):
+    resize = Image.Image.resize if canvas else ImageOps.fit
+    image = resize(image, wanted(image.size), Image.Resampling.BICUBIC)
   pixels = np.asarray(image)
   return pixels[..., None] if pixels.ndim == 2 else pixels
 
@@ -121,21 +138,24 @@ class Encoded(base.Source):
   Args:
     name: As in messages.
     class_names: One per label.
-    image_size: Side to which images are cut and resampled. None: all images
-      must have the size of the first.
+    image_size: Side to which images are cut and resampled, or of the canvas. None:
+      all images must have the size of the first.
     channels: 1 or 3.
     max_bad_images: How many may fail to decode before reading raises. Worker
       processes count each for itself.
+    canvas: Images are not cut but lie whole in the top left of a canvas; see
+      `decode` and `base.Rows`.
 
   Raises:
     errors.UserError: `channels` is neither 1 nor 3, or the first images are all bad.
   """
 
   def __init__(self, name: str, class_names: tuple[str, ...],
-               image_size: int | None, channels: int, max_bad_images: int):
+               image_size: int | None, channels: int, max_bad_images: int,
+               canvas: bool = False):
     check_channels(channels)
     self.name, self.class_names = name, class_names
-    self.image_size, self.channels = image_size, channels
+    self.image_size, self.channels, self.canvas = image_size, channels, canvas
     self.bad = BadImages(name, max_bad_images)
     side = image_size or self._first_size()
     self.image_shape = (*np.broadcast_to(side, 2).tolist(), channels)
@@ -148,15 +168,18 @@ class Encoded(base.Source):
     """
 
   def read(self, indices: np.ndarray) -> base.Rows:
-    n = len(indices)
-    rows = base.Rows(np.zeros((n, *self.image_shape), np.uint8),
-                     np.full(n, -1, np.int32), np.zeros(n, bool))
+    rows = self.blank(len(indices))
     for i, record in enumerate(self.records(indices)):
       rows.labels[i] = record.label
       try:
-        image = decode(record.data, self.image_size, self.channels)
+        image = decode(record.data, self.image_size, self.channels, self.canvas)
       except BadImage as e:
         self.bad.add(record.name, e)
+        continue
+      rows.ok[i] = True
+      if self.canvas:
+        height, width = rows.extents[i] = image.shape[:2]
+        rows.images[i, :height, :width] = image
         continue
       if image.shape != self.image_shape:
         raise errors.UserError(
@@ -164,7 +187,7 @@ class Encoded(base.Source):
             f'{image.shape[1]}x{image.shape[0]}, the first '
             f'{self.image_shape[1]}x{self.image_shape[0]}); set '
             'config.data.image_size')
-      rows.images[i], rows.ok[i] = image, True
+      rows.images[i] = image
     return rows
 
   def _first_size(self) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 import functools
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -12,9 +12,19 @@ from ssl_jax import errors
 from ssl_jax.data import images
 
 PREPARABLE = ('cifar10', 'cifar100')
-_LABEL_PART = 8192  # records read at a time when only labels are wanted
+_NAME_KEYS = ('file_name', 'id')  # ImageNet's; that of `prepare`, a path
+_PART = 1024  # records read at a time when labels and names alone are wanted
+
+
+class Catalogue(NamedTuple):
+  """What is known of examples beside their images."""
+
+  labels: np.ndarray        # int32 [N]
+  file_names: list[str]     # N, or none at all
+
+
 # A study opens one set dozens of times; CIFAR-10's labels take seconds to read.
-_labels: dict[tuple[str, str, int], np.ndarray] = {}
+_catalogues: dict[tuple[str, str, int], Catalogue] = {}
 
 
 class Records(images.Encoded):
@@ -23,7 +33,7 @@ class Records(images.Encoded):
   Args:
     builder: As `find` returns it.
     split: A TFDS split, 'train'.
-    image_size: See `images.Encoded`; channels and max_bad_images too.
+    image_size: See `images.Encoded`; channels, max_bad_images and canvas too.
 
   Raises:
     errors.UserError: It has no image feature, or is stored in a format that
@@ -31,13 +41,15 @@ class Records(images.Encoded):
   """
 
   def __init__(self, builder: tfds.core.DatasetBuilder, split: str, *,
-               image_size: int | None, channels: int, max_bad_images: int):
+               image_size: int | None, channels: int, max_bad_images: int,
+               canvas: bool = False):
     name = f'{builder.info.name}/{split}'
     self._directory, self._split = str(builder.data_path), split
     self._image, self._label = _feature_keys(builder, name)
+    self._name = next((k for k in _NAME_KEYS if k in builder.info.features), None)
     self._length = builder.info.splits[split].num_examples
     names = builder.info.features[self._label].names if self._label else ()
-    super().__init__(name, tuple(names), image_size, channels, max_bad_images)
+    super().__init__(name, tuple(names), image_size, channels, max_bad_images, canvas)
 
   def __len__(self) -> int:
     return self._length
@@ -46,14 +58,26 @@ class Records(images.Encoded):
   def labels(self) -> np.ndarray:
     if not self._label:
       return np.full(len(self), -1, np.int32)
+    return self._catalogue().labels
+
+  @property
+  def file_names(self) -> list[str]:
+    return self._catalogue().file_names if self._name else super().file_names
+
+  def _catalogue(self) -> Catalogue:
+    """Reads all records, as their images lie between the labels."""
     key = self._directory, self._split, len(self)
-    if key not in _labels:
-      labels = np.empty(len(self), np.int32)
-      for start in range(0, len(self), _LABEL_PART):
-        part = range(start, min(start + _LABEL_PART, len(self)))
-        labels[part] = [x[self._label] for x in self._stored.__getitems__(part)]
-      _labels[key] = labels
-    return _labels[key]
+    if key not in _catalogues:
+      labels, file_names = np.full(len(self), -1, np.int32), []
+      for start in range(0, len(self), _PART):
+        part = range(start, min(start + _PART, len(self)))
+        examples = self._stored.__getitems__(part)
+        if self._label:
+          labels[part] = [x[self._label] for x in examples]
+        if self._name:
+          file_names += [os.path.basename(x[self._name].decode()) for x in examples]
+      _catalogues[key] = Catalogue(labels, file_names)
+    return _catalogues[key]
 
   def records(self, indices: np.ndarray) -> Iterator[images.Record]:
     stored = self._stored.__getitems__([int(i) for i in indices])

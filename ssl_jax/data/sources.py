@@ -12,7 +12,7 @@ Openers = dict[str, Callable[[], base.Source]]
 
 
 def load(name: str, split: str = 'train', *, data_dir: str | None = None,
-         image_size: int | None = None, channels: int = 3,
+         image_size: int | None = None, canvas: bool = False, channels: int = 3,
          max_bad_images: int = 10, examples_fraction: float = 1.0,
          validation_fraction: float = 0.1,
          split_seed: int = 0, labels: Mapping[str, Any] | None = None,
@@ -30,6 +30,10 @@ def load(name: str, split: str = 'train', *, data_dir: str | None = None,
     data_dir: Where TFDS data sets are; None is $TFDS_DATA_DIR.
     image_size: Side of the square images; None keeps their size, which then
       must be the same for all.
+    canvas: False: images are cut to their centre square, which is resampled to
+      `image_size`. True: they stay whole, are shrunk (never enlarged) to fit a square
+      of that side and lie in its top left; batches then say how large they are, and
+      views are cut from that part. (Images of 'digits' and 'synthetic' fill theirs.)
     channels: 3 or 1; images are converted.
     max_bad_images: How many images may fail to decode and be skipped.
     examples_fraction: Of every class of every split, what there is to be at
@@ -44,9 +48,13 @@ def load(name: str, split: str = 'train', *, data_dir: str | None = None,
       such split, a field that the set does not have, an empty or mislabelled folder.
   """
   _check_fields(name, split, image_size, labels, fields)
+  if canvas and image_size is None:
+    raise errors.UserError('config.data.canvas is True, but config.data.image_size, '
+                           'the side of the canvas, is not set; 384 suits ImageNet')
+  how = dict(image_size=image_size, channels=channels, max_bad_images=max_bad_images,
+             canvas=canvas)
   if name.startswith(_FOLDER):
-    native = _folder(name, image_size=image_size, channels=channels,
-                     max_bad_images=max_bad_images)
+    native = _folder(name, **how)
   elif name == 'digits':
     arrays = builtin.digits(image_size, channels)
     native = {k: lambda k=k: arrays[k] for k in arrays}
@@ -54,8 +62,7 @@ def load(name: str, split: str = 'train', *, data_dir: str | None = None,
     native = {k: lambda k=k: builtin.synthetic(k, image_size, channels, **fields)
               for k in ('train', 'test')}
   else:
-    native = _tfds(name, data_dir, image_size=image_size, channels=channels,
-                   max_bad_images=max_bad_images)
+    native = _tfds(name, data_dir, **how)
   if examples_fraction != 1:
     native = {k: lambda full=full: _thinned(full(), examples_fraction)
               for k, full in native.items()}

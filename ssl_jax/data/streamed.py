@@ -69,27 +69,24 @@ class Blocks:
 
 
 def read(source: base.Source, indices: np.ndarray, replace_bad: bool) -> base.Rows:
-  """Reads rows; index -1 is padding: pixels 0, label -1, not ok.
+  """Reads rows; index -1 is padding, see `Source.blank`.
 
   Raises:
     errors.UserError: Too many bad images, or none that is good.
   """
-  n, real = len(indices), indices >= 0
-  rows = base.Rows(np.zeros((n, *source.image_shape), np.uint8),
-                   np.full(n, -1, np.int32), np.zeros(n, bool))
+  rows, real = source.blank(len(indices)), indices >= 0
   if real.any():
-    rows.images[real], rows.labels[real], rows.ok[real] = source.read(indices[real])
+    rows.put(real, source.read(indices[real]))
   for i in np.flatnonzero(~rows.ok & real) if replace_bad else ():
-    rows.images[i], rows.labels[i] = _next_good(source, int(indices[i]))
-    rows.ok[i] = True
+    rows.put([i], _next_good(source, int(indices[i])))
   return rows
 
 
-def _next_good(source: base.Source, index: int) -> tuple[np.ndarray, int]:
+def _next_good(source: base.Source, index: int) -> base.Rows:
   for step in range(1, len(source)):
-    images, labels, ok = source.read(np.array([(index + step) % len(source)]))
-    if ok[0]:
-      return images[0], labels[0]
+    row = source.read(np.array([(index + step) % len(source)]))
+    if row.ok[0]:
+      return row
   raise errors.UserError(f'{source.name} has no image that decodes')
 
 
@@ -97,7 +94,7 @@ def batches(source: base.Source, plan: order.Shuffled | order.Sequential, mesh: 
             first_step: int, workers: Workers, replace_bad: bool) -> Iterator[Batch]:
   """Sharded batches from `first_step` on, read and copied to devices ahead of time.
 
-  Yields {'image': uint8 [B, H, W, C], 'label': int32 [B], 'mask': bool [B]}.
+  Yields batches as `feed.eval_batches`.
   """
   rows = mesh_lib.local_rows(plan.batch_size)
   local = rows.stop - rows.start
@@ -119,8 +116,14 @@ def batches(source: base.Source, plan: order.Shuffled | order.Sequential, mesh: 
 
 
 def _concatenate(blocks: Sequence[base.Rows]) -> Batch:
-  images, labels, ok = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
-  return {'image': images, 'label': labels, 'mask': ok}
+  return as_batch(base.Rows(*(None if parts[0] is None else np.concatenate(parts)
+                              for parts in zip(*blocks, strict=True))))
+
+
+def as_batch(rows: base.Rows) -> Batch:
+  """What the rest of the library calls the arrays of `rows`."""
+  batch = {'image': rows.images, 'label': rows.labels, 'mask': rows.ok}
+  return batch if rows.extents is None else {**batch, 'extent': rows.extents}
 
 
 class StreamedFeed:
@@ -165,7 +168,7 @@ class StreamedFeed:
       if self._latest is None or self._latest[0] != step - 1:
         self._restart(step)
       batch = next(self._batches[0])
-      self._latest = step, {'image': batch['image'], 'label': batch['label']}
+      self._latest = step, {k: x for k, x in batch.items() if k != 'mask'}
     return self._latest[1]
 
   def select(self, inputs: Batch, step: jax.Array) -> Batch:
@@ -174,7 +177,7 @@ class StreamedFeed:
     return inputs
 
   def batch_at(self, step: int) -> Batch:
-    """{'image': uint8 [B, H, W, C], 'label': int32 [B]}, sharded over the mesh."""
+    """As of `feed.ResidentFeed`."""
     return self.inputs(step)
 
   def close(self) -> None:

@@ -15,7 +15,8 @@ from ssl_jax.models import pooling
 from ssl_jax.train import mesh
 
 UNLABELLED = -1
-Encode = Callable[[Any, jax.Array], Mapping[str, jax.Array]]
+Batch = Mapping[str, jax.Array]
+Encode = Callable[[Any, Batch], Mapping[str, jax.Array]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   return mean, std.astype(np.float32)
 
 
-def extract(encode: Encode, variables: Any, batches: Iterable[Mapping[str, Any]],
+def extract(encode: Encode, variables: Any, batches: Iterable[Batch],
             endpoint: str, pool: str | int = 'mean') -> Features:
   """Runs a frozen encoder once over a split.
 
@@ -82,11 +83,12 @@ def extract(encode: Encode, variables: Any, batches: Iterable[Mapping[str, Any]]
   several calls: it is compiled once per object, batch shape, endpoint and pool.
 
   Args:
-    encode: `encode(variables, images)` gives endpoints, [B, D] or [B, H, W, C].
-      It is traced here and must apply the encoder in evaluation mode.
+    encode: `encode(variables, batch)` gives endpoints, [B, D] or [B, H, W, C]. It is
+      traced here and must apply the encoder in evaluation mode.
     variables: of the encoder; passed through jit as an argument.
-    batches: of 'image' uint8 [B, H, W, 3], 'label' int32 [B] and 'mask' [B], zero
-      or False in the rows that pad the last batch, which are dropped.
+    batches: of what `encode` reads (of methods: methods.base.Batch), 'label' int32 [B]
+      and 'mask' [B], zero or False in the rows that pad the last batch, which are
+      dropped.
     endpoint: which of the endpoints.
     pool: how a feature map becomes a vector, see models.pooling.
 
@@ -104,9 +106,9 @@ def extract(encode: Encode, variables: Any, batches: Iterable[Mapping[str, Any]]
 
   for batch in batches:
     if pending is None:
-      _check(encode, variables, batch['image'], endpoint, pool)
+      _check(encode, variables, batch, endpoint, pool)
     rows = {'label': batch['label'], 'mask': batch['mask'],
-            'features': _encode(encode, endpoint, pool, variables, batch['image'])}
+            'features': _encode(encode, endpoint, pool, variables, batch)}
     # Fetched one batch late, so that the device computes while the host copies.
     if pending is not None:
       collect(pending)
@@ -124,13 +126,13 @@ def extract(encode: Encode, variables: Any, batches: Iterable[Mapping[str, Any]]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _encode(encode, endpoint, pool, variables, images):
-  return pooling.pooled(encode(variables, images)[endpoint], pool)
+def _encode(encode, endpoint, pool, variables, batch):
+  return pooling.pooled(encode(variables, batch)[endpoint], pool)
 
 
-def _check(encode, variables, images, endpoint, pool):
+def _check(encode, variables, batch, endpoint, pool):
   """Raises before compilation what tracing alone can tell."""
-  shapes = jax.eval_shape(encode, variables, images)
+  shapes = jax.eval_shape(encode, variables, batch)
   shape = errors.choose('endpoint', endpoint, shapes)
   if len(shape.shape) not in (2, 4):
     raise errors.UserError(

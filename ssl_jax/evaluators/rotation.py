@@ -31,7 +31,7 @@ def expand(batches: Iterable[Mapping[str, jax.Array]],
   """Turns images before they are encoded; the turn replaces the label.
 
   Args:
-    batches: as of `features.extract`.
+    batches: as of `data.feed.eval_batches`.
     turns: V quarter turns, counter-clockwise.
 
   Yields:
@@ -48,6 +48,20 @@ def expand(batches: Iterable[Mapping[str, jax.Array]],
 @functools.partial(jax.jit, static_argnames='turns')
 def _expand(batch, turns):
   labels = jnp.arange(len(turns), dtype=jnp.int32)
-  return {'image': geometry.rotate_all(batch['image'], turns),
-          'label': jnp.tile(labels, len(batch['image'])),
-          'mask': jnp.repeat(batch['mask'], len(turns))}
+  out = {'image': geometry.rotate_all(batch['image'], turns),
+         'label': jnp.tile(labels, len(batch['image'])),
+         'mask': jnp.repeat(batch['mask'], len(turns))}
+  return _realigned(out, batch['extent'], turns) if 'extent' in batch else out
+
+
+def _realigned(out, extent, turns):
+  """Moves images back to the top left of their canvas, which was turned with them."""
+  below, right = out['image'].shape[1] - extent.T  # of the image, before it is turned
+  zero = jnp.zeros_like(below)
+  moved = jnp.array([[zero, zero], [right, zero], [below, right], [zero, below]])
+  size = jnp.array([extent.T, extent.T[::-1]] * 2)
+  # [4, 2, B] -> [B * V, 2]
+  moved, size = (x[jnp.array(turns)].transpose(2, 0, 1).reshape(-1, 2)
+                 for x in (moved, size))
+  roll = jax.vmap(lambda image, by: jnp.roll(image, -by, (0, 1)))
+  return out | {'image': roll(out['image'], moved), 'extent': size}

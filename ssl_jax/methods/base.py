@@ -21,6 +21,9 @@ from ssl_jax.models import conv
 from ssl_jax.train import mesh as mesh_lib
 
 Tree = Any
+# 'image' uint8 [B, H, W, C]; where images lie in the top left of a canvas, their true
+# heights and widths in 'extent', int32 [B, 2].
+Batch = Mapping[str, jax.Array]
 
 
 @flax.struct.dataclass
@@ -45,8 +48,8 @@ class Method(Protocol):
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
     """Fresh variables for images [H, W, C]."""
 
-  def views(self, key: jax.Array, images: jax.Array) -> Tree:
-    """uint8 [B, H, W, C] -> float [B*V, h, w, C], or what else `loss` needs of them.
+  def views(self, key: jax.Array, batch: Batch) -> Tree:
+    """Images -> float [B*V, h, w, C], or what else `loss` needs of them.
 
     All randomness is here: a pretext task that draws its own labels returns
     them beside the views.
@@ -62,8 +65,8 @@ class Method(Protocol):
   def encoder(self, variables: Variables) -> Tree:
     """The part worth keeping: variables that `encode` accepts."""
 
-  def encode(self, encoder: Tree, images: jax.Array) -> dict[str, jax.Array]:
-    """uint8 [B, H, W, C] -> every endpoint [B, ...], without randomness."""
+  def encode(self, encoder: Tree, batch: Batch) -> dict[str, jax.Array]:
+    """Images -> every endpoint [B, ...], without randomness."""
 
 
 class Network(nn.Module):
@@ -102,11 +105,13 @@ class Base:
 
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
     images = jnp.zeros((1, *image_shape), jnp.uint8)
-    variables = self.network.init(key, self._plain(images), train=False)
+    plain = self._plain({'image': images})
+    variables = self.network.init(key, plain, train=False)
     return Variables(variables['params'], variables.get('batch_stats', {}))
 
-  def views(self, key: jax.Array, images: jax.Array) -> Tree:
-    return policies.views(self.policies, key, images, self.dtype)
+  def views(self, key: jax.Array, batch: Batch) -> Tree:
+    return policies.views(self.policies, key, batch['image'], self.dtype,
+                          batch.get('extent'))
 
   @property
   def rows_per_image(self) -> int:
@@ -155,14 +160,15 @@ class Base:
   def encoder(self, variables: Variables) -> Tree:
     return {'params': variables.params, 'batch_stats': variables.model_state}
 
-  def encode(self, encoder: Tree, images: jax.Array) -> dict[str, jax.Array]:
-    """uint8 [B, H, W, C] -> every endpoint, in evaluation mode."""
-    return self.network.apply(encoder, self._plain(images), train=False)
+  def encode(self, encoder: Tree, batch: Batch) -> dict[str, jax.Array]:
+    """Images -> every endpoint, in evaluation mode."""
+    return self.network.apply(encoder, self._plain(batch), train=False)
 
-  def _plain(self, images):
+  def _plain(self, batch):
     """The one view of an image that is not augmented."""
     key = jax.random.key(0)  # `preprocess` draws nothing
-    return policies.views((self.preprocess,), key, images, self.dtype)
+    return policies.views((self.preprocess,), key, batch['image'], self.dtype,
+                          batch.get('extent'))
 
 
 def _run(network, model_state, params, views):

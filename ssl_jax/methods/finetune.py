@@ -18,7 +18,7 @@ from jax.extend import core
 
 from ssl_jax import errors
 from ssl_jax.methods import base
-from ssl_jax.models import pooling
+from ssl_jax.models import layers, pooling
 from ssl_jax.objectives import classification
 
 Path = tuple[str, ...]
@@ -74,8 +74,11 @@ class FineTune(base.Base):
     network: a `Classifier`.
     freeze_until: the first stage that is trained; None trains all of them, 'head'
       none but the head.
+    bn_momentum: what running statistics keep of their old value at each step; None
+      leaves that to the layers.
   """
   freeze_until: str | None = None
+  bn_momentum: float | None = None
 
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> base.Variables:
     """Fresh variables for images [H, W, C].
@@ -105,6 +108,11 @@ class FineTune(base.Base):
     model_state = traverse_util.unflatten_dict(
         {path: statistics[path]
          for path in traverse_util.flatten_dict(variables.model_state)})
+    if self.bn_momentum is not None:
+      # A layer moves them by 1 - MOMENTUM of the way; the rest of it is linear.
+      pace = (1 - self.bn_momentum) / (1 - layers.MOMENTUM)
+      model_state = jax.tree.map(lambda old, new: old + pace * (new - old),
+                                 variables.model_state, model_state)
     logits = endpoints['logits']
     metrics = {'accuracy': classification.accuracy(logits, labels)}
     loss = classification.softmax_cross_entropy(logits, labels)
@@ -134,8 +142,8 @@ class FineTune(base.Base):
 
   def _used(self, whole, image_shape) -> list[Path]:
     """Paths, the collection first, of what the logits depend on, in order."""
-    images = jnp.zeros((1, *image_shape), jnp.uint8)
-    return _in_order_of_use(lambda v: self.encode(v, images)['logits'], whole)
+    batch = {'image': jnp.zeros((1, *image_shape), jnp.uint8)}
+    return _in_order_of_use(lambda v: self.encode(v, batch)['logits'], whole)
 
   def _trained(self, used: list[Path]) -> set[Path]:
     """Those that are not frozen."""

@@ -53,10 +53,10 @@ class RotNet(base.Base):
   def rows_per_image(self) -> int:
     return 1 if self.rotations == 'random' else len(self.turns)
 
-  def views(self, key: jax.Array, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+  def views(self, key: jax.Array, batch: base.Batch) -> tuple[jax.Array, jax.Array]:
     """float [B*V, h, w, C], and the label of every row, int32 [B*V]."""
     crop_key, turn_key = jax.random.split(key)
-    crops = super().views(crop_key, images)
+    crops = super().views(crop_key, batch)
     if self.rotations == 'random':
       turns = jax.random.randint(turn_key, (len(crops),), 0, len(self.turns))
       return jax.vmap(geometry.rotate)(crops, turns), turns

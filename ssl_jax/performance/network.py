@@ -35,8 +35,8 @@ class Cost:
 def cost(method: base.Base, image_shape: tuple[int, int, int]) -> Cost:
   """Traces `method`; nothing is computed."""
   key = jax.eval_shape(lambda: jax.random.key(0))
-  images = jax.ShapeDtypeStruct((2, *image_shape), jnp.uint8)
-  views = [x for x in jax.tree.leaves(jax.eval_shape(method.views, key, images))
+  batch = {'image': jax.ShapeDtypeStruct((2, *image_shape), jnp.uint8)}
+  views = [x for x in jax.tree.leaves(jax.eval_shape(method.views, key, batch))
            if x.ndim == 4]
   variables = jax.eval_shape(lambda k: method.init(k, image_shape), key)
 
@@ -59,10 +59,10 @@ def loss_flops(method: base.Base, image_shape: tuple[int, int, int],
   for the metrics alone is counted as if it were differentiated too.
   """
   key = jax.eval_shape(lambda: jax.random.key(0))
-  images = jax.ShapeDtypeStruct((batch_size, *image_shape), jnp.uint8)
+  batch = {'image': jax.ShapeDtypeStruct((batch_size, *image_shape), jnp.uint8)}
   labels = jax.ShapeDtypeStruct((batch_size,), jnp.int32)
   variables = jax.eval_shape(lambda k: method.init(k, image_shape), key)
-  views = jax.eval_shape(method.views, key, images)
+  views = jax.eval_shape(method.views, key, batch)
   whole = roofline.trace(lambda v, x, y: method.loss(v.params, v, x, y)[0],
                          variables, views, labels)
   images_only = cost(method, image_shape).train_flops * batch_size

@@ -67,10 +67,10 @@ def programs(run: loop.Run, state: step_lib.TrainState,
   gradient_of = lambda function: jit(jax.value_and_grad(function, has_aux=True))
   augment, value, gradient = jit(method.views), jit(loss), gradient_of(loss)
   alone, alone_gradient, update = jit(objective), gradient_of(objective), jit(optimize)
-  views = augment(key, batch['image'])
+  views = augment(key, batch)
   (_, (_, _, vectors)), grads = gradient(variables.params, variables, views, labels)
   return {
-      'augmentation': lambda: augment(key, batch['image']),
+      'augmentation': lambda: augment(key, batch),
       'forward and objective':
           lambda: value(variables.params, variables, views, labels),
       'gradient': lambda: gradient(variables.params, variables, views, labels),

@@ -16,7 +16,7 @@ Tree = Any
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
-  """A trained encoder. `method.encode(variables, images)` gives its endpoints."""
+  """A trained encoder. `method.encode(variables, batch)` gives its endpoints."""
   method: base.Base
   variables: Tree               # on all devices of the mesh
   config: dict[str, Any]        # of the run that made it

@@ -54,8 +54,8 @@ class OnlineProbe:
       errors.UserError: `endpoint` is not among them.
     """
     def features():
-      images = jnp.zeros((2, *image_shape), jnp.uint8)
-      views = method.views(jax.random.key(0), images)
+      batch = {'image': jnp.zeros((2, *image_shape), jnp.uint8)}
+      views = method.views(jax.random.key(0), batch)
       labels = jnp.zeros(2, jnp.int32)
       aux = method.loss(variables.params, variables, views, labels)[1]
       return self._features(aux.endpoints)

@@ -50,10 +50,10 @@ def train_step(method: base.Method, tx: optax.GradientTransformation,
   partitioner makes BatchNorm statistics and the loss global.
 
   Args:
-    batch: 'image' uint8 [B, H, W, C] and 'label' int32 [B], -1 where unknown.
+    batch: what `method.views` takes, and 'label' int32 [B], -1 where unknown.
   """
   variables = state.variables
-  views = method.views(jax.random.fold_in(key, state.step), batch['image'])
+  views = method.views(jax.random.fold_in(key, state.step), batch)
   (loss, aux), grads = jax.value_and_grad(method.loss, has_aux=True)(
       variables.params, variables, views, batch['label'])
   updates, opt_state = tx.update(grads, state.opt_state, variables.params)
