@@ -22,6 +22,7 @@ from ml_collections import config_flags
 from ssl_jax import app, errors, evaluators
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
+from ssl_jax.augment import policies
 from ssl_jax.data import feed, sources, subsets
 from ssl_jax.evaluators import features as features_lib
 from ssl_jax.evaluators import rotation
@@ -30,7 +31,8 @@ from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import mesh as mesh_lib
 
 SPLITS = ('train', 'validation', 'test')
-_ANY_SET = ('data_dir', 'image_size', 'channels', 'max_bad_images', 'examples_fraction')
+_ANY_SET = ('data_dir', 'image_size', 'canvas', 'channels', 'max_bad_images',
+            'examples_fraction')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +59,7 @@ def check(config: Mapping[str, Any]) -> None:
                       evaluators.EVALUATORS)
   config_lib.build(cls, protocol, 'protocol')
   config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
+  policies.build('none', **config.get('preprocess', {}))
   check_data(config)
 
 
@@ -82,12 +85,12 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
     return done
   started = time.monotonic()
   mesh = mesh_lib.data_mesh()
-  encoder = encoder_lib.load(checkpoint, mesh)
+  encoder = _preprocessing(config, encoder_lib.load(checkpoint, mesh))
   extracted = {} if extracted is None else extracted
-  key = json.dumps([config.get('features'), config.get('data'),
+  key = json.dumps([*map(config.get, ('features', 'preprocess', 'data')),
                     _turns(config, encoder)])
   if key not in extracted:
-    extracted[key] = extract(config, encoder, mesh)
+    extracted[key] = _splits(config, encoder, mesh)
   splits = extracted[key]
   protocol = dict(config['protocol'])
   evaluator = config_lib.build(evaluators.EVALUATORS[protocol.pop('name')], protocol,
@@ -100,14 +103,40 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   return result
 
 
-def extract(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
+def _preprocessing(config: Mapping[str, Any],
+                   encoder: encoder_lib.Encoder) -> encoder_lib.Encoder:
+  """The encoder, with `config.preprocess` for how it is shown images."""
+  if not (own := config.get('preprocess')):
+    return encoder
+  policy = policies.build('none', **{**frame(encoder), **own})
+  return dataclasses.replace(
+      encoder, method=dataclasses.replace(encoder.method, preprocess=policy))
+
+
+def frame(encoder: encoder_lib.Encoder) -> dict[str, Any]:
+  """Size and normalisation of views, as the encoder knows them: of every policy."""
+  known = encoder.config['augment']
+  return {k: known[k] for k in ('size', 'mean', 'std') if k in known}
+
+
+def _splits(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
             mesh: jax.sharding.Mesh) -> Splits:
-  """Features of every split, and what its classes are called."""
+  turns, loaded = _turns(config, encoder), load_splits(config, encoder)
+  if not turns:
+    require_labels(loaded['train'])
+  names = rotation.names(turns) if turns else loaded['train'].class_names
+  return Splits(**extract(config, encoder, mesh, loaded), class_names=tuple(names))
+
+
+def extract(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
+            mesh: jax.sharding.Mesh,
+            splits: Mapping[str, sources.base.Source | None]
+            ) -> dict[str, features_lib.Features | None]:
+  """Features of every split; None where there is no such split."""
   wanted = config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
   batch_size = -(-wanted.batch_size // mesh.size) * mesh.size
   turns, found = _turns(config, encoder), {}
-  loaded = load_splits(config, encoder)
-  for split, source in loaded.items():
+  for split, source in splits.items():
     if source is None:
       found[split] = None
       continue
@@ -117,8 +146,7 @@ def extract(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
       batches = rotation.expand(batches, turns)
     found[split] = features_lib.extract(encoder.method.encode, encoder.variables,
                                         batches, wanted.endpoint, wanted.pool)
-  names = rotation.names(turns) if turns else loaded['train'].class_names
-  return Splits(**found, class_names=tuple(names))
+  return found
 
 
 def _turns(config: Mapping[str, Any], encoder: encoder_lib.Encoder) -> tuple[int, ...]:
@@ -142,6 +170,8 @@ def load_split(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
                split: str) -> sources.base.Source | None:
   """One split of what `data_fields` describes.
 
+  Where the encoder resizes its views, images of any size do.
+
   Raises:
     errors.UserError: the images do not fit the encoder.
   """
@@ -151,11 +181,22 @@ def load_split(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
     return None
   source = sources.load(split=split, **data,
                         labels=labels if split == 'train' else None)
-  if source.image_shape != encoder.image_shape:
-    raise errors.UserError(
-        f'{source.name} has images {source.image_shape}, the encoder was trained on '
-        f'{encoder.image_shape}; set config.data.image_size={encoder.image_shape[0]}')
+  shape, known = source.image_shape, encoder.image_shape
+  resized = encoder.method.preprocess.size is not None
+  if shape != known and not (resized and shape[2] == known[2]):
+    field, value = (('channels', known[2]) if shape[2] != known[2] else
+                    ('image_size', known[0]))
+    raise errors.UserError(f'{source.name} has images {shape}, the encoder was trained '
+                           f'on {known}; set config.data.{field}={value}')
   return source
+
+
+def require_labels(source: sources.base.Source) -> None:
+  """Raises `errors.UserError` unless every image can have one label."""
+  if not source.num_classes:
+    raise errors.UserError(
+        f'{source.name} has no labels, or several of an image as VOC 2007 has; a '
+        'classifier needs one of each: name such a data set in config.data.name')
 
 
 def data_fields(config: Mapping[str, Any], encoder: encoder_lib.Encoder
@@ -201,8 +242,9 @@ def main() -> None:
   checkpoint = app.require(_CHECKPOINT, 'runs/simclr')
   if _OUTPUT.value:
     mesh = mesh_lib.data_mesh()
-    found = extract(config, encoder_lib.load(checkpoint, mesh), mesh)
-    found = {split: data for split in SPLITS if (data := getattr(found, split))}
+    encoder = _preprocessing(config, encoder_lib.load(checkpoint, mesh))
+    found = extract(config, encoder, mesh, load_splits(config, encoder))
+    found = {split: data for split, data in found.items() if data}
     features_lib.save_npz(_OUTPUT.value, found)
     for split, data in found.items():
       print(f'{_OUTPUT.value}: {split}_features {data.features.shape}, '

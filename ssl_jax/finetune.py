@@ -7,11 +7,18 @@
 Which layers are frozen is `freeze_until`, which images have a label
 `data.labels`. An epoch is one pass over the labelled images, floor(n / batch) steps;
 with `data.labels.repeat` they are repeated until there are as many as before the
-subset was taken, and an epoch keeps its number of steps. What is trained can be
-evaluated, or fine-tuned again, like any other run.
+subset was taken, and an epoch keeps its number of steps. `train.steps` says how long
+whatever an epoch is. What is trained can be evaluated, or fine-tuned again, like any
+other run.
+
+With `grid` there is one such run for every learning rate and weight decay, in
+<workdir>/grid, which sees validation images but no test images; the best setting is
+trained again on both splits, in <workdir>/refit, and tested once. Cells that are done
+are not done again.
 """
 
 import dataclasses
+import functools
 import hashlib
 import pathlib
 import time
@@ -26,13 +33,14 @@ from absl import flags
 from flax import traverse_util
 from ml_collections import config_flags
 
-from ssl_jax import app, errors, evaluate, methods, models
+from ssl_jax import app, errors, evaluate, grid_search, methods, models
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.augment import policies
 from ssl_jax.data import base as data_lib
 from ssl_jax.data import feed as feed_lib
-from ssl_jax.evaluators import classifier
+from ssl_jax.data import joined
+from ssl_jax.evaluators import scores
 from ssl_jax.methods import finetune as finetune_lib
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import loop, optim
@@ -54,17 +62,42 @@ def check(config: Mapping[str, Any]) -> None:
   """Raises `errors.UserError` for what is wrong whatever the encoder is."""
   config_lib.require(config, 'seed', 'feed', 'features', 'augment', 'optim', 'train')
   config_lib.build(evaluate.FeaturesConfig, config['features'], 'features')
-  config_lib.build(loop.TrainConfig, config['train'], 'train')
+  _train_config(config['train'], steps_per_epoch=1)
   config_lib.build(loop.LogConfig, config.get('log', {}), 'log')
   config_lib.build(optim.Optim, config['optim'], 'optim')
   evaluate.check_data(config)
   policies.from_config(config['augment'])
   models.build_head(**config.get('head', LINEAR), num_classes=2)
-  decay = config.get('layer_decay', 1)
+  scores.check_headline(config.get('score', 'top1'), 'config.score')
+  decay, momentum = config.get('layer_decay', 1), config.get('bn_momentum')
   if not 0 < decay <= 1:
     raise errors.UserError(
         f'config.layer_decay is {decay}; use a number above 0 and up to 1, where all '
         'layers learn at the same rate')
+  if momentum not in (None, 'auto') and not (
+      isinstance(momentum, int | float) and 0 <= momentum < 1):
+    raise errors.UserError(
+        f'config.bn_momentum is {momentum!r}; use None, a number from 0 to below 1, or '
+        "'auto' for what suits the steps of an epoch")
+  if config.get('from_scratch') and config.get('freeze_until', PROBE) is not None:
+    raise errors.UserError(
+        f'config.from_scratch is set, but config.freeze_until is '
+        f'{config.get("freeze_until", PROBE)!r}; what is frozen would stay random, so '
+        'set it to None')
+  if config.get('grid'):
+    grid_search.check(config)
+
+
+def _train_config(fields: Mapping[str, Any], steps_per_epoch: int) -> loop.TrainConfig:
+  """For `epochs`, or for `steps` of which `steps_per_epoch` are an epoch."""
+  fields = {k: v for k, v in fields.items() if v is not None}
+  if ('steps' in fields) == ('epochs' in fields):
+    raise errors.UserError('config.train needs epochs or steps; give one of them')
+  if 'steps' in fields:
+    if fields['steps'] < 1:
+      raise errors.UserError(f'config.train.steps is {fields["steps"]}; use 1 or more')
+    fields['epochs'] = fields.pop('steps') / steps_per_epoch
+  return config_lib.build(loop.TrainConfig, fields, 'train')
 
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
@@ -80,25 +113,51 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   if (done := workdir_lib.finished(workdir, config)) is not None:
     return done
   started, origin = time.monotonic(), workdir_lib.provenance()
+  encoder = encoder_lib.load(checkpoint, mesh_lib.data_mesh())
+  train = functools.partial(_train, encoder)
+  if config.get('grid'):
+    result = grid_search.run(config, workdir, label, train)
+  else:
+    result = train(config, workdir, label, evaluate.SPLITS)
+  result |= {'step': encoder.step, 'seconds': time.monotonic() - started, **origin}
+  workdir_lib.write_result(workdir, config, result)
+  return result
+
+
+def _train(encoder: encoder_lib.Encoder, config: dict[str, Any], workdir: pathlib.Path,
+           label: str, scored: tuple[str, ...]) -> dict[str, Any]:
+  """One training, and the scores of what it made on the splits `scored`."""
   mesh = mesh_lib.data_mesh()
-  encoder = encoder_lib.load(checkpoint, mesh)
-  source = evaluate.load_split(config, encoder, 'train')
+  source = _images(config, encoder, 'train')
   resolved = _resolve(config, encoder, source)
   method = methods.build(resolved, source.num_classes)
   plan = _plan(resolved, encoder, method, source, mesh, workdir, label)
   frozen = digest(_start(method, encoder).slow)
   state = loop.fit(plan)
-  if digest(state.variables.slow) != frozen:
+  if plan.warm_start and digest(state.variables.slow) != frozen:
     raise AssertionError(f'{label}: frozen layers changed during the training')
   trained = dataclasses.replace(encoder, method=method, class_names=source.class_names,
                                 variables=method.encoder(state.variables))
-  splits = evaluate.extract(_scoring(config), trained, mesh)
-  result = classifier.Classifier()(splits.train, splits.validation, splits.test,
-                                   source.num_classes)
-  result |= {'protocol': _protocol(resolved), 'class_names': list(source.class_names),
-             'step': encoder.step, 'seconds': time.monotonic() - started, **origin}
-  workdir_lib.write_result(workdir, config, result)
-  return result
+  scoring = _scoring(config)
+  logits = evaluate.extract(
+      scoring, trained, mesh, {split: _images(scoring, trained, split)
+                               for split in scored})
+  return {'protocol': _protocol(resolved), 'chosen': {},
+          'score': config.get('score', 'top1'),
+          **dict.fromkeys(evaluate.SPLITS), **scores.score_splits(lambda x: x, **{
+              split: x and x.labelled(source.num_classes)
+              for split, x in logits.items()}),
+          'class_names': list(source.class_names)}
+
+
+def _images(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
+            split: str) -> data_lib.Source | None:
+  """A split; to refit, that of training holds the validation images too."""
+  source = evaluate.load_split(config, encoder, split)
+  if split != 'train' or not config.get('refit'):
+    return source
+  validation = evaluate.load_split(config, encoder, 'validation')
+  return joined.Joined(source, validation, f'{source.name} + validation')
 
 
 def _resolve(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
@@ -108,19 +167,18 @@ def _resolve(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
   It is what the checkpoint holds, and `methods.build` needs no more to make the
   network again.
   """
-  if not source.num_classes:
-    raise errors.UserError(
-        f'{source.name} has no labels, and a classifier needs some; name a labelled '
-        'data set in config.data.name')
-  known = encoder.config['augment']
-  frame = {k: known[k] for k in ('size', 'mean', 'std') if k in known}
+  evaluate.require_labels(source)
+  momentum = config.get('bn_momentum')
+  if momentum == 'auto':  # about an epoch's worth of batches (arXiv:2002.05709, B.8)
+    momentum = max(1 - 10 / max(1, len(source) // config['feed']['batch_size']), 0.9)
   features = config_lib.build(evaluate.FeaturesConfig, config['features'], 'features')
   return config_lib.plain({
       **config,
-      'method': {'name': 'finetune', 'freeze_until': config.get('freeze_until', PROBE)},
+      'method': {'name': 'finetune', 'freeze_until': config.get('freeze_until', PROBE),
+                 'bn_momentum': momentum},
       'head': config.get('head', LINEAR),
       'features': dataclasses.asdict(features),
-      'augment': {**frame, **config['augment']},
+      'augment': {**evaluate.frame(encoder), **config['augment']},
       'data': evaluate.data_fields(config, encoder),
       'dataset': {'image_shape': source.image_shape, 'class_names': source.class_names},
       'pretrained': encoder.config})
@@ -129,22 +187,24 @@ def _resolve(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
 def _plan(config: dict[str, Any], encoder: encoder_lib.Encoder,
           method: finetune_lib.FineTune, source: data_lib.Source,
           mesh: jax.sharding.Mesh, workdir: pathlib.Path, label: str) -> loop.Run:
-  train = config_lib.build(loop.TrainConfig, config['train'], 'train')
   stages = method.stages(source.image_shape)  # complains before images are decoded
   _check_batch(config, source)
   feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
+  train = _train_config(config['train'], feed.steps_per_epoch)
   tx, schedule = optim.build(
       config['optim'], batch_size=feed.batch_size, num_examples=len(source),
       total_steps=round(train.epochs * feed.steps_per_epoch))
   if config.get('layer_decay', 1) != 1:
     tx = _decayed(tx, stages, config['layer_decay'])
+
+  def warm_start(variables):  # a copy: the loop donates its state
+    return method.with_pretrained(variables, jax.tree.map(jnp.copy, encoder.variables))
+
   return loop.Run(
       method=method, tx=tx, schedule=schedule, feed=feed, mesh=mesh, workdir=workdir,
       config=config, seed=config['seed'], epochs=train.epochs, label=label,
       log=config_lib.build(loop.LogConfig, config.get('log', {}), 'log'),
-      # A copy: the loop donates its state.
-      warm_start=lambda variables: method.with_pretrained(
-          variables, jax.tree.map(jnp.copy, encoder.variables)))
+      warm_start=None if config.get('from_scratch') else warm_start)
 
 
 def _check_batch(config: Mapping[str, Any], source: data_lib.Source) -> None:
@@ -180,13 +240,15 @@ def _scoring(config: Mapping[str, Any]) -> dict[str, Any]:
   data = dict(config.get('data', {}))
   if data.get('labels'):
     data['labels'] = {k: v for k, v in data['labels'].items() if k != 'repeat'}
-  return {'data': data, 'features': {
+  return {'data': data, 'refit': config.get('refit'), 'features': {
       'endpoint': 'logits', 'batch_size': config['features'].get('batch_size', 512)}}
 
 
 def _protocol(config: Mapping[str, Any]) -> str:
   features, first = config['features'], config['method']['freeze_until']
   trained = {None: 'fine-tuned, ', PROBE: ''}.get(first, f'fine-tuned from {first}, ')
+  if config.get('from_scratch'):
+    trained = 'trained from scratch, '
   return (f'{trained}{config["head"]["name"]} head on {features["endpoint"]}, pool '
           f'{features["pool"]}, {config["augment"]["recipe"]} augmentation')
 

@@ -100,6 +100,47 @@ def test_frozen_layers_that_move_are_caught(pretrained, tmp_path, monkeypatch):
     linear_probe.run(config(), pretrained, tmp_path)
 
 
+def test_as_many_steps_as_asked_whatever_an_epoch_is(pretrained, tmp_path):
+  finetune.run(config(train={'steps': 6}), pretrained, tmp_path)  # 4 to an epoch
+  rows = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').open()]
+  assert rows[-1]['step'] == 6 and rows[-1]['train/learning_rate'] < 0.01  # the end
+
+
+def test_from_scratch_draws_the_encoder_anew(pretrained, tmp_path):
+  untouched = {'from_scratch': True, 'freeze_until': None,
+               'optim': {'name': 'sgd', 'learning_rate': 0.}, 'train': {'steps': 1}}
+  encoder = lambda v: v['params']['network']['encoder']
+  digests = {finetune.digest(load(pretrained).variables['params']['encoder'])}
+  for seed in (0, 1):
+    finetune.run(config(**untouched, seed=seed), pretrained, tmp_path / str(seed))
+    digests.add(finetune.digest(encoder(load(tmp_path / str(seed)).variables)))
+  assert len(digests) == 3
+
+
+def test_a_grid_is_searched_and_its_best_trained_on_validation_images_too(
+    pretrained, tmp_path):
+  fields = config(freeze_until=None, bn_momentum='auto', score='mean_per_class',
+                  grid={'learning_rates': [1e-4, 0.3]})
+  result = finetune.run(fields, pretrained, tmp_path)
+  assert [sorted(cell) for cell in result['grid']] == 2 * [
+      ['learning_rate', 'validation_mean_per_class', 'weight_decay']]
+  assert (result['train']['n'], result['validation']['n']) == (80, 15)
+  assert result['chosen']['learning_rate'] in (1e-4, 0.3)
+  assert np.sum(result['test']['confusion']) == result['test']['n'] == 20
+  cell = json.loads((tmp_path / 'grid/lr0.3_wd0/result.json').read_text())['result']
+  assert cell['test'] is None and cell['train'] is None
+  resolved = load(tmp_path / 'refit').config
+  assert resolved['method']['bn_momentum'] == 0.9  # 80 // 16 steps: fewer than 100
+
+
+@pytest.mark.parametrize('images, momentum', [
+    (256 * 200, 0.95), (256 * 100, 0.9), (256 * 20, 0.9), (10, 0.9)])
+def test_momentum_of_batch_statistics_by_the_steps_of_an_epoch(images, momentum):
+  resolved = resolve({'recipe': 'none'}, images=images, bn_momentum='auto',
+                     feed={'batch_size': 256})
+  assert resolved['method']['bn_momentum'] == pytest.approx(momentum)
+
+
 @pytest.mark.parametrize('fields, words', [
     ({'layer_decay': 1.5}, ['config.layer_decay is 1.5']),
     ({'freeze_until': 'stage5'}, ["freeze_until is 'stage5'", 'near, far, head']),
@@ -128,15 +169,28 @@ def test_a_probe_trains_nothing_of_the_encoder():
       linear_probe.check(config(freeze_until=first))
 
 
-def resolve(augment, labels=True):
+@pytest.mark.parametrize('fields, sentence', [
+    ({'train': {}}, 'epochs or steps'),
+    ({'train': {'epochs': 1, 'steps': 1}}, 'give one of them'),
+    ({'train': {'steps': 0}}, 'config.train.steps is 0'),
+    ({'bn_momentum': 'atuo'}, "bn_momentum is 'atuo'"),
+    ({'bn_momentum': 1.}, 'below 1'), ({'score': 'top2'}, "config.score is 'top2'"),
+    ({'from_scratch': True}, "config.freeze_until is 'head'"),
+    ({'grid': {'learning_rates': []}}, 'config.grid.learning_rates')])
+def test_mistakes_that_need_no_encoder(fields, sentence):
+  with pytest.raises(errors.UserError, match=sentence):
+    finetune.check(config(**fields))
+
+
+def resolve(augment, labels=True, images=2, **fields):
   encoder = encoder_lib.Encoder(
       method=None, variables=None, step=0, image_shape=(8, 8, 3), class_names=(),
       config={**tiny.config(), 'augment': {'recipe': 'rotnet', 'size': 8,
                                            'mean': [0.5] * 3, 'std': [0.25] * 3},
               'dataset': {'image_shape': [8, 8, 3], 'class_names': []}})
-  source = data_lib.Arrays(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2),
+  source = data_lib.Arrays(np.zeros((images, 8, 8, 3), np.uint8), np.arange(images) % 2,
                            ('a', 'b') if labels else (), 'photos/train')
-  return finetune._resolve(config(augment=augment), encoder, source)
+  return finetune._resolve(config(augment=augment, **fields), encoder, source)
 
 
 def test_views_are_normalised_as_the_encoder_knows_them():

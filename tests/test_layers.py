@@ -17,7 +17,7 @@ LAYERS = (
     ('train.loop',),
     ('report', 'workdir', 'app'),
     ('pretrain', 'evaluate', 'finetune', 'linear_probe', 'make_report', 'prepare_data',
-     'rehearsal'),
+     'rehearsal', 'grid_search'),
     ('study', 'performance', 'benchmark'),
 )
 ONLY_IN = {  # what may import it

@@ -251,6 +251,32 @@ def test_same_trajectory_on_1_and_8_devices():
     np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize('model', ['stub', 'resnet8'])
+def test_running_statistics_keep_what_the_momentum_says(model):
+  fields = config(model=model, model_fields=(('width', 0.25),) * (model == 'resnet8'))
+  batch = {'image': jax.random.randint(jax.random.key(3), (8, *SHAPE), 0, 256)
+           .astype(jnp.uint8)}
+  labels = jnp.arange(8, dtype=jnp.int32) % 4
+
+  def moved(momentum):
+    fields['method']['bn_momentum'] = momentum
+    method = methods.build(fields, 4)
+    variables = drawn(method)
+    views = method.views(jax.random.key(0), batch)
+    _, aux = jax.jit(method.loss)(variables.params, variables, views, labels)
+    return flat(variables.model_state), flat(aux.model_state)
+
+  old, as_the_layers_do = moved(None)
+  replaced, kept = moved(0.)[1], moved(0.97)[1]
+  assert old
+  for path in old:
+    # Momentum 0 leaves the statistics of the batch itself.
+    of_batch = (as_the_layers_do[path] - 0.9 * old[path]) / 0.1
+    np.testing.assert_allclose(replaced[path], of_batch, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(kept[path], 0.97 * old[path] + 0.03 * of_batch,
+                               rtol=1e-4, atol=1e-5)
+
+
 def test_layer_decay_in_closed_form():
   """SGD with momentum m: the second step is the gradient times rate * (1 + m)."""
   stages = build(endpoint='projection1').stages(SHAPE)

@@ -50,7 +50,8 @@ def _fine_tune(config: Mapping[str, Any], num_classes: int) -> finetune.FineTune
   """A fine-tuned network, or a probe, at its own precision; see ssl_jax/finetune.py.
 
   Reads `augment`, `head`, `features.endpoint` and `features.pool`,
-  `method.freeze_until`, `train.precision` and `train.encoder_chunks`.
+  `method.freeze_until` and `method.bn_momentum`, `train.precision` and
+  `train.encoder_chunks`.
   """
   before = config['pretrained']
   precision = config['train'].get('precision', 'auto')
@@ -65,7 +66,8 @@ def _fine_tune(config: Mapping[str, Any], num_classes: int) -> finetune.FineTune
                                   features['pool']),
       policies=(policy,), preprocess=policies.evaluation(policy),
       dtype=pretrained.dtype, encoder_chunks=config['train'].get('encoder_chunks', 1),
-      freeze_until=config['method']['freeze_until'])
+      freeze_until=config['method']['freeze_until'],
+      bn_momentum=config['method'].get('bn_momentum'))
 
 
 def compute_dtype(precision: str) -> Any:

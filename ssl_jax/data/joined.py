@@ -1,0 +1,47 @@
+"""Two splits of a data set as one: what is trained on once all is chosen."""
+
+import dataclasses
+
+import numpy as np
+
+from ssl_jax.data import base
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Joined(base.Source):
+  """The examples of `first`, then those of `second`, which has the same classes."""
+
+  first: base.Source
+  second: base.Source
+  name: str
+
+  @property
+  def class_names(self) -> tuple[str, ...]:
+    return self.first.class_names
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    return self.first.image_shape
+
+  @property
+  def canvas(self) -> bool:
+    return self.first.canvas
+
+  @property
+  def labels(self) -> np.ndarray:
+    return np.concatenate([self.first.labels, self.second.labels])
+
+  def __len__(self) -> int:
+    return len(self.first) + len(self.second)
+
+  def read(self, indices: np.ndarray) -> base.Rows:
+    later = indices >= len(self.first)
+    if not later.any():
+      return self.first.read(indices)
+    if later.all():
+      return self.second.read(indices - len(self.first))
+    parts = (self.first.read(indices[~later]),
+             self.second.read(indices[later] - len(self.first)))
+    places = np.argsort(np.concatenate([np.flatnonzero(~later), np.flatnonzero(later)]))
+    return base.Rows(*(x if x is None else np.concatenate([x, y])[places]
+                       for x, y in zip(*parts, strict=True)))

@@ -1,0 +1,92 @@
+"""Searches with a training that only writes down what it was asked to do."""
+
+import json
+
+import pytest
+
+from ssl_jax import errors, grid_search
+
+GRID = {'learning_rates': [0.1, 0.01, 1.], 'weight_decays': [0., 1e-3]}
+SCORES = {  # validation top-1, by learning rate and L2 coefficient
+    (0.01, 0.): 0.5, (0.01, 0.1): 0.6, (0.1, 0.): 0.8, (0.1, 0.01): 0.8,
+    (1., 0.): 0.8, (1., 1e-3): None}
+
+
+def config(**fields):
+  return {'seed': 0, 'optim': {'name': 'sgd', 'learning_rate': 9., 'momentum': 0.8},
+          'data': {'validation_fraction': 0.1}, 'grid': GRID, **fields}
+
+
+@pytest.fixture
+def search(tmp_path):
+  """Runs a search; also gives the list of trainings that it came to."""
+  trained = []
+
+  def train(fields, folder, label, splits):
+    assert json.loads((folder / 'config.json').read_text()) == fields
+    (folder / 'checkpoints').mkdir()
+    optim = fields['optim']
+    trained.append((folder.relative_to(tmp_path), fields, splits))
+    top1 = SCORES[optim['learning_rate'], round(optim['weight_decay'], 9)]
+    if top1 is None:
+      raise errors.Diverged('the loss is nan')
+    values = {'top1': top1, 'mean_per_class': 1 - optim['learning_rate']}
+    return {'protocol': 'fine-tuned', **dict.fromkeys(('train', 'validation', 'test')),
+            **{split: values for split in splits}}
+
+  return lambda **fields: (
+      grid_search.run(config(**fields), tmp_path, 'tune', train), trained)
+
+
+def test_every_setting_is_trained_and_the_best_once_more_on_all_images(search):
+  result, trained = search()
+  assert len(trained) == 7
+  assert {(f['optim']['learning_rate'], round(f['optim']['weight_decay'], 9))
+          for _, f, _ in trained[:6]} == SCORES.keys()
+  assert all(splits == ('validation',) and 'grid' not in fields and
+             'refit' not in fields and fields['optim']['momentum'] == 0.8
+             for _, fields, splits in trained[:6])
+  folder, fields, splits = trained[-1]
+  assert str(folder) == 'refit' and fields['refit'] and splits == ('train', 'test')
+  # Of three equals the lowest rate, then the lowest decay.
+  assert result['chosen'] == {'learning_rate': 0.1, 'weight_decay': 0.}
+  assert fields['optim']['learning_rate'] == 0.1 and result['test']['top1'] == 0.8
+  assert result['validation']['top1'] == 0.8 and result['at_edge'] == []
+  assert [cell['validation_top1'] for cell in result['grid']] == [
+      0.5, 0.6, 0.8, 0.8, 0.8, None]
+  assert '6 settings' in result['protocol']
+
+
+def test_chooses_by_the_score_that_the_data_set_is_told_by(search):
+  result, _ = search(score='mean_per_class')
+  assert result['chosen'] == {'learning_rate': 0.01, 'weight_decay': 0.}
+  assert result['at_edge'] == ['learning_rate']
+  assert result['grid'][0]['validation_mean_per_class'] == 0.99
+
+
+def test_goes_on_where_it_stopped_and_keeps_no_checkpoints_of_cells(search, tmp_path):
+  first, trained = search()
+  assert not list((tmp_path / 'grid').glob('*/checkpoints'))
+  assert (tmp_path / 'refit' / 'checkpoints').is_dir()
+  (tmp_path / 'refit' / 'checkpoints').rmdir()
+  again, _ = search()
+  assert again == first
+  assert [str(folder) for folder, _, _ in trained[7:]] == ['refit']
+
+
+def test_a_grid_that_diverges_throughout_is_one_sentence(search, monkeypatch):
+  monkeypatch.setitem(SCORES, (1., 0.), None)
+  with pytest.raises(errors.UserError, match='every setting of config.grid; lower'):
+    search(grid={'learning_rates': [1.], 'weight_decays': [0., 1e-3]})
+
+
+@pytest.mark.parametrize('fields, sentence', [
+    ({'grid': {'learning_rates': [0.]}}, r'learning_rates is \(0.0,\).*above 0'),
+    ({'grid': {'learning_rates': [0.1, 0.1]}}, 'different numbers'),
+    ({'grid': {'learning_rates': 0.1}}, 'accepted is a list'),
+    ({'grid': {'learning_rates': [0.1], 'weight_decays': [-1.]}}, 'from 0 up'),
+    ({'grid': {'learning_rate': [0.1]}}, "did you mean 'learning_rates'"),
+    ({'data': {'validation_fraction': 0}}, 'validation_fraction is 0')])
+def test_mistakes_are_named(fields, sentence):
+  with pytest.raises(errors.UserError, match=sentence):
+    grid_search.check(config(**fields))
