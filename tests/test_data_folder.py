@@ -71,6 +71,30 @@ def test_split_folders(tmp_path, names, test, validation):
   assert len(sources.load(f'folder:{tmp_path}')) == (8 if validation else 6)
 
 
+def test_ilsvrc_as_it_lies_on_most_disks(tmp_path):
+  for split, names in (('train', 'n01440764_{}'), ('val', 'ILSVRC2012_val_0000000{}')):
+    for c, synset in enumerate(['n01440764', 'n01443537']):
+      for i in range(4):
+        save(tmp_path / split / synset / f'{names.format(i + 5 * c)}.JPEG', 9 * i)
+  load = lambda split, **fields: sources.load(
+      f'folder:{tmp_path}', split, validation_fraction=0, **fields)
+  train, test = load('train'), load('test')
+  assert train.class_names == test.class_names == ('n01440764', 'n01443537')
+  assert train.labels.tolist() == test.labels.tolist() == [0] * 4 + [1] * 4
+  assert train.file_names[0] == 'n01440764_0.JPEG'
+  (tmp_path / '1percent.txt').write_text('n01440764_6.JPEG\nn01440764_3.JPEG\n')
+  few = load('train', labels={'file_list': str(tmp_path / '1percent.txt')})
+  assert few.labels.tolist() == [0, 1] and values(few) == [27, 9]
+
+
+def test_loose_validation_images_are_told_how_to_lie(tmp_path):
+  save(tmp_path / 'train' / 'n01440764' / 'n01440764_1.JPEG')
+  save(tmp_path / 'val' / 'ILSVRC2012_val_00000293.JPEG')
+  with pytest.raises(errors.UserError, match='loose images .*folder of its class here '
+                     'too, as in .*/val/n01440764/ILSVRC2012_val_00000293.JPEG'):
+    sources.load(f'folder:{tmp_path}')
+
+
 def test_labels_of_test_follow_the_classes_of_train(tmp_path):
   for split, classes in (('train', 'abc'), ('test', 'c')):
     for name in classes:

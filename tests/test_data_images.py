@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from ssl_jax import errors
 from ssl_jax.data import images
@@ -82,6 +82,40 @@ def test_resize_is_shorter_side_then_centre_crop(width, height):
   left, top = (shorter.width - 8) // 2, (shorter.height - 8) // 2
   expected = shorter.crop((left, top, left + 8, top + 8))
   np.testing.assert_array_equal(images.decode(encode(image), 8, 3), expected)
+
+
+@pytest.mark.parametrize('size, shrunk', [
+    ((48, 16), (12, 4)), ((16, 48), (4, 12)), ((24, 24), (12, 12)), ((31, 17), (12, 7)),
+    ((12, 5), (12, 5)), ((3, 7), (3, 7)), ((1, 1), (1, 1)), ((500, 3), (12, 1))])
+def test_a_canvas_takes_the_whole_image_and_never_enlarges_it(size, shrunk):
+  random = np.random.default_rng(1)
+  image = Image.fromarray(random.integers(0, 256, size[::-1] + (3,), np.uint8))
+  expected = image.resize(shrunk, Image.Resampling.BICUBIC)
+  pixels = images.decode(encode(image), 12, 3, canvas=True)
+  np.testing.assert_array_equal(pixels, expected)
+
+
+def test_orientation_counts_before_the_canvas(rgb):
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  data = encode(Image.fromarray(rgb), exif=exif)  # 9 rows, 7 columns; upright 7 and 9
+  np.testing.assert_array_equal(images.decode(data, 9, 3, canvas=True),
+                                np.rot90(rgb, -1))
+
+
+@pytest.mark.parametrize('side, canvas, decoded', [
+    (16, True, (32, 20)), (17, True, (64, 40)), (33, True, (128, 80)),
+    (65, True, (256, 160)), (10, False, (32, 20)), (20, False, (64, 40))])
+def test_a_jpeg_is_decoded_at_twice_what_is_wanted_or_more(side, canvas, decoded,
+                                                           monkeypatch):
+  """An image of 256 x 160; on a canvas its longer side counts, cut the shorter."""
+  seen = []
+  load = ImageFile.ImageFile.load
+  monkeypatch.setattr(ImageFile.ImageFile, 'load',
+                      lambda self: (seen.append(self.size), load(self))[1])
+  data = encode(Image.new('RGB', (256, 160)), 'JPEG')
+  images.decode(data, side, 3, canvas=canvas)
+  assert seen[0] == decoded
 
 
 def test_one_pixel_grows():

@@ -1,14 +1,17 @@
 """Data sets by name: built-in ones, TFDS, the real CIFAR-10, and mistakes."""
 
+import io
 import pickle
 import sys
 
 import numpy as np
 import pytest
+import tensorflow_datasets as tfds
+from PIL import Image
 from sklearn import datasets, linear_model
 
 from ssl_jax import errors
-from ssl_jax.data import builtin, sources
+from ssl_jax.data import builtin, prepare, sources
 
 CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse',
            'ship', 'truck')
@@ -95,7 +98,6 @@ def test_real_cifar10(tfds_data_dir):
 
 
 def test_cifar10_rows_are_those_of_tfds(tfds_data_dir):
-  import tensorflow_datasets as tfds
   stored = tfds.data_source('cifar10', split='test', data_dir=tfds_data_dir)
   source = sources.load('cifar10', 'test', data_dir=tfds_data_dir)
   for i in (0, 17, 5_000):
@@ -120,6 +122,59 @@ def test_a_tfds_source_travels_to_a_worker_process(tfds_data_dir):
   np.testing.assert_array_equal(copy.read(index).images, expected.images)
 
 
+def test_imagenet_by_tfds(tmp_path):
+  """A tiny set with the name, features, classes and splits of TFDS' builder."""
+  classes = ('n01440764', 'n01443537', 'n01484850')
+  features = {'image': tfds.features.Image(encoding_format='jpeg'),
+              'label': tfds.features.ClassLabel(names=classes),
+              'file_name': tfds.features.Text()}
+
+  def examples(split, label):
+    for i in range(12):
+      out = io.BytesIO()
+      Image.new('RGB', (20 + i, 10), (20 * i,) * 3).save(out, 'JPEG')
+      yield {'image': out.getvalue(), 'label': label(i),
+             'file_name': f'{split}_{i}.JPEG'}
+
+  prepare.write('imagenet2012', '5.1.0', str(tmp_path), features, {
+      'train': lambda: examples('train', lambda i: i % 3),
+      'validation': lambda: examples('val', lambda i: i % 2),
+      'test': lambda: examples('test', lambda i: -1)})
+  listed = tmp_path / '1percent.txt'
+  listed.write_text('train_7.JPEG\ntrain_4.JPEG\n')
+
+  def load(split, **fields):
+    return sources.load('imagenet2012', split, data_dir=str(tmp_path), image_size=16,
+                        canvas=True, **fields)
+
+  train = load('train', validation_fraction=0)
+  assert train.num_classes == 1000 and train.class_names[:3] == classes
+  assert train.canvas
+  assert train.labels.tolist() == [0, 1, 2] * 4
+  rows = train.read(np.array([11, 0]))
+  assert rows.extents.tolist() == [[5, 16], [8, 16]]  # of 31x10 and 20x10
+  assert rows.images[0, 0, 0].tolist() == [220] * 3
+  assert load('test').labels.tolist() == [0, 1] * 6  # TFDS' validation
+  few = load('train', validation_fraction=0, labels={'file_list': str(listed)})
+  assert few.labels.tolist() == [1, 1]
+  assert few.file_names == ['train_4.JPEG', 'train_7.JPEG']
+  assert few.read(np.array([0])).images[0, 0, 0].tolist() == [80] * 3
+  assert 'tensorflow' not in sys.modules
+
+
+@pytest.mark.parametrize('name', ['digits', 'synthetic'])
+def test_images_without_file_names_are_in_no_list(name, tmp_path):
+  (tmp_path / 'list.txt').write_text('a')
+  with pytest.raises(errors.UserError, match=f'{name}/train has no file names'):
+    sources.load(name, labels={'file_list': str(tmp_path / 'list.txt')})
+
+
+def test_digits_fill_their_canvas():
+  plain, canvas = (sources.load('digits', 'test', image_size=8, canvas=c)
+                   for c in (False, True))
+  np.testing.assert_array_equal(plain.images, canvas.images)
+
+
 @pytest.mark.parametrize('fields,sentence', [
     (dict(name='cifar10'), 'python -m ssl_jax.prepare_data --dataset=cifar10'),
     (dict(name='svhn_cropped'), 'tfds build svhn_cropped'),
@@ -130,6 +185,9 @@ def test_a_tfds_source_travels_to_a_worker_process(tfds_data_dir):
     (dict(name='digits', image_size=20), 'multiple of 8'),
     (dict(name='digits', channels=2), 'channels is 2'),
     (dict(name='digits', image_size=0), 'image_size is 0'),
+    (dict(name='cifar10', canvas=True), 'canvas is True, but config.data.image_size'),
+    (dict(name='imagenet2012', image_size=8),
+     'tfds build imagenet2012 --file_format=array_record'),
     (dict(name='digits', validation_fraction=2.), 'validation_fraction is 2.0'),
     (dict(name='digits', split='validation', validation_fraction=0), 'no split'),
     (dict(name='digits', num_examples=3), 'num_examples is not a field'),

@@ -90,6 +90,40 @@ def test_repeats_go_through_the_subset_until_an_epoch_is_as_long_as_without():
       subsets.choose(LABELS, {'per_class': 7, 'seed': 2, 'repeat': False}), once)
 
 
+def test_a_list_of_files_names_the_subset(tmp_path):
+  names = ['n1_10.JPEG', 'n1_2.JPEG', 'n2_7.JPEG', 'n2_1.JPEG', 'n3_3.JPEG']
+  path = tmp_path / '1percent.txt'
+  path.write_text('n3_3.JPEG\r\nn1_2.JPEG\n\nn2_7.JPEG \nn1_2.JPEG\n')
+  labels = np.array([0, 0, 1, 1, 2], np.int32)
+  rule = {'file_list': str(path)}
+  assert subsets.choose(labels, rule, names).tolist() == [1, 2, 4]
+  assert subsets.choose(labels, {**rule, 'repeat': True}, names).tolist() == [
+      1, 2, 4, 1, 2]
+
+
+@pytest.mark.parametrize('text, names, sentence', [
+    ('a\nb\nc', ['b', 'd'], "2 of the 3 file names in .*the first is 'a'; "
+     '.*validation_fraction=0'),
+    ('a/b.jpg', ['b.jpg'], "the first is 'a/b.jpg'"),
+    ('b', ['b', 'a', 'b'], 'b, which .* lists, is the name of several images'),
+    (' \n', ['b'], 'is empty; it should have one file name a line'),
+    (b'\xff\xfe', ['b'], r'cannot be read \(it is not text\)'),
+    (None, ['b'], r'cannot be read \(No such file or directory\); give the path')])
+def test_mistakes_in_a_list_of_files_are_told(tmp_path, text, names, sentence):
+  path = tmp_path / 'list.txt'
+  if text is not None:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+  with pytest.raises(errors.UserError, match=sentence) as e:
+    subsets.by_file_list(names, str(path))
+  assert str(path) in str(e.value) and '\n' not in str(e.value)
+
+
+def test_a_list_that_is_not_there_is_told_before_data_are_read():
+  for path in ('/no/such', None):
+    with pytest.raises(errors.UserError, match=f'file_list is .*{path}.*No such file'):
+      subsets.check({'file_list': path})
+
+
 @pytest.mark.parametrize('call,sentence', [
     (lambda: subsets.by_fraction(LABELS, 0.01), 'none of the 40 images of class 0'),
     (lambda: subsets.by_fraction(LABELS, 1.5), 'labels.fraction is 1.5'),
@@ -103,6 +137,8 @@ def test_repeats_go_through_the_subset_until_an_epoch_is_as_long_as_without():
     (lambda: subsets.choose(LABELS, {}), 'exactly one of'),
     (lambda: subsets.choose(LABELS, {'first_k': 1, 'per_class': 1}), 'exactly one of'),
     (lambda: subsets.choose(LABELS, {'first_k': 1, 'seed': 1}), 'no effect'),
+    (lambda: subsets.choose(LABELS, {'file_list': 'x', 'seed': 1}),
+     'no effect with file_list'),
 ])
 def test_mistakes_are_told(call, sentence):
   with pytest.raises(errors.UserError, match=sentence):

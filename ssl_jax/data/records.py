@@ -12,7 +12,7 @@ from ssl_jax import errors
 from ssl_jax.data import images
 
 PREPARABLE = ('cifar10', 'cifar100')
-_NAME_KEYS = ('file_name', 'id')  # ImageNet's; that of `prepare`, a path
+_NAME_KEYS = ('file_name', 'id')  # ImageNet's; a path, where `prepare` made it
 _PART = 1024  # records read at a time when labels and names alone are wanted
 
 
@@ -46,7 +46,7 @@ class Records(images.Encoded):
     name = f'{builder.info.name}/{split}'
     self._directory, self._split = str(builder.data_path), split
     self._image, self._label = _feature_keys(builder, name)
-    self._name = next((k for k in _NAME_KEYS if k in builder.info.features), None)
+    self._name = _text_key(builder)
     self._length = builder.info.splits[split].num_examples
     names = builder.info.features[self._label].names if self._label else ()
     super().__init__(name, tuple(names), image_size, channels, max_bad_images, canvas)
@@ -161,6 +161,13 @@ def _feature_keys(builder: tfds.core.DatasetBuilder,
     raise errors.UserError(f'{name} is not an image data set; its features are '
                            f'{", ".join(features)}')
   return image[0], label[0] if label else None
+
+
+def _text_key(builder: tfds.core.DatasetBuilder) -> str | None:
+  """Name of the feature that holds file names."""
+  features = builder.info.features
+  return next((k for k in _NAME_KEYS if k in features
+               and isinstance(features[k], tfds.features.Text)), None)
 
 
 def _how_to_prepare(name: str) -> str:

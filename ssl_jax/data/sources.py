@@ -68,7 +68,9 @@ def load(name: str, split: str = 'train', *, data_dir: str | None = None,
               for k, full in native.items()}
   source = _open(native, name, split, validation_fraction, split_seed)
   if labels:
-    source = base.subset(source, subsets.choose(source.labels, labels), source.name)
+    names = source.file_names if 'file_list' in labels else ()
+    chosen = subsets.choose(source.labels, labels, names)
+    source = base.subset(source, chosen, source.name)
   return source
 
 

@@ -1,11 +1,12 @@
-"""Which examples are labelled, and which are held out. NumPy on labels only.
+"""Which examples are labelled, and which are held out. No image is looked at.
 
-Every function takes labels int32 [N] (-1 is unlabelled) and returns sorted
-indices, so that a subset keeps the order of the file it was cut from; but `choose`
-may repeat them.
+Every function takes labels int32 [N] (-1 is unlabelled), or file names, and returns
+sorted indices, so that a subset keeps the order of the file it was cut from; but
+`choose` may repeat them.
 """
 
-from collections.abc import Callable, Mapping
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,38 @@ def first_k(labels: np.ndarray, k: int) -> np.ndarray:
   return _draw(labels, _exactly(k, 'labels.first_k'), seed=None)
 
 
+def by_file_list(file_names: Sequence[str], path: str) -> np.ndarray:
+  """The examples whose file names are in a text file, one a line.
+
+  google-research/simclr publishes the 1 % and 10 % of ImageNet of Chen et al. 2020
+  (section 4.2) in this form: imagenet_subsets/1percent.txt and 10percent.txt, whose
+  lines are names such as n01440764_10026.JPEG, in no order. Empty lines and
+  repetitions do not count.
+
+  Args:
+    file_names: N names without folders; see `base.Source`.
+    path: Of the list.
+
+  Raises:
+    errors.UserError: No such list, or a name that none or several of the examples
+      have.
+  """
+  wanted = _read_list(path)
+  found = {}
+  for i, name in enumerate(file_names):
+    if name in wanted and found.setdefault(name, i) != i:
+      raise errors.UserError(
+          f'{name}, which {path} lists, is the name of several images; give every '
+          'image a name of its own, or use another rule in config.data.labels')
+  missing = [name for name in wanted if name not in found]
+  if missing:
+    raise errors.UserError(
+        f'{len(missing)} of the {len(wanted)} file names in {path} are not among the '
+        f'training images, the first is {missing[0]!r}; use a list of this data set, '
+        'and config.data.validation_fraction=0 if they were held out for validation')
+  return np.sort(np.fromiter(found.values(), int, len(found)))
+
+
 def split_validation(labels: np.ndarray, fraction: float,
                      seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
   """Cuts a validation split: -> (train, validation), disjoint and complete.
@@ -118,33 +151,56 @@ def check(rule: Mapping[str, Any]) -> str:
     raise errors.UserError(
         f'config.data.labels is {dict(rule)}; give exactly one of '
         f'{", ".join(_RULES)}')
-  if names == ['first_k'] and 'seed' in rule:
+  name, = names
+  if name in ('first_k', 'file_list') and 'seed' in rule:
     raise errors.UserError(
-        'config.data.labels.seed has no effect with first_k; remove it')
-  return names[0]
+        f'config.data.labels.seed has no effect with {name}; remove it')
+  if name == 'file_list':
+    _read_list(rule[name])
+  return name
 
 
-def choose(labels: np.ndarray, rule: Mapping[str, Any]) -> np.ndarray:
+def choose(labels: np.ndarray, rule: Mapping[str, Any],
+           file_names: Sequence[str] = ()) -> np.ndarray:
   """The subset that a config names.
 
   Args:
     labels: int32 [N].
-    rule: `{'fraction': 0.01}`, `{'per_class': 50}` or `{'first_k': 20}`; the
-      first two also take a `'seed'`, 0 by default. With `'repeat': True` the
-      subset is gone through again and again until there are N examples (its
-      example i mod n is at i, as in RotNet's code), so that an epoch of it has
-      as many steps as one of the whole; by default an epoch is one pass.
+    rule: `{'fraction': 0.01}`, `{'per_class': 50}`, `{'first_k': 20}` or
+      `{'file_list': '/path/1percent.txt'}`; the first two also take a `'seed'`, 0
+      by default. With `'repeat': True` the subset is gone through again and again
+      until there are N examples (its example i mod n is at i, as in RotNet's
+      code), so that an epoch of it has as many steps as one of the whole; by
+      default an epoch is one pass.
+    file_names: Of the examples, where the rule is a list of them.
 
   Raises:
     errors.UserError: No such rule, or the data cannot fulfil it.
   """
   name = check(rule)
-  chosen = _RULES[name](labels, rule[name],
+  chosen = _RULES[name](file_names if name == 'file_list' else labels, rule[name],
                         **{k: rule[k] for k in rule if k == 'seed'})
   return np.resize(chosen, len(labels)) if rule.get('repeat') else chosen
 
 
-_RULES = {'fraction': by_fraction, 'per_class': per_class, 'first_k': first_k}
+_RULES = {'fraction': by_fraction, 'per_class': per_class, 'first_k': first_k,
+          'file_list': by_file_list}
+
+
+def _read_list(path: str | None) -> dict[str, None]:
+  """The names in a list, once each, in their order."""
+  try:
+    lines = pathlib.Path(str(path)).expanduser().read_text().splitlines()
+  except (OSError, UnicodeError) as e:
+    raise errors.UserError(
+        f'config.data.labels.file_list is {path!r}, which cannot be read '
+        f'({getattr(e, "strerror", None) or "it is not text"}); give the path of a '
+        'text file with one file name a line') from e
+  names = dict.fromkeys(line.strip() for line in lines if line.strip())
+  if not names:
+    raise errors.UserError(f'config.data.labels.file_list is {path!r}, which is empty; '
+                           'it should have one file name a line')
+  return names
 
 
 def _exactly(k: int, field: str) -> Callable[[int, int], int]:
