@@ -153,6 +153,46 @@ def test_an_error_in_a_worker_reaches_the_loop(mesh):
   subject.close()
 
 
+class Canvas(Encoded):
+  """The same on a canvas of 4 x 4; image i has 1 + i % 3 rows and 2 columns."""
+
+  image_shape, canvas = (4, 4, 1), True
+
+  def read(self, indices):
+    found = super().read(indices)
+    rows = self.blank(len(indices))
+    rows.images[:, :2, :3] = found.images
+    rows.extents[found.ok] = np.stack([1 + indices % 3, 2 + 0 * indices], 1)[found.ok]
+    return rows._replace(labels=found.labels, ok=found.ok)
+
+
+@pytest.mark.parametrize('mode', ['resident', 'streamed'])
+def test_extents_come_with_their_images(mesh, mode):
+  source = base.subset(Canvas(bad=[3]), np.arange(36), 'some')
+  subject = feed.make_feed(source, batch_size=B, seed=0, mesh=mesh, mode=mode)
+  for step in (0, 1, 6):
+    batch = jax.jit(subject.select)(subject.inputs(step), np.int32(step))
+    image, extent = np.asarray(batch['image']), np.asarray(batch['extent'])
+    assert extent.dtype == np.int32 and set(batch) == {'image', 'label', 'extent'}
+    np.testing.assert_array_equal(
+        extent, np.stack([1 + image[:, 0, 0, 0] % 3, np.full(B, 2)], 1))
+    np.testing.assert_array_equal(batch['label'], image[:, 0, 0, 0] + 100)
+    assert batch['extent'].sharding.is_equivalent_to(mesh_lib.sharded(mesh), 2)
+  subject.close()
+
+
+@pytest.mark.parametrize('as_arrays', [True, False])
+def test_evaluation_of_a_canvas(mesh, as_arrays):
+  source = Canvas(13, bad=[] if as_arrays else [5])
+  source = source.materialise() if as_arrays else source
+  batches = list(feed.eval_batches(source, 8, mesh))
+  mask, extent = (np.concatenate([b[k] for b in batches]) for k in ('mask', 'extent'))
+  at = np.flatnonzero(mask)
+  assert at.tolist() == [i for i in range(13) if as_arrays or i != 5]
+  np.testing.assert_array_equal(extent[at], np.stack([1 + at % 3, 0 * at + 2], 1))
+  assert (extent[~mask] == 4).all()  # as large as the canvas: no view is empty
+
+
 @pytest.mark.parametrize('fraction,kind', [
     (0.25, feed.ResidentFeed), (1e-12, streamed.StreamedFeed)])
 def test_auto_compares_data_with_memory(mesh, fraction, kind):
