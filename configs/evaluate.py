@@ -15,7 +15,7 @@ PROTOCOLS = {
     'knn': dict(name='knn', k=200, temperature=0.1),
     # The nearest training image by Euclidean distance.
     'nearest': dict(name='nearest'),
-    # SGD, the best of a learning-rate x weight-decay grid.
+    # SGD, the best of a grid of 8 learning rates x 5 weight decays.
     'linear': dict(name='linear', epochs=30, refit=False),
     # L-BFGS, the best of 45 strengths of the l2 penalty.
     'logistic': dict(name='logistic', standardise=False, refit=True),

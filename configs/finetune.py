@@ -15,24 +15,32 @@
   the schedule of RotNet's convolutional classifier (arXiv:1803.07728, table 3: 92.17 %
   with all labels of CIFAR-10).
 * last_stage: for a ResNet-20. What comes before its last stage is frozen.
+* transfer: everything is trained, on another data set and for 20,000 steps whatever its
+  size, at each of 7 learning rates x 8 weight decays; scratch: the same network from a
+  random start, for 40,000 steps at 56 others (arXiv:2002.05709, B.8). The best on
+  validation images is trained again with them. configs/studies/transfer.py has both.
 
 With `labels.repeat` the labelled images are repeated until there are as many as
 training images, and an epoch has as many steps as with all labels (RotNet's rule).
 Without, an epoch is one pass over the labelled images, floor(n / batch) steps: too few
 where 60 passes over the 450 images of 1 % of CIFAR-10 make 180 of them.
-Nothing is chosen by the validation split; it is cut as everywhere else so that figures
-compare.
+But for grids nothing is chosen by the validation split; it is cut as everywhere else so
+that figures compare.
 """
 
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-PRESETS = ('simclr', 'rotnet', 'last_stage')
+PRESETS = ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch')
 
 
 def get_config(preset: str = 'simclr') -> ConfigDict:
   if preset not in PRESETS:
     raise ValueError(f'{preset!r} is not one of {", ".join(PRESETS)}')
+  return (_transfer if preset in ('transfer', 'scratch') else _one_run)(preset)
+
+
+def _one_run(preset: str) -> ConfigDict:
   c = ConfigDict()
   c.seed = 0
   c.head = dict(name='linear')
@@ -61,8 +69,36 @@ def get_config(preset: str = 'simclr') -> ConfigDict:
     c.train.epochs = 100.
   elif preset == 'last_stage':
     c.freeze_until = 'stage3'
-  c.data = dict(                     # None: as the encoder was trained
-      name=placeholder(str), data_dir=placeholder(str), image_size=placeholder(int),
-      validation_fraction=0.1, labels=dict(fraction=0.01, seed=0, repeat=True))
+  c.data = _data(labels=dict(fraction=0.01, seed=0, repeat=True))
   c.log = dict(every_steps=50, checkpoint_every_epochs=10.)
   return c
+
+
+def _data(labels: dict | None = None) -> ConfigDict:
+  return ConfigDict(dict(            # None: as the encoder was trained
+      name=placeholder(str), data_dir=placeholder(str), image_size=placeholder(int),
+      validation_fraction=0.1, labels=labels or placeholder(dict)))
+
+
+def _transfer(preset: str) -> ConfigDict:
+  c, scratch = _one_run('simclr'), preset == 'scratch'
+  c.feed.batch_size = 256
+  c.optim.learning_rate_scaling = 'none'
+  c.train = dict(steps=40_000 if scratch else 20_000, precision='auto')
+  c.bn_momentum = 'auto'     # max(1 - 10 / steps of an epoch, 0.9)
+  c.from_scratch = scratch
+  c.score = 'top1'           # what is best; or mean_per_class
+  if scratch:
+    c.grid = dict(learning_rates=_logspace(-3, 0, 7),
+                  weight_decays=_logspace(-5, -1.5, 8))
+  else:
+    c.grid = dict(learning_rates=_logspace(-4, -1, 7),
+                  weight_decays=(0., *_logspace(-6, -3, 7)))
+  c.data = _data()
+  c.log = dict(every_steps=100, checkpoint_every_epochs=0.)
+  return c
+
+
+def _logspace(low: float, high: float, count: int) -> tuple[float, ...]:
+  """Powers of ten, evenly spaced in the exponent."""
+  return tuple(10**(low + i * (high - low) / (count - 1)) for i in range(count))

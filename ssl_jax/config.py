@@ -55,6 +55,16 @@ def plain(config: Mapping[str, Any]) -> dict[str, Any]:
   return json.loads(json.dumps(config))
 
 
+def merge(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+  """`config` with the fields of `own` in their place, section by section."""
+  merged = dict(config)
+  for name, value in own.items():
+    theirs = config.get(name)
+    both = isinstance(theirs, Mapping) and isinstance(value, Mapping)
+    merged[name] = merge(theirs, value) if both else value
+  return merged
+
+
 def flatten(config: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
   """Yields `('optim.learning_rate', 0.3)` for every leaf."""
   for name, value in config.items():

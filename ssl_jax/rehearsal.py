@@ -9,6 +9,7 @@ from typing import Any
 from ssl_jax import config as config_lib
 from ssl_jax import errors, evaluate
 from ssl_jax.data import sources
+from ssl_jax.train import checkpoint
 
 Config = Mapping[str, Any]
 # Networks of 64 channels and more; ResNet-8 to 56 are small enough as they are.
@@ -28,8 +29,12 @@ def shrink(config: Config, scale: float) -> dict[str, Any]:
   * Wide networks (`WIDE`) are multiplied by sqrt(scale), or 1/4 if that is more.
   * Batches hold at most a tenth of the images, and no more than have a label;
     neighbourhoods at most those.
+  * Training for a number of steps takes as many as its epochs, and images, come to.
+    Grids shrink to two learning rates and two weight decays.
 
-  Seeds, methods and evaluations stay. Data sets are opened to count their images.
+  Seeds, methods and evaluations stay, and encoders that are given. Data sets are
+  opened to count their images; one of several that is not there is left as it is, for
+  its own stages to fail.
 
   Args:
     config: of a study.
@@ -45,21 +50,34 @@ def shrink(config: Config, scale: float) -> dict[str, Any]:
     raise errors.UserError(
         f'--scale is {scale:g}; use a number above 0 and below 1, such as 0.05')
   config = config_lib.plain(config)
-  methods = {name: _method(fields, scale)
+  methods = {name: fields if 'checkpoint' in fields else _method(fields, scale)
              for name, fields in config['methods'].items()}
-  evaluations = {name: _evaluation(fields, scale, methods)
+  known = {name: _known(fields, config['seeds'][0])
+           for name, fields in methods.items()}
+  evaluations = {name: _evaluation(fields, scale, known)
                  for name, fields in config['evaluations'].items()}
   return {**config, 'methods': methods, 'evaluations': evaluations,
-          'rehearsal': _sentence(methods, scale)}
+          'rehearsal': _sentence(methods, evaluations, scale)}
 
 
-def _sentence(methods: Config, scale: float) -> str:
-  wide = any(fields['model']['name'] in WIDE for fields in methods.values())
+def _known(method: Config, seed: int) -> Config:
+  """The method, with the data that it was trained on where it was given."""
+  if 'checkpoint' not in method:
+    return method
+  folder = checkpoint.locate(method['checkpoint'].replace('{seed}', str(seed)))
+  return {**method, 'data': checkpoint.read_config(folder)[1]['data']}
+
+
+def _sentence(methods: Config, evaluations: Config, scale: float) -> str:
+  wide = any(fields.get('model', {}).get('name') in WIDE
+             for fields in methods.values())
+  grids = any('grid' in fields for fields in evaluations.values())
   return (
       f'Scaled down by --scale={scale:g}: {scale:g} of the epochs (at least one) and '
       'of the images (at least 20 of a class), '
       + (f'{_narrowing(scale):.2g} of the width of wide networks, ' if wide else '')
-      + 'batches of at most a tenth of the images.')
+      + 'batches of at most a tenth of the images'
+      + (', two values of each setting of a grid' if grids else '') + '.')
 
 
 def _method(fields: Config, scale: float) -> dict[str, Any]:
@@ -75,14 +93,30 @@ def _method(fields: Config, scale: float) -> dict[str, Any]:
 
 def _evaluation(fields: Config, scale: float, methods: Config) -> dict[str, Any]:
   """`methods` are shrunk already: their data are what is evaluated on."""
+  data_sets = fields.get('data_sets')
+  if not data_sets:
+    return _on_one_set(fields, scale, methods)
+  shared = {k: v for k, v in fields.items() if k != 'data_sets'}
+
+  def shrunk(own):
+    try:
+      return _on_one_set(config_lib.merge(shared, own), scale, methods)
+    except errors.UserError:
+      return own
+  return {**shared, 'data_sets': {k: shrunk(own) for k, own in data_sets.items()}}
+
+
+def _on_one_set(fields: Config, scale: float, methods: Config) -> dict[str, Any]:
   data = _fewer_labels(fields.get('data') or {}, scale)
-  fields = {**_fewer_epochs(fields, scale), 'data': data}
-  subsets = fields.get('subsets') or {}
+  wanted = [methods[name] for name in fields.get('methods') or methods]
+  if any('checkpoint' in method for method in wanted):
+    data['examples_fraction'] = scale
+  trained_on = [method['data'] for method in wanted]
+  small = {**_fewer_epochs(fields, scale), 'data': data}
   subsets = {column: labels and _fewer(labels, scale)
-             for column, labels in subsets.items()}
+             for column, labels in (fields.get('subsets') or {}).items()}
   if subsets:
-    fields['subsets'] = subsets
-  trained_on = [methods[name]['data'] for name in fields.get('methods') or methods]
+    small['subsets'] = subsets
 
   def fewest(rules):
     return min(_count(evaluate.inherit(theirs, {**data, 'labels': labels}))
@@ -90,11 +124,26 @@ def _evaluation(fields: Config, scale: float, methods: Config) -> dict[str, Any]
 
   images = fewest([None])
   labelled = fewest(list(subsets.values()) or [data.get('labels')])
-  protocol = fields.get('protocol', {})
+  protocol = small.get('protocol', {})
   if 'k' in protocol:
-    fields['protocol'] = {**protocol, 'k': min(protocol['k'], labelled)}
-  return _smaller_batches(fields, feed=min(images // 10, labelled),
-                          features=images // 10)
+    small['protocol'] = {**protocol, 'k': min(protocol['k'], labelled)}
+  if 'grid' in small:  # from its middle, where values are that train
+    small['grid'] = {name: values[len(values) // 4::max(1, len(values) // 2)][:2]
+                     for name, values in small['grid'].items()}
+  small = _smaller_batches(small, feed=min(images // 10, labelled),
+                           features=images // 10)
+  return _fewer_steps(small, fields, scale, labelled)
+
+
+def _fewer_steps(small: Config, fields: Config, scale: float,
+                 images: int) -> dict[str, Any]:
+  """`scale` of the epochs on `scale` of the images, or an epoch, in smaller batches."""
+  if not (steps := fields.get('train', {}).get('steps')):
+    return dict(small)
+  batch_size = small['feed']['batch_size']
+  steps *= scale**2 * fields['feed']['batch_size'] / batch_size
+  return {**small, 'train': {**small['train'],
+                             'steps': max(round(steps), images // batch_size, 1)}}
 
 
 def _count(data: Config) -> int:

@@ -4,11 +4,12 @@
     python -m ssl_jax.study --config=configs/studies/report_b.py --workdir=runs/b \\
         --scale=0.05
 
-A study is a list of methods (each a pre-training config), seeds and evaluations.
-Every stage has a folder of its own, <workdir>/<method>/seed<k>/<stage>. A stage
-that is done for the same config is not done again: after a kill, or with one
-more seed, run the same command again. --scale rehearses it on a part of the
-images, epochs and widths.
+A study is a list of methods, seeds and evaluations. A method is a pre-training
+config, or with `checkpoint` a run that there is already: its workdir, in which {seed}
+stands for the seed. Every stage has a folder of its own,
+<workdir>/<method>/seed<k>/<stage>. A stage that is done for the same config is not
+done again: after a kill, or with one more seed, run the same command again. --scale
+rehearses it on a part of the images, epochs and widths.
 """
 
 import dataclasses
@@ -37,6 +38,7 @@ from ssl_jax import (
 )
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
+from ssl_jax.train import checkpoint as checkpoint_lib
 
 Config = Mapping[str, Any]
 PRETRAIN = 'pretrain'  # the first stage of a method, and its folder
@@ -47,15 +49,17 @@ class Evaluation:
   """One measurement of an encoder; its name is its folder.
 
   Attributes:
-    name: 'linear'; of a label subset 'linear_1pct'.
+    name: 'linear'; of a label subset 'linear_1pct', of a data set 'linear_food101'.
     fields: the config of the binary that does it.
     methods: that it applies to.
     subset: of a label subset its group and column, ('linear', '1pct').
+    data_set: of one of several data sets likewise, ('linear', 'food101').
   """
   name: str
   fields: Config
   methods: tuple[str, ...]
   subset: tuple[str, ...] = ()
+  data_set: tuple[str, ...] = ()
 
   @property
   def module(self) -> types.ModuleType:
@@ -87,7 +91,7 @@ def run(config: Config, workdir: pathlib.Path, command: str = '') -> pathlib.Pat
     errors.UserError: a mistake in the config, found before anything runs; or
       stages that failed, named after all the others are done and reported.
   """
-  config = config_lib.plain(config)
+  config = resolve(config)
   _check(config)
   workdir = workdir_lib.writable(workdir)
   _describe(config, workdir, command)
@@ -100,8 +104,19 @@ def run(config: Config, workdir: pathlib.Path, command: str = '') -> pathlib.Pat
   return page
 
 
+def resolve(config: Config) -> dict[str, Any]:
+  """Plain; of a method that names a checkpoint nothing else is left."""
+  config = config_lib.plain(config)
+  methods = {}
+  for name, fields in (config.get('methods') or {}).items():
+    path = fields.get('checkpoint')
+    methods[name] = ({'checkpoint': path} if path else
+                     {k: v for k, v in fields.items() if k != 'checkpoint'})
+  return {**config, 'methods': methods}
+
+
 def evaluations(config: Config) -> list[Evaluation]:
-  """The evaluations of a study, one for each of their label subsets.
+  """The evaluations of a study, one for each label subset or data set they have.
 
   Raises:
     errors.UserError: a method that the study does not have, or two evaluations
@@ -109,19 +124,13 @@ def evaluations(config: Config) -> list[Evaluation]:
   """
   found = {PRETRAIN: None}
   for group, fields in config['evaluations'].items():
-    fields = dict(fields)
-    methods = fields.pop('methods', None) or list(config['methods'])
+    methods = fields.get('methods') or list(config['methods'])
     if isinstance(methods, str):
       raise errors.UserError(f'config.evaluations.{group}.methods is {methods!r}; '
                              f'give a list, such as ({methods!r},)')
     for method in methods:
       errors.choose(f'config.evaluations.{group}.methods', method, config['methods'])
-    subsets = fields.pop('subsets', None)
-    made = [Evaluation(group, fields, tuple(methods))] if not subsets else [
-        Evaluation(f'{group}_{column}', _with_labels(fields, labels), tuple(methods),
-                   (group, column))
-        for column, labels in subsets.items()]
-    for evaluation in made:
+    for evaluation in _columns(group, fields, tuple(methods)):
       if evaluation.name in found:
         raise errors.UserError(f'config.evaluations.{group} would write the folder '
                                f'{evaluation.name!r}, which is taken; rename it')
@@ -129,27 +138,43 @@ def evaluations(config: Config) -> list[Evaluation]:
   return [e for e in found.values() if e is not None]
 
 
-def _with_labels(fields: Config, labels: Config | None) -> Config:
-  return {**fields, 'data': {**fields.get('data', {}), 'labels': labels}}
+def _columns(group: str, fields: Config, methods: tuple[str, ...]
+             ) -> Iterator[Evaluation]:
+  """The group itself; or one evaluation for each of its subsets or data sets."""
+  fields = {k: v for k, v in fields.items() if k != 'methods'}
+  subsets, data_sets = (fields.pop(k, None) for k in ('subsets', 'data_sets'))
+  if subsets and data_sets:
+    raise errors.UserError(f'config.evaluations.{group} has subsets and data_sets; '
+                           'give one of them')
+  for column, labels in (subsets or {}).items():
+    labelled = {**fields, 'data': {**fields.get('data', {}), 'labels': labels}}
+    yield Evaluation(f'{group}_{column}', labelled, methods, subset=(group, column))
+  for column, own in (data_sets or {}).items():
+    yield Evaluation(f'{group}_{column}', config_lib.merge(fields, own), methods,
+                     data_set=(group, column))
+  if not subsets and not data_sets:
+    yield Evaluation(group, fields, methods)
 
 
 def _stages(config: Config) -> Iterator[Stage]:
   """Seed by seed, so that an unfinished study compares all methods on few seeds."""
   wanted = evaluations(config)
   for seed in config['seeds']:
-    for method in config['methods']:
-      yield Stage(method, seed)
+    for method, fields in config['methods'].items():
+      if 'checkpoint' not in fields:
+        yield Stage(method, seed)
       yield from (Stage(method, seed, e) for e in wanted if method in e.methods)
 
 
 def _run_stages(config: Config, stages: list[Stage],
                 workdir: pathlib.Path) -> dict[str, str]:
   """Does what is not done; the names of stages that failed, with the reason."""
-  failed, extracted = {}, {}
+  failed, extracted, encoder = {}, {}, None
   for i, stage in enumerate(stages, start=1):
-    if stage.evaluation is None:
+    if encoder != (stage.method, stage.seed):
+      encoder = stage.method, stage.seed
       extracted = {}  # features that evaluations of one encoder share
-    elif str(Stage(stage.method, stage.seed)) in failed:
+    if stage.evaluation and str(Stage(*encoder)) in failed:
       continue
     folder = workdir / stage.method / f'seed{stage.seed}'
     fields = _fields(config, stage)
@@ -167,6 +192,9 @@ def _run_stages(config: Config, stages: list[Stage],
 def _fields(config: Config, stage: Stage) -> dict[str, Any]:
   """The whole config of a stage; of an evaluation it names the encoder's too."""
   trained = {**config['methods'][stage.method], 'seed': stage.seed}
+  if 'checkpoint' in trained:
+    path = _checkpoint(trained, stage.seed)
+    trained |= {'checkpoint': str(path), 'step': checkpoint_lib.newest_step(path)}
   if stage.evaluation is None:
     return trained
   return {**stage.evaluation.fields, 'seed': stage.seed, 'pretrain': trained}
@@ -174,7 +202,8 @@ def _fields(config: Config, stage: Stage) -> dict[str, Any]:
 
 def _run_stage(stage: Stage, fields: Config, folder: pathlib.Path,
                extracted: dict[str, evaluate.Splits]) -> None:
-  checkpoint, workdir = folder / PRETRAIN, folder / stage.name
+  checkpoint = fields.get('pretrain', {}).get('checkpoint', folder / PRETRAIN)
+  workdir = folder / stage.name
   label = f'{stage.method} seed {stage.seed}'
   if stage.evaluation is None:
     pretrain.run(fields, workdir, label=label)
@@ -191,7 +220,11 @@ def _check(config: Config) -> None:
       raise errors.UserError(f'config.{section} of the study is missing or empty')
   for name, method in config['methods'].items():
     try:
-      pretrain.check({**method, 'seed': 0})
+      if 'checkpoint' in method:
+        for seed in config['seeds']:
+          _checkpoint(method, seed)
+      else:
+        pretrain.check({**method, 'seed': 0})
     except errors.UserError as e:
       raise errors.UserError(f'methods.{name}: {e}') from e
   for evaluation in evaluations(config):
@@ -199,6 +232,15 @@ def _check(config: Config) -> None:
       evaluation.module.check({**evaluation.fields, 'seed': 0})
     except errors.UserError as e:
       raise errors.UserError(f'evaluations.{evaluation.name}: {e}') from e
+
+
+def _checkpoint(method: Config, seed: int) -> pathlib.Path:
+  """Where the checkpoints are that a method was given.
+
+  Raises:
+    errors.UserError: there are none.
+  """
+  return checkpoint_lib.locate(method['checkpoint'].replace('{seed}', str(seed)))
 
 
 def _describe(config: Config, workdir: pathlib.Path, command: str) -> None:
@@ -222,6 +264,7 @@ def _describe(config: Config, workdir: pathlib.Path, command: str) -> None:
       'evaluations': [e.name for e in wanted],
       'wanted': {e.name: e.methods for e in wanted},
       'subsets': {e.name: e.subset for e in wanted if e.subset},
+      'data_sets': {e.name: e.data_set for e in wanted if e.data_set},
       'heatmap': config.get('heatmap'),
       'seeds': config['seeds'], 'config': config, 'command': command,
       'started': started, **workdir_lib.provenance()})
@@ -231,7 +274,7 @@ def main() -> None:
   app.setup_jax()
   workdir = pathlib.Path(app.require(_WORKDIR, 'runs/quickstart'))
   command = shlex.join(['python', '-m', 'ssl_jax.study', *sys.argv[1:]])
-  config = app.config(_CONFIG)
+  config = resolve(app.config(_CONFIG))
   if _SCALE.value is not None:
     _check(config)
     config = rehearsal.shrink(config, _SCALE.value)

@@ -19,7 +19,7 @@ NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py'))
 ARGUMENTS = {
     'evaluate': ('knn', 'nearest', 'linear', 'logistic', 'resplit', 'classifier',
                  'rotation'),
-    'finetune': ('simclr', 'rotnet', 'last_stage'),
+    'finetune': ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch'),
     'linear_probe': ('linear', 'mlp', 'conv_block'),
     'simclr_cifar10': ('resnet18', 'model=resnet20', 'resnet50', 'resnet50x2'),
     'simclr_imagenet': ('resnet50', 'resnet50x2', 'resnet50x4'),
@@ -86,13 +86,14 @@ def test_pretraining_is_accepted(which):
 
 @pytest.mark.parametrize('which', with_arguments(STUDIES), ids=':'.join)
 def test_studies_are_accepted_and_name_only_what_they_run(which):
-  config = load(*which)[1]
+  config = study.resolve(load(*which)[1])
   study._check(config)
   wanted = study.evaluations(config)
   cells = {(method, e.name) for e in wanted for method in e.methods}
   for p in config.get('published', ()):
     assert (p['method'], p['evaluation']) in cells
   known = {*config['methods'], *config['evaluations'], *(e.name for e in wanted),
+           *(e.data_set[1] for e in wanted if e.data_set),
            *(f'{m}/{e.subset[0]}' for e in wanted if e.subset for m in e.methods)}
   assert config.get('labels', {}).keys() <= known
   assert config.get('heatmap', {}).get('cells', {}).keys() <= config['methods'].keys()

@@ -132,6 +132,52 @@ def test_as_many_neighbours_as_there_are():
   assert shrunk(0.001)['protocol']['k'] == 72        # 80 less a tenth for validation
 
 
+def on_data_sets(scale, **fields):
+  config = study()
+  config['evaluations'] = {'tune': {
+      'feed': {'batch_size': 256}, 'features': {'batch_size': 512},
+      'train': {'steps': 20000},
+      'grid': {'learning_rates': [1, 2, 3, 4, 5, 6, 7], 'weight_decays': [0]},
+      'data_sets': {'small': {'data': {'num_examples': 1000}, 'score': 'top1'},
+                    'absent': {'data': {'name': 'none'}}}, **fields}}
+  return rehearsal.shrink(config, scale)
+
+
+def test_steps_are_those_of_fewer_epochs_of_fewer_images():
+  tune = on_data_sets(0.5)['evaluations']['tune']['data_sets']['small']
+  # Of 1,000 images 500 are left, 450 of them for training.
+  assert tune['feed']['batch_size'] == tune['features']['batch_size'] == 40
+  assert tune['train']['steps'] == 20000 * 256 // 40 // 4
+  assert tune['score'] == 'top1'
+  short = on_data_sets(0.1, train={'steps': 5})['evaluations']['tune']['data_sets']
+  assert short['small']['train']['steps'] == 90 // 8  # one epoch
+
+
+def test_grids_keep_two_values_from_their_middle():
+  shrunk = on_data_sets(0.5)
+  assert shrunk['evaluations']['tune']['data_sets']['small']['grid'] == {
+      'learning_rates': [2, 5], 'weight_decays': [0]}
+  assert 'two values of each setting of a grid' in shrunk['rehearsal']
+
+
+def test_a_data_set_that_is_not_there_is_left_to_its_stage():
+  shrunk = on_data_sets(0.5)['evaluations']['tune']['data_sets']
+  assert shrunk['absent'] == {'data': {'name': 'none'}}
+
+
+def test_a_given_encoder_stays_as_it_is(tmp_path, monkeypatch):
+  (tmp_path / 'run3' / '5').mkdir(parents=True)
+  monkeypatch.setattr(rehearsal.checkpoint, 'read_config',
+                      lambda folder: (5, {'data': DATA}))
+  config = study()
+  config['seeds'] = [3]
+  config['methods'] = {'m': {'checkpoint': str(tmp_path / 'run{seed}')}}
+  shrunk = rehearsal.shrink(config, 0.1)
+  assert shrunk['methods'] == config['methods']
+  assert shrunk['evaluations']['probe']['data']['examples_fraction'] == 0.1
+  assert shrunk['evaluations']['probe']['feed']['batch_size'] == 40
+
+
 def test_the_rest_stays_and_a_sentence_says_so():
   config = study()
   before = copy.deepcopy(config)

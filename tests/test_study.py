@@ -181,6 +181,77 @@ def test_label_subsets_become_stages(ran, tmp_path):
                             'probe_all': ['simclr', 'random']}
 
 
+def test_data_sets_become_stages_with_fields_of_their_own(ran, tmp_path):
+  fields = config()
+  knn = {**fields['evaluations']['knn'], 'data': {'validation_fraction': 0.2},
+         'methods': ['random'], 'data_sets': {
+             'digits': {'data': {'name': 'digits'}},
+             'other': {'data': {'name': 'cifar10'}, 'protocol': {'k': 3}}}}
+  fields['evaluations'] = {'knn': knn}
+  study.run(fields, tmp_path)
+  got = {folder: f for _, folder, f in ran if 'knn' in folder}
+  assert list(got) == ['random/seed0/knn_digits', 'random/seed0/knn_other']
+  digits, other = got.values()
+  assert digits['data'] == {'validation_fraction': 0.2, 'name': 'digits'}
+  assert (digits['protocol'], other['protocol']) == (
+      {'name': 'knn', 'k': 5}, {'name': 'knn', 'k': 3})
+  assert not any({'data_sets', 'methods'} & f.keys() for f in got.values())
+  assert described(tmp_path)['data_sets'] == {
+      'knn_digits': ['knn', 'digits'], 'knn_other': ['knn', 'other']}
+
+
+def test_a_data_set_that_is_not_there_fails_alone(tmp_path, monkeypatch):
+  monkeypatch.setattr(report.plots, 'plots', lambda study: [])
+  monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'none'))
+  fields = config()
+  fields['methods'].pop('simclr')
+  fields['evaluations'] = {'knn': {**fields['evaluations']['knn'], 'data_sets': {
+      name: {'data': {'name': name}} for name in ('dtd', 'food10l', 'digits')}}}
+  with pytest.raises(errors.UserError) as error:
+    study.run(fields, tmp_path / 'w')
+  for words in ('2 stages failed', 'random, seed 0: knn_dtd', '`tfds build dtd',
+                "'food10l', not a data set", "did you mean 'food101'"):
+    assert words in str(error.value)
+  assert result(tmp_path, 'w/random/seed0/knn_digits')['test']['n'] == 359
+
+
+def given(tmp_path, *seeds):
+  """A study of a run that there is already, one for each seed."""
+  for seed in seeds:
+    (tmp_path / f'run{seed}' / 'checkpoints' / '7').mkdir(parents=True)
+  fields = config(seeds=seeds)
+  # What else it holds is of a pre-training that is not wanted, mistakes too.
+  fields['methods'] = {'simclr': {'checkpoint': str(tmp_path / 'run{seed}'), 'no': 1}}
+  return fields
+
+
+def test_a_method_may_be_a_checkpoint(ran, tmp_path, monkeypatch):
+  used = []
+  original = evaluate.run
+  monkeypatch.setattr(evaluate, 'run', lambda fields, path, *rest: (
+      used.append(path), original(fields, tmp_path, *rest)))
+  fields = given(tmp_path, 0, 2)
+  study.run(fields, tmp_path / 'w')
+  assert [binary for binary, _, _ in ran] == ['evaluate', 'linear_probe'] * 2
+  assert used == [str(tmp_path / f'run{seed}/checkpoints') for seed in (0, 2)]
+  assert ran[2][2]['pretrain'] == {'checkpoint': used[1], 'seed': 2, 'step': 7}
+  ran.clear()
+  study.run(fields, tmp_path / 'w')
+  assert not ran
+  (tmp_path / 'run2' / 'checkpoints' / '9').mkdir()  # it was trained on
+  study.run(fields, tmp_path / 'w')
+  assert [folder for _, folder, _ in ran] == [
+      f'w/simclr/seed2/{name}' for name in ('knn', 'probe')]
+
+
+def test_a_checkpoint_that_is_not_there_is_found_before_anything_runs(ran, tmp_path):
+  fields = given(tmp_path, 0)
+  fields['seeds'] = [0, 1]
+  with pytest.raises(errors.UserError, match='methods.simclr: .*run1 holds no check'):
+    study.run(fields, tmp_path / 'w')
+  assert not ran
+
+
 def test_what_an_evaluation_holds_says_which_binary_does_it(ran, tmp_path):
   fields = config()
   fields['methods'].pop('random')
@@ -229,6 +300,11 @@ def test_progress_counts_stages(ran, tmp_path, monkeypatch):
     (lambda c: c['evaluations'].update(
         knn_few={'protocol': {'name': 'knn'}},
         knn=by_labels(c['evaluations']['knn'])), r"'knn_few', which is taken"),
+    (lambda c: c['evaluations']['probe'].update(
+        subsets={'a': None}, data_sets={'b': {}}),
+     'config.evaluations.probe has subsets and data_sets'),
+    (lambda c: c['evaluations']['knn'].update(
+        data_sets={'b': {'protocol': {'kk': 1}}}), r'^evaluations.knn_b: .*kk'),
     (lambda c: c.update(seeds=[]), 'config.seeds')])
 def test_mistakes_are_found_before_anything_runs(ran, tmp_path, change, match):
   fields = config()

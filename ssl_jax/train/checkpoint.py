@@ -132,6 +132,11 @@ def locate(path: pathlib.Path | str) -> pathlib.Path:
       'pre-training run')
 
 
+def newest_step(folder: pathlib.Path | str) -> int:
+  """Of the checkpoints that `locate` has found, whether or not they can be read."""
+  return max(int(p.name) for p in pathlib.Path(folder).iterdir() if p.name.isdigit())
+
+
 def _reader(folder: pathlib.Path | str) -> ocp.CheckpointManager:
   return ocp.CheckpointManager(
       pathlib.Path(folder).absolute(),

@@ -1,0 +1,116 @@
+"""Transfer from ImageNet to other data sets: linear, fine-tuned, from scratch.
+
+    python -m ssl_jax.study --config=configs/studies/transfer.py --workdir=runs/transfer
+    python -m ssl_jax.study --config=configs/studies/transfer.py:cifar10,food101 \\
+        --config.methods.simclr.checkpoint=runs/simclr_imagenet --workdir=runs/transfer
+
+After the colon: data sets of TFDS, digits, or folder:/path. Those listed below have
+a label, the score that their literature uses and the published figures of
+ResNet-50; the default is what of them TFDS can prepare. Birdsnap and FGVC-Aircraft
+it cannot: have them as folders, named so by `prepare_data --dataset=folder
+--name=birdsnap`. Pascal VOC 2007, the paper's twelfth, has several labels to an
+image and cannot be used. A data set that is not there fails alone and names the
+command that gets it.
+
+Protocol: Chen et al. 2020, arXiv:2002.05709, B.8. Linear: logistic regression on
+central crops of 224 pixels, 45 strengths. Fine-tuned: 20,000 steps at 7 learning
+rates x 8 weight decays; from scratch: 40,000 at 56 others. Everything is chosen on
+validation images (a tenth of train where there is no such split), trained again
+with them, and tested once. Unlike there, training crops are cut from the stored 256
+x 256 squares, unless the encoder was trained with `data.canvas`. Of an encoder of
+small images, say how large they are:
+--config.evaluations.linear.data.image_size=32.
+
+Hardware: a TPU slice, or many GPUs. The 56 settings see as many images as 224
+epochs of ImageNet for each data set, and 448 from scratch; there can be fewer, for
+example --config.evaluations.finetune.grid.learning_rates='(0.003,0.01,0.03)'. Time:
+not measured. On a CPU: a given checkpoint of a small encoder, and --scale=0.05.
+"""
+
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
+
+from configs import evaluate, finetune, simclr_imagenet
+
+PUBLISHED = {  # label, score, and in %: linear, fine-tuned, from scratch
+    'food101': ('Food-101', 'top1', (68.4, 88.2, 86.9)),
+    'cifar10': ('CIFAR-10', 'top1', (90.6, 97.7, 95.9)),
+    'cifar100': ('CIFAR-100', 'top1', (71.6, 85.9, 80.2)),
+    'birdsnap': ('Birdsnap', 'top1', (37.4, 75.9, 76.1)),
+    'sun397': ('SUN397', 'top1', (58.8, 63.5, 53.6)),
+    'cars196': ('Stanford Cars', 'top1', (50.3, 91.3, 91.4)),
+    'fgvc_aircraft': ('FGVC-Aircraft', 'mean_per_class', (50.3, 88.1, 85.9)),
+    'dtd': ('DTD', 'top1', (74.5, 73.2, 64.8)),
+    'oxford_iiit_pet': ('Oxford-IIIT Pets', 'mean_per_class', (83.6, 89.2, 81.5)),
+    'caltech101': ('Caltech-101', 'mean_per_class', (90.3, 92.1, 72.6)),
+    'oxford_flowers102': ('Oxford Flowers-102', 'mean_per_class', (91.2, 97.0, 92.0)),
+}
+PROTOCOLS = ('linear', 'finetune', 'scratch')
+FIRST_SPLIT = {'sun397': 'sun397/standard-part1-120k'}  # TFDS' own is another one
+NOT_IN_TFDS = ('birdsnap', 'fgvc_aircraft')
+
+
+def get_config(names: str = '') -> ConfigDict:
+  names = names.split(',') if names else [n for n in PUBLISHED if n not in NOT_IN_TFDS]
+  for name in names:
+    if name.partition('/')[0] == 'voc':
+      raise ValueError(f'{name!r} has several labels to an image, and a classifier '
+                       'needs one; leave it out')
+  columns = {_column(name): name for name in names}
+  c = ConfigDict()
+  c.name = 'transfer'
+  c.title = 'Transfer to other data sets'
+  c.description = (
+      'An encoder pre-trained without labels, on data sets that it has not seen: '
+      'frozen below logistic regression, and fine-tuned; beside its own architecture '
+      'trained from scratch.')
+  c.data_label = ', '.join(_label(name) for name in names)
+  c.seeds = (0,)
+  simclr = simclr_imagenet.get_config('resnet50')
+  simclr.train.epochs = 1000.
+  simclr.checkpoint = placeholder(str)  # instead of pre-training; may hold {seed}
+  c.methods = ConfigDict(dict(simclr=simclr), sort_keys=False)
+  c.evaluations = ConfigDict(
+      dict(linear=_linear(columns), finetune=_tuned(columns, 'transfer'),
+           scratch=_tuned(columns, 'scratch')), sort_keys=False)
+  c.labels = dict(
+      {column: _label(name) for column, name in columns.items()}, simclr='SimCLR',
+      linear='Linear', finetune='Fine-tuned', scratch='From scratch')
+  c.published = tuple(
+      dict(method='simclr', evaluation=f'{group}_{column}', value=value,
+           source='arXiv:2002.05709, table B.5, ResNet-50 on ImageNet')
+      for column, name in columns.items() if name in PUBLISHED
+      for group, value in zip(PROTOCOLS, PUBLISHED[name][2], strict=True))
+  return c
+
+
+def _linear(columns: dict[str, str]) -> ConfigDict:
+  c = evaluate.get_config('logistic')
+  c.preprocess = dict(proportion=1.0)
+  c.data.image_size = 224  # bicubic, of the central square
+  c.data.canvas = False
+  return _on(c, columns, lambda score: dict(protocol=dict(score=score)))
+
+
+def _tuned(columns: dict[str, str], preset: str) -> ConfigDict:
+  return _on(finetune.get_config(preset), columns, lambda score: dict(score=score))
+
+
+def _on(c: ConfigDict, columns: dict[str, str], scored) -> ConfigDict:
+  """The same on every data set; its score is set where the config has it."""
+  c.data_sets = ConfigDict(
+      {column: dict(data=dict(name=FIRST_SPLIT.get(name, name)),
+                    **scored(PUBLISHED.get(name, (name, 'top1'))[1]))
+       for column, name in columns.items()}, sort_keys=False)
+  return c
+
+
+def _label(name: str) -> str:
+  if name.startswith('folder:'):
+    return name.rpartition('/')[2]
+  return PUBLISHED.get(name, (name,))[0]
+
+
+def _column(name: str) -> str:
+  """Of a folder's name: letters, digits and underscores."""
+  return ''.join(c if c.isalnum() else '_' for c in name).strip('_')
