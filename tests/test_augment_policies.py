@@ -136,9 +136,10 @@ def on_canvas(images, side, rest=0):
 SHAPES = ((20, 20), (20, 9), (7, 20), (1, 20), (20, 1), (2, 3), (1, 1), (13, 12))
 
 
+# Without colours and blur, which only see what was cut out.
 @pytest.mark.parametrize('recipe,fields', [
-    ('simclr_v2', {'blur': .5}), ('torchvision', {}), ('rotnet', {}), ('none', {}),
-    ('none', {'proportion': .875}), ('compose', {'ops': EVERYTHING})])
+    ('simclr_v2', {'strength': 0., 'blur': 0.}), ('torchvision', {'strength': 0.}),
+    ('rotnet', {}), ('none', {'proportion': .875}), ('compose', {'ops': ('flip',)})])
 def test_no_view_ever_sees_the_rest_of_a_canvas(recipe, fields):
   random = np.random.default_rng(0)
   images = [random.integers(0, 256, (*shape, 3), np.uint8) for shape in SHAPES]
@@ -157,10 +158,9 @@ def test_no_view_ever_sees_the_rest_of_a_canvas(recipe, fields):
   np.testing.assert_array_equal(clean, make(keys, np.where(inside, canvas, poison)))
 
 
-@pytest.mark.parametrize('recipe', ['crop_flip', 'torchvision', 'none'])
+@pytest.mark.parametrize('recipe', ['crop_flip', 'none'])
 def test_views_from_a_canvas_are_those_of_the_image_alone(key, recipe):
-  fields = {'strength': 0.} if recipe == 'torchvision' else {}
-  policy = policies.build(recipe, size=16, **fields)
+  policy = policies.build(recipe, size=16)
   keys, make = jax.random.split(key, 8), jax.jit(jax.vmap(policy, (0, None, None)))
   for shape in ((20, 9), (3, 4)):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
@@ -179,7 +179,7 @@ def test_evaluation_enlarges_the_centre_of_the_true_image_as_pil(key, shape):
   top, left = ((n - side + 1) // 2 for n in shape)
   crop = Image.fromarray(image).crop((left, top, left + side, top + side))
   expected = crop.resize((48, 48), Image.Resampling.BICUBIC)
-  view = policies.build('none', size=48)(key, canvas[0], extents[0])
+  view = jax.jit(policies.build('none', size=48))(key, canvas[0], extents[0])
   np.testing.assert_allclose(view * 255, np.asarray(expected), atol=1.5)
 
 
@@ -194,7 +194,7 @@ def test_evaluation_of_imagenet_by_hand(key):
   keys /= keys.sum(1, keepdims=True)
   crop = image[18:270, 66:318] / 255
   expected = np.einsum('ih,jw,hwc->ijc', keys, keys, crop, optimize=True)
-  view = policies.build('none', size=224)(key, canvas[0], extents[0])
+  view = jax.jit(policies.build('none', size=224))(key, canvas[0], extents[0])
   np.testing.assert_allclose(view, np.clip(expected, 0, 1), atol=1e-5)
 
 
