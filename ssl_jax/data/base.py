@@ -76,7 +76,10 @@ class Source(abc.ABC):
 
   @abc.abstractmethod
   def read(self, indices: np.ndarray) -> Rows:
-    """Reads the examples `indices`, int [n] in [0, N), from any thread."""
+    """Reads the examples `indices`, int [n] in [0, N), from any thread.
+
+    The arrays are the caller's, who may write to them.
+    """
 
   def blank(self, n: int) -> Rows:
     """`n` black images without a label, not ok."""

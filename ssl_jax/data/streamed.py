@@ -74,9 +74,13 @@ def read(source: base.Source, indices: np.ndarray, replace_bad: bool) -> base.Ro
   Raises:
     errors.UserError: Too many bad images, or none that is good.
   """
-  rows, real = source.blank(len(indices)), indices >= 0
-  if real.any():
-    rows.put(real, source.read(indices[real]))
+  real = indices >= 0
+  if real.all():  # as in training: images are not copied
+    rows = source.read(indices)
+  else:
+    rows = source.blank(len(indices))
+    if real.any():
+      rows.put(real, source.read(indices[real]))
   for i in np.flatnonzero(~rows.ok & real) if replace_bad else ():
     rows.put([i], _next_good(source, int(indices[i])))
   return rows
