@@ -1,6 +1,7 @@
-"""BatchNorm over groups of rows: a NumPy oracle, and what crosses devices."""
+"""BatchNorm, by hand and against Flax'; what crosses devices, and in which dtype."""
 
 import re
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -10,17 +11,19 @@ import pytest
 
 from ssl_jax import errors, models
 from ssl_jax.models import layers, resnet
+from ssl_jax.performance import hlo
 from ssl_jax.train import mesh as mesh_lib
 
 
 class TwoNorms(nn.Module):
   """The second normalises what depends on the statistics of the first."""
   groups: int
+  dtype: Any = jnp.float32
 
   @nn.compact
   def __call__(self, x, *, train):
     for name in ('bn1', 'bn2'):
-      x = nn.relu(layers.batch_norm(train=train, dtype=jnp.float32, name=name,
+      x = nn.relu(layers.batch_norm(train=train, dtype=self.dtype, name=name,
                                     groups=self.groups)(x))
     return x
 
@@ -79,6 +82,36 @@ def test_evaluation_and_variables_do_not_know_groups(key):
                                 TwoNorms(1).apply(variables(), x, train=False))
 
 
+class Reference(nn.Module):
+  """`TwoNorms(1)` of Flax."""
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, x, *, train):
+    for name in ('bn1', 'bn2'):
+      x = nn.relu(nn.BatchNorm(
+          not train, momentum=0.9, epsilon=1e-5, dtype=self.dtype, name=name,
+          use_fast_variance=self.dtype == jnp.bfloat16)(x))
+    return x
+
+
+@pytest.mark.parametrize('dtype, tolerance', [
+    (jnp.float32, 1e-5), (jnp.bfloat16, 0.05)])
+def test_values_statistics_and_gradients_of_flax(dtype, tolerance):
+  def run(module):
+    def loss(params, x):
+      v = {**variables(), 'params': params}
+      y, statistics = module.apply(v, x, train=True, mutable=['batch_stats'])
+      return (y * jnp.cos(jnp.arange(y.size)).reshape(y.shape)).sum(), (y, statistics)
+    return jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(
+        variables()['params'], jnp.asarray(images(), dtype))
+  got, expected = run(TwoNorms(1, dtype)), run(Reference(dtype))
+  jax.tree.map(
+      lambda a, b: np.testing.assert_allclose(
+          a.astype(np.float32), b.astype(np.float32), rtol=tolerance, atol=tolerance),
+      got, expected)
+
+
 def on_8_devices(groups, statistics):
   mesh = mesh_lib.data_mesh()
   rep, rows = mesh_lib.replicated(mesh), mesh_lib.sharded(mesh)
@@ -100,6 +133,57 @@ def test_no_collective_where_a_group_has_a_device_to_itself():
   assert all_reduces(1, statistics=False) == all_reduces(1, statistics=True) == 4
   assert all_reduces(8, statistics=False) == all_reduces(16, statistics=False) == 0
   assert all_reduces(8, statistics=True) == 1
+
+
+@pytest.mark.parametrize('dtype, forward', [(jnp.bfloat16, 1), (jnp.float32, 2)])
+def test_messages_of_a_layer_in_each_direction(dtype, forward):
+  """One, but for float32, whose variance waits for its mean."""
+  mesh = mesh_lib.data_mesh()
+  rep, rows = mesh_lib.replicated(mesh), mesh_lib.sharded(mesh)
+
+  def gradients(v, x):
+    f = lambda params, x: TwoNorms(1, dtype).apply(
+        {**v, 'params': params}, x, train=True, mutable=['batch_stats'])
+    _, pullback, _ = jax.vjp(f, v['params'], x, has_aux=True)
+    return pullback(jnp.cos(x))
+  f = jax.jit(gradients, in_shardings=(rep, rows), out_shardings=(rep, rows))
+  text = f.lower(variables(), images().astype(dtype)).compile().as_text()
+  assert sum(c.count for c in hlo.collectives(text)) == 2 * forward + 2
+
+
+@pytest.mark.parametrize('layer, row', [
+    (layers.conv(1, 1, dtype=jnp.bfloat16, name='conv'), (1, 1, 1)),
+    (layers.dense(1, dtype=jnp.bfloat16, name='dense'), (1,))])
+def test_kernels_gradients_are_summed_over_devices_in_float32(layer, row):
+  """bfloat16 has 1 + 1/128, but not 1 + 7/512."""
+  mesh = mesh_lib.data_mesh()
+  x = jnp.ones((8, *row), jnp.bfloat16)
+  pull = jnp.full(8, 2.**-9).at[0].set(1).reshape(x.shape).astype(jnp.bfloat16)
+
+  def gradient(x, pull):
+    with mesh_lib.ambient(mesh):
+      params = layer.init(jax.random.key(0), x)
+      return jax.vjp(lambda p: layer.apply(p, x), params)[1](pull)[0]
+  rows = mesh_lib.sharded(mesh)
+  f = jax.jit(gradient, in_shardings=(rows, rows),
+              out_shardings=mesh_lib.replicated(mesh))
+  kernel = f(x, pull)['params']['kernel']
+  assert kernel.dtype == jnp.float32 and kernel.item() == 1 + 7 / 512
+
+
+def test_dense_by_hand(key):
+  x = jnp.asarray(images().reshape(16, -1), jnp.float32)
+  for dtype, biased, result in (
+      (jnp.float32, False, jnp.float32), (jnp.bfloat16, False, jnp.bfloat16),
+      (jnp.bfloat16, True, jnp.float32)):
+    module = layers.dense(5, dtype=dtype, use_bias=biased, name='dense')
+    params = jax.tree.map(lambda p: p + 1.2345, module.init(key, x))
+    got, p = module.apply(params, x), params['params']
+    x_, w = (np.asarray(v.astype(dtype), np.float64) for v in (x, p['kernel']))
+    assert got.dtype == result and p['kernel'].dtype == jnp.float32
+    np.testing.assert_allclose(
+        got.astype(np.float32), x_ @ w + np.asarray(p.get('bias', 0)),
+        rtol=1e-5 if dtype == jnp.float32 else 1e-2)
 
 
 @pytest.mark.parametrize('groups', [4, 8])

@@ -126,8 +126,8 @@ def test_memory_grows_with_the_rows_and_not_with_their_square(monkeypatch):
 
 
 @pytest.mark.parametrize('mode, rows, devices, expected', [
-    ('auto', 8192, 1, False), ('auto', 8194, 1, True), ('auto', 8194, 2, False),
-    ('auto', 32768, 8, True), ('always', 2, 1, True), ('never', 2**20, 1, False)])
+    ('auto', 8192, 1, False), ('auto', 8194, 1, True), ('auto', 16, 2, True),
+    ('always', 2, 1, True), ('never', 2**20, 8, False)])
 def test_when_it_is_taken(mode, rows, devices, expected):
   with mesh_lib.ambient(mesh_lib.data_mesh(jax.devices()[:devices])):
     assert tiled.wanted(mode, rows) is expected

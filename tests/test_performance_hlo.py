@@ -39,6 +39,15 @@ def test_reads_a_text():
   }
 
 
+def test_one_that_runs_beside_several_fusions_is_one():
+  """As compilers for TPUs write it, each line in a computation of its own."""
+  line = ('  %all-gather.{0} = f32[64,8]{{1,0:T(8,128)S(1)}} all-gather(%p.{0}), '
+          'channel_id=48, frontend_attributes={{chain_id="{1}"}}\n')
+  text = ''.join(line.format(i, chain) for i, chain in enumerate([1, 0, 0, 1, 0]))
+  assert [(c.op, c.bytes, c.count) for c in hlo.collectives(text)] == [
+      ('all-gather', 4 * 64 * 8, 2)]
+
+
 def test_the_heaviest_comes_first():
   sizes = [c.count * c.bytes for c in hlo.collectives(TEXT)]
   assert sizes == sorted(sizes, reverse=True)

@@ -48,9 +48,8 @@ class ProjectionHead(nn.Module):
     for i in range(1, self.layers + 1):
       last = i == self.layers
       features = self.dim if last else self.hidden or h.shape[-1]
-      x = nn.Dense(features, use_bias=not self.batch_norm, dtype=self.dtype,
-                   kernel_init=kernel_init, name=f'dense{i}')(x)
-      x = x.astype(jnp.float32)
+      x = layers.dense(features, use_bias=not self.batch_norm, dtype=self.dtype,
+                       kernel_init=kernel_init, name=f'dense{i}')(x)
       if self.batch_norm:
         x = layers.batch_norm(train=train, dtype=jnp.float32, use_bias=not last,
                               name=f'bn{i}')(x)
@@ -91,10 +90,10 @@ class MLPHead(nn.Module):
     _require(features, 2, 'mlp')
     x = features
     for i in (1, 2):
-      x = nn.Dense(self.hidden, use_bias=False, dtype=self.dtype,
-                   kernel_init=HE_FAN_OUT, name=f'dense{i}')(x)
+      x = layers.dense(self.hidden, dtype=self.dtype, kernel_init=HE_FAN_OUT,
+                       name=f'dense{i}')(x)
       x = nn.relu(layers.batch_norm(
-          train=train, dtype=jnp.float32, name=f'bn{i}')(x.astype(jnp.float32)))
+          train=train, dtype=jnp.float32, name=f'bn{i}')(x))
     return nn.Dense(self.num_classes, dtype=jnp.float32, kernel_init=HE_FAN_OUT,
                     name='dense3')(x)
 

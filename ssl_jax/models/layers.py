@@ -1,6 +1,7 @@
-"""The convolution and the batch normalisation that every network here uses."""
+"""The layers that every network here is made of."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -9,9 +10,36 @@ import jax.numpy as jnp
 
 from ssl_jax import errors
 from ssl_jax.models import conv as conv_lib
+from ssl_jax.train import mesh as mesh_lib
 
 LECUN = nn.initializers.lecun_normal()
 MOMENTUM = 0.9  # what running statistics keep of their old value at each step
+EPSILON = 1e-5
+
+
+def _cast_late(operation: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+  """Of (inputs, kernel, ...): each device casts the kernel to the inputs' dtype.
+
+  So its gradient is cast back before the devices sum it. If the kernel is cast
+  before them all, XLA sums in bfloat16, of 8 bits however many the devices.
+  """
+  def late(inputs, kernel, *args, **options):
+    run = lambda inputs, kernel: operation(
+        inputs, kernel.astype(inputs.dtype), *args, **options)
+    if inputs.dtype == kernel.dtype:
+      return run(inputs, kernel)
+    return mesh_lib.map_rows(run, inputs, kernel)
+  return late
+
+
+_conv = _cast_late(conv_lib.conv_general_dilated)
+_dot = _cast_late(jax.lax.dot_general)
+
+
+def _cast_inputs(inputs: jax.Array, *params: jax.Array | None, dtype: Any,
+                 **_: Any) -> list[jax.Array | None]:
+  """Flax' `promote_dtype`, but for parameters."""
+  return [inputs.astype(dtype), *params]
 
 
 def conv(features: int, kernel_size: int, strides: int = 1, *, dtype: Any, name: str,
@@ -21,14 +49,25 @@ def conv(features: int, kernel_size: int, strides: int = 1, *, dtype: Any, name:
   Zeros are added evenly on all sides, (k-1)/2 of them, whatever the stride.
   Flax' 'SAME' would pad a strided layer more at the bottom and right, one pixel
   away from where peers' networks sample. Unless `kernel_init` says otherwise,
-  weights start as truncated normals of variance 1/fan_in.
+  weights start as truncated normals of variance 1/fan_in. Their gradient is summed
+  over devices in float32.
   """
   pad = (kernel_size - 1) // 2
   return nn.Conv(
       features, (kernel_size, kernel_size), strides=(strides, strides),
       padding=((pad, pad), (pad, pad)), use_bias=False, dtype=dtype,
-      kernel_init=kernel_init,
-      conv_general_dilated=conv_lib.conv_general_dilated, name=name)
+      kernel_init=kernel_init, promote_dtype=_cast_inputs,
+      conv_general_dilated=_conv, name=name)
+
+
+def dense(features: int, *, dtype: Any, name: str, use_bias: bool = False,
+          kernel_init: nn.initializers.Initializer = LECUN) -> nn.Dense:
+  """x [B, D] -> x W in `dtype`, or x W + b in float32.
+
+  The gradient of W is summed over devices in float32, as that of a convolution.
+  """
+  return nn.Dense(features, use_bias=use_bias, dtype=dtype, kernel_init=kernel_init,
+                  promote_dtype=_cast_inputs, dot_general=_dot, name=name)
 
 
 def batch_norm(*, train: bool, dtype: Any, name: str, zero_scale: bool = False,
@@ -45,10 +84,6 @@ def batch_norm(*, train: bool, dtype: Any, name: str, zero_scale: bool = False,
   groups' mean and mean variance: an average of what normalised the batch, without
   the variance between groups.
 
-  E[x^2] - E[x]^2 needs one pass over the activations, but cancels: its relative
-  error is about 2^-24 (1 + mean^2/var). Rounding x to bfloat16 has already cost
-  more than that, so there the fast form is free; float32 takes the second pass.
-
   Args:
     train: normalise by this batch, rather than by the running statistics.
     dtype: of the result.
@@ -57,22 +92,55 @@ def batch_norm(*, train: bool, dtype: Any, name: str, zero_scale: bool = False,
     use_bias: whether a shift is learned too.
     groups: must divide the rows of a training batch.
   """
-  scale_init = nn.initializers.zeros if zero_scale else nn.initializers.ones
-  options = dict(
-      use_running_average=not train, momentum=MOMENTUM, epsilon=1e-5, dtype=dtype,
-      scale_init=scale_init, use_bias=use_bias,
-      use_fast_variance=jnp.finfo(dtype).bits < 32, name=name)
-  if groups == 1 or not train:
-    return nn.BatchNorm(**options)
-  # The groups share parameters, start from the same running statistics, and what
-  # each makes of them is averaged.
-  share = lambda x: jnp.broadcast_to(x, (groups, *x.shape))
-  norm = nn.map_variables(
-      nn.vmap(nn.BatchNorm, variable_axes={'params': None, 'batch_stats': 0},
-              split_rngs={'params': False}),
-      'batch_stats', lambda stats: jax.tree.map(share, stats),
-      lambda stats: jax.tree.map(lambda x: x.mean(0), stats), mutable=True)(**options)
-  return lambda x: norm(_cut(x, groups)).reshape(x.shape)
+  return BatchNorm(train, dtype, zero_scale, use_bias, groups, name=name)
+
+
+class BatchNorm(nn.Module):
+  """See `batch_norm`. Parameters and statistics are named as Flax names them."""
+  train: bool
+  dtype: Any
+  zero_scale: bool
+  use_bias: bool
+  groups: int
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    shape, channels = x.shape, x.shape[-1:]
+    if self.train and self.groups != 1:
+      x = _cut(x, self.groups)
+    along = (1,) * (x.ndim - 1) + channels
+    running_mean = self.variable('batch_stats', 'mean', jnp.zeros, channels)
+    running_var = self.variable('batch_stats', 'var', jnp.ones, channels)
+    mean, var = running_mean.value.reshape(along), running_var.value.reshape(along)
+    if self.train:
+      mean, var = _moments(x, range(x.ndim - len(shape), x.ndim - 1))
+      if not self.is_initializing():
+        for running, new in ((running_mean, mean), (running_var, var)):
+          new = new.reshape(-1, *channels).mean(0)
+          running.value = MOMENTUM * running.value + (1 - MOMENTUM) * new
+    init = nn.initializers.zeros if self.zero_scale else nn.initializers.ones
+    scale = self.param('scale', init, channels).reshape(along)
+    y = (x.astype(jnp.float32) - mean) * (jax.lax.rsqrt(var + EPSILON) * scale)
+    if self.use_bias:
+      y += self.param('bias', nn.initializers.zeros, channels).reshape(along)
+    return y.astype(self.dtype).reshape(shape)
+
+
+def _moments(x: jax.Array, axes: Sequence[int]) -> tuple[jax.Array, jax.Array]:
+  """Mean and biased variance, float32.
+
+  E[x^2] - E[x]^2 needs one pass over the activations, and one message between
+  devices, but cancels: its relative error is about 2^-24 (1 + mean^2/var). Rounding
+  x to bfloat16 has already cost more than that, so there it is free; float32 takes
+  the second pass. By its mean a variance has no derivative.
+  """
+  once = jnp.finfo(x.dtype).bits < 32
+  x, mean_of = x.astype(jnp.float32), functools.partial(
+      jnp.mean, axis=tuple(axes), keepdims=True)
+  mean = mean_of(x)
+  if once:
+    return mean, jnp.maximum(mean_of(jnp.square(x)) - jnp.square(mean), 0)
+  return mean, mean_of(jnp.square(x - jax.lax.stop_gradient(mean)))
 
 
 def _cut(x: jax.Array, groups: int) -> jax.Array:

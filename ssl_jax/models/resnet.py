@@ -202,7 +202,7 @@ class SelectiveKernel(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     norm = functools.partial(layers.batch_norm, train=train, dtype=self.dtype,
                              groups=self.bn_groups)
-    dense = functools.partial(nn.Dense, use_bias=False, dtype=self.dtype)
+    dense = functools.partial(layers.dense, dtype=self.dtype)
     x = layers.conv(2 * self.features, 3, self.strides, dtype=self.dtype,
                     name='conv')(x)
     x = nn.relu(norm(name='bn')(x))

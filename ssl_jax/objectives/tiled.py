@@ -20,9 +20,9 @@ from ssl_jax import errors
 from ssl_jax.objectives import contrastive
 from ssl_jax.train import mesh as mesh_lib
 
-# Dense logits that a device may hold, in bytes, before 'auto' tiles them: those of
-# 4096 images on one device, SimCLR's batch. With their gradient they take half as
-# much again, still little beside the activations of as many images.
+# Dense logits that one device may hold, in bytes, before 'auto' tiles them: those of
+# 4096 images, SimCLR's batch. With their gradient they take half as much again,
+# still little beside the activations of as many images.
 DENSE_BYTES = 2**28
 # Images on either side of a tile: 2048 x 2048 logits, 16 MiB. On the CPU 256 are as
 # fast; more is meant to keep a GPU busy, without leaving its last cache.
@@ -31,7 +31,7 @@ IMAGES = 1024
 EXACT_ROWS = 2**14
 
 MODES = {
-    'auto': 'where the logits of a device would exceed DENSE_BYTES',
+    'auto': 'on several devices, and on one whose logits would exceed DENSE_BYTES',
     'always': 'whatever the size',
     'never': 'the dense loss',
 }
@@ -40,12 +40,16 @@ MODES = {
 def wanted(mode: str, rows: int) -> bool:
   """Whether to tile the loss of `rows` embeddings, on the devices of this trace.
 
+  Several devices send less to each other that way: of the dense loss the partitioner
+  gathers second views once more for its metrics, and sums a gradient of all
+  embeddings over the devices.
+
   Raises:
     errors.UserError: `mode` is no key of `MODES`.
   """
   errors.choose('config.method.tiled', mode, MODES)
-  logits = 4 * rows**2 / mesh_lib.devices()
-  return mode == 'always' or mode == 'auto' and logits > DENSE_BYTES
+  needed = mesh_lib.devices() > 1 or 4 * rows**2 > DENSE_BYTES
+  return mode == 'always' or mode == 'auto' and needed
 
 
 def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',

@@ -7,9 +7,11 @@ import re
 
 _OPS = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all',
         'ragged-all-to-all', 'collective-permute', 'collective-broadcast')
-# `%name = shape op(...)`: the shape holds spaces and brackets, but no such word.
-_LINE = re.compile(rf'^\s*(?:ROOT )?%?[\w.-]+ = (.*?) ({"|".join(_OPS)})(-start)?\(',
-                   re.MULTILINE)
+# `%name = shape op(...), ...`: the shape holds spaces and brackets, but no such word.
+_LINE = re.compile(
+    rf'^\s*(?:ROOT )?%?[\w.-]+ = (.*?) ({"|".join(_OPS)})(-start)?\((.*)$',
+    re.MULTILINE)
+_CHAIN = re.compile(r'\bchain_id="(\w+)"')
 _ARRAY = re.compile(r'\b(pred|[a-z]+\d+[a-z\d]*)\[([\d,]*)\]')
 
 
@@ -44,10 +46,15 @@ def collectives(text: str) -> list[Collective]:
   """Reads `compiled.as_text()`; the heaviest kind comes first.
 
   An asynchronous operation is counted at its start: its result then also holds
-  its operands, which are left out here.
+  its operands, which are left out here. On TPUs one may run beside several fusions
+  and is then named in each of them: a chain is one operation.
   """
-  found = collections.Counter()
-  for shape, op, start in _LINE.findall(text):
+  found, chains = collections.Counter(), set()
+  for shape, op, start, rest in _LINE.findall(text):
+    if chain := _CHAIN.search(rest):
+      if chain[1] in chains:
+        continue
+      chains.add(chain[1])
     arrays = [(dtype, tuple(int(d) for d in dims.split(',') if d))
               for dtype, dims in _ARRAY.findall(shape)]
     if start and op == 'collective-permute':  # (operand, result, context, ...)

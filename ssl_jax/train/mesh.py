@@ -179,9 +179,12 @@ def on_all_devices(x: jax.Array) -> jax.Array:
 def map_rows(f: Callable[[Tree, Tree], Tree], rows: Tree, whole: Tree) -> Tree:
   """`f(rows, whole)`, where each device computes its own rows of the result.
 
+  It can be differentiated: gradients by `whole` are summed over the devices, once
+  and in its dtype, whatever `f` casts it to.
+
   Args:
     f: takes some of the rows, and all of `whole`, to one result per row; without
-      collectives, and without a gradient of its own (give it a custom one).
+      collectives.
     rows: arrays [N, ...], N a multiple of the devices.
     whole: arrays that each device reads in full, see `on_all_devices`.
   """

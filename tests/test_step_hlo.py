@@ -1,0 +1,106 @@
+"""What the compiled step holds: fast convolutions, few messages, nothing else."""
+
+import collections
+import functools
+import math
+import re
+
+import jax
+import pytest
+import stub_encoder
+import tiny
+
+from ssl_jax.models import conv
+from ssl_jax.performance import hlo
+from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.train import online_probe, step
+
+BATCH, DEVICES = 16, 8
+
+
+def traced(fields):
+  """The step of training, traced for eight devices, and the shapes of its state."""
+  method, tx, feed, mesh = tiny.parts(fields, DEVICES)
+  probe = online_probe.OnlineProbe(num_classes=4)
+  replicated = functools.partial(
+      jax.tree.map, lambda x: jax.ShapeDtypeStruct(
+          x.shape, x.dtype, sharding=mesh_lib.replicated(mesh)))
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  state = replicated(jax.eval_shape(
+      lambda key: step.init_state(method, tx, probe, key, feed.image_shape), key))
+  dispatch = step.make_dispatch(
+      functools.partial(step.train_step, method, tx, probe), feed.select, mesh)
+  return dispatch.trace(state, replicated(key), feed.inputs(0), 1), state
+
+
+@functools.cache
+def compiled(method):
+  """One real network: its last maps are no smaller than its kernels. And stubs."""
+  fields = tiny.config(method)
+  fields['data']['image_size'] = 16
+  if method != 'simclr':
+    fields['model'] = {'name': 'stub'}
+  with stub_encoder.registered():
+    trace, state = traced(fields)
+  return trace.lower().compile(), state
+
+
+METHODS = pytest.mark.parametrize('method', ['simclr', 'rotnet', 'supervised'])
+
+
+def elements(found, op):
+  """How often arrays of a size are what `op` leaves, scalars aside."""
+  arrays = [math.prod(shape) for c in found if c.op == op
+            for _, shape in c.arrays for _ in range(c.count)]
+  return collections.Counter(n for n in arrays if n > 1)
+
+
+@METHODS
+def test_devices_sum_gradients_and_moments_and_gather_embeddings(method):
+  program, state = compiled(method)
+  found = hlo.collectives(program.as_text())
+  assert {c.op for c in found} <= {'all-reduce', 'all-gather'}
+  trained = jax.tree_util.tree_leaves_with_path(
+      (state.variables.params, state.probe.params))
+  expected, norms = collections.Counter(), 0
+  for path, x in trained:
+    # Of a normalisation, two moments and, backwards, two sums, from which its scale
+    # has its gradient; of all others their gradient.
+    norm = path[-1].key == 'scale'
+    expected[x.size] += 4 if norm else 1
+    norms += norm
+  assert elements(found, 'all-reduce') == expected
+  # In float32 three messages of a normalisation. The rest are sent together, but XLA
+  # may make several groups of them.
+  assert sum(c.count for c in found if c.op == 'all-reduce') <= 3 * norms + 4
+  dim = tiny.config()['projector']['dim']
+  assert elements(found, 'all-gather') == (
+      {2 * BATCH * dim: 1, 2 * BATCH: 1} if method == 'simclr' else {})
+
+
+@METHODS
+def test_the_whole_state_is_donated_and_nothing_calls_the_host(method):
+  program, state = compiled(method)
+  text = program.as_text()
+  size = sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+  assert program.memory_analysis().alias_size_in_bytes == size
+  assert len(re.findall('(?:may|must)-alias', text)) == len(jax.tree.leaves(state))
+  assert not re.search(r'callback|infeed|outfeed| send\(| recv\(', text)
+
+
+def test_convolutions_on_the_cpu_have_the_layout_that_it_is_fast_at():
+  text = compiled('simclr')[0].as_text()
+  layouts = re.findall(r' convolution\(.*dim_labels=([^\s,]+)', text)
+  # Seven forward, seven for the kernels, six for the images: the first has no need.
+  assert layouts == ['b01f_01io->b01f'] * 20
+
+
+def test_accelerators_convolve_in_bfloat16():
+  with conv.platform('tpu'):  # whatever is not a CPU
+    trace, _ = traced(tiny.config(precision='bfloat16'))
+  for platform in ('tpu', 'cuda'):
+    text = trace.lower(lowering_platforms=(platform,)).as_text()
+    convolutions = re.findall(
+        r'stablehlo\.convolution.* : \(tensor<\w+x(\w+)>, tensor<\w+x(\w+)>\) -> '
+        r'tensor<\w+x(\w+)>', text)
+    assert convolutions == [('bf16', 'bf16', 'bf16')] * 20
