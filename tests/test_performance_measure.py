@@ -143,8 +143,14 @@ def test_compiles_for_a_slice_that_is_not_here():
   memory = result['memory_bytes']
   assert 0 < memory['temporary'] < memory['in all'] < memory['of the chip'] == 16e9
   assert result['flops'] > 0 and result['bytes_accessed'] > 0
-  reduced = [c for c in result['collectives'] if c['op'] == 'all-reduce']
-  assert sum(c['count'] * c['bytes'] for c in reduced) > 2 * 1000  # gradients
+  sent = {op: [c for c in result['collectives'] if c['op'] == op]
+          for op in ('all-reduce', 'all-gather')}
+  assert sum(map(len, sent.values())) == len(result['collectives'])
+  kernels = 9 * (3 * 4 + 2 * 4 * 4 + 4 * 8 + 8 * 8 + 8 * 16 + 16 * 16) + 16 * (16 + 8)
+  assert max(c['bytes'] for c in sent['all-reduce']) >= 4 * kernels  # at once
+  assert not any('bf16' in c['arrays'] for c in sent['all-reduce'])
+  # Embeddings of 8 numbers, and a number for each.
+  assert sum(c['count'] * c['bytes'] for c in sent['all-gather']) == 4 * 32 * (8 + 1)
   assert [s['chips'] for s in result['weak_scaling']] == [8, 64, 256]
   assert all(0 < s['efficiency'] < 1 for s in result['weak_scaling'])
   assert 'v5e:2x2' in tables.compiled(result)
