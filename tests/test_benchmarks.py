@@ -1,6 +1,7 @@
 """What the benchmarks are made of, without the other framework."""
 
 import argparse
+import io
 import json
 import os
 import pathlib
@@ -8,11 +9,20 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # not an installed package
 
-from benchmarks import cases, compare, sweep, trace, train_step, worker  # noqa: E402
+from benchmarks import (  # noqa: E402
+    cases,
+    compare,
+    host_decode,
+    sweep,
+    trace,
+    train_step,
+    worker,
+)
 from ssl_jax import pretrain  # noqa: E402
 
 
@@ -145,3 +155,28 @@ def test_a_trace_is_summed_by_kernel(tmp_path):
   assert sum(k['seconds'] for k in found['kernels']) > 0
   assert {3} <= {k['count'] for k in found['kernels']}
   assert trace._covered([(0, 4e9), (1e9, 2e9), (3e9, 5e9), (7e9, 8e9)]) == (6, 8)
+
+
+def test_drawn_photos_have_about_the_bytes_of_ilsvrc():
+  out = io.BytesIO()
+  host_decode.photo((500, 375), np.random.default_rng(0)).save(out, 'JPEG', quality=90)
+  assert 70e3 < len(out.getvalue()) < 140e3
+  assert sum(share for *_, share in host_decode.SHAPES) == pytest.approx(1)
+
+
+def test_cores_that_feed_a_host(tmp_path, monkeypatch, capsys):
+  monkeypatch.setattr(host_decode, 'BATCH', 8)
+  monkeypatch.setattr(host_decode, 'SHAPES', ((20, 15, 1.),))
+  monkeypatch.setattr(host_decode, 'wanted', lambda: {'H200': 6000.})
+  monkeypatch.setattr(sys, 'argv', [
+      'host_decode', '--count=16', '--repeats=2', '--steps=2', '--sides', '16',
+      '--threads', '1', f'--output={tmp_path / "out.json"}'])
+  host_decode.main()
+  result = json.loads((tmp_path / 'out.json').read_text())
+  assert [r['case'] for r in result['rates']] == ['canvas of 16', 'square of 256']
+  assert result['files']['count'] == 16
+  printed = capsys.readouterr().out
+  for row in result['rates']:
+    needed = result['cores']['H200']['cores'][row['case']]
+    assert needed * row['per_cpu_second']['median'] == pytest.approx(6000)
+    assert f'{needed:.0f} ({row["case"]})' in printed

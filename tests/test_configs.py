@@ -20,13 +20,14 @@ ARGUMENTS = {
     'evaluate': ('knn', 'nearest', 'linear', 'logistic', 'resplit', 'classifier',
                  'rotation'),
     'finetune': ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch'),
+    'finetune_imagenet': ('1percent', '10percent'),
     'linear_probe': ('linear', 'mlp', 'conv_block'),
     'simclr_cifar10': ('resnet18', 'model=resnet20', 'resnet50', 'resnet50x2'),
     'simclr_imagenet': ('resnet50', 'resnet50x2', 'resnet50x4'),
     'supervised_cifar10': ('resnet18', 'resnet20', 'resnet50', 'nin'),
     **{f'studies/report_{letter}': ('report', 'best') for letter in 'abcd'}}
 EVALUATIONS = {'evaluate': evaluate, 'finetune': finetune,
-               'linear_probe': linear_probe}
+               'finetune_imagenet': finetune, 'linear_probe': linear_probe}
 
 STUDIES = [n for n in NAMES if n.startswith('studies/')]
 PRETRAINING = [n for n in NAMES if n not in EVALUATIONS and n not in STUDIES]

@@ -119,9 +119,10 @@ def test_mistakes_in_a_list_of_files_are_told(tmp_path, text, names, sentence):
 
 
 def test_a_list_that_is_not_there_is_told_before_data_are_read():
-  for path in ('/no/such', None):
+  for tell, path in ((subsets.check, '/no/such'),
+                     (lambda rule: subsets.choose(LABELS, rule), None)):
     with pytest.raises(errors.UserError, match=f'file_list is .*{path}.*No such file'):
-      subsets.check({'file_list': path})
+      tell({'file_list': path})
 
 
 @pytest.mark.parametrize('call,sentence', [

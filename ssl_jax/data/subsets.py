@@ -155,7 +155,7 @@ def check(rule: Mapping[str, Any]) -> str:
   if name in ('first_k', 'file_list') and 'seed' in rule:
     raise errors.UserError(
         f'config.data.labels.seed has no effect with {name}; remove it')
-  if name == 'file_list':
+  if name == 'file_list' and rule[name] is not None:  # a config's placeholder
     _read_list(rule[name])
   return name
 
