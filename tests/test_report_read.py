@@ -12,7 +12,7 @@ from ssl_jax.report import read
 
 def test_a_whole_study(tmp_path):
   study = read.study(fake_study.write(tmp_path))
-  np.testing.assert_array_equal(study.top1('simclr', 'linear'), [0.90, 0.91, 0.95])
+  np.testing.assert_array_equal(study.accuracy('simclr', 'linear'), [0.90, 0.91, 0.95])
   np.testing.assert_array_equal(study.per_class('random', 'linear')[0], [1, 1, 0.1])
   assert study.label('simclr') == 'SimCLR'
   assert study.label('knn') == 'kNN'
@@ -28,7 +28,7 @@ def test_what_is_missing_is_named(tmp_path):
   assert study.missing() == {'supervised, seed 0': ['kNN'],
                              'supervised, seed 1': ['Linear probe', 'kNN'],
                              'supervised, seed 2': ['Linear probe', 'kNN']}
-  assert study.top1('supervised', 'knn').shape == (0,)
+  assert study.accuracy('supervised', 'knn').shape == (0,)
 
 
 def test_what_is_not_wanted_is_neither_missing_nor_read(tmp_path):
@@ -41,7 +41,7 @@ def test_what_is_not_wanted_is_neither_missing_nor_read(tmp_path):
       'RotNet, seed 1': ['Linear probe', 'Fine-tuning on 100 %']}
   assert study.wants('rotnet', 'rotation') and not study.wants('simclr', 'rotation')
   assert not study.wants('rotnet', 'absent')
-  assert study.top1('simclr', 'rotation').shape == (0,)
+  assert study.accuracy('simclr', 'rotation').shape == (0,)
 
 
 def test_a_published_figure_for_what_is_not_wanted_is_named(tmp_path):
@@ -99,7 +99,7 @@ def test_an_unusable_result_is_left_out_and_named(tmp_path, text):
   fake_study.write(tmp_path)
   (tmp_path / 'simclr/seed1/linear/result.json').write_text(text)
   study = read.study(tmp_path)
-  np.testing.assert_array_equal(study.top1('simclr', 'linear'), [0.90, 0.95])
+  np.testing.assert_array_equal(study.accuracy('simclr', 'linear'), [0.90, 0.95])
   assert any('simclr/seed1/linear/result.json' in note for note in study.notes)
 
 

@@ -7,26 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib import axes, figure, ticker
 
-from ssl_jax.report import compare, records, results, tables, theme
+from ssl_jax.report import groups, records, results, tables, theme
 
 _MOST_LINES = 8  # in one panel
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-  """One method under one group of evaluations; `entries` by column."""
-
-  name: str
-  method: str
-  group: str
-  entries: Mapping[str, compare.Entry]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Line:
   """What one row shows: `ours` x, mean, sd [n, 3]; `theirs` x, value [m, 2]."""
 
-  row: Row
+  row: groups.Row
   ours: np.ndarray
   theirs: np.ndarray
 
@@ -41,61 +31,27 @@ class _Style:
   marker: int
 
 
-def columns(study: records.Study) -> tuple[str, ...]:
-  """The subsets, in the order of the study's evaluations."""
-  return tuple(dict.fromkeys(
-      study.subsets[e][1] for e in study.evaluations if e in study.subsets))
-
-
-def rows(study: records.Study) -> list[Row]:
-  """Every listed method under every group that it is to be evaluated by."""
-  subsets = {e: study.subsets[e] for e in study.evaluations if e in study.subsets}
-  found = []
-  for method in study.listed_methods:
-    for group in dict.fromkeys(group for group, _ in subsets.values()):
-      entries = {column: (method, e) for e, (of, column) in subsets.items()
-                 if of == group and study.wants(method, e)}
-      name = study.labels.get(f'{method}/{group}',
-                              f'{study.label(method)}, {study.label(group)}')
-      if entries:
-        found.append(Row(name, method, group, entries))
-  return found
-
-
 def table(study: records.Study) -> tables.Table:
-  """Test top-1 in percent, published figures beside; no rows without subsets."""
-  names = columns(study)
+  """Test accuracy in percent, published figures beside; no rows without subsets."""
+  names = groups.columns(study, study.subsets)
   return results.comparison(
       study, f'{study.data or "Test split"}, by share of labels',
       [study.label(name) for name in names],
-      [(row.name, [row.entries.get(name) for name in names]) for row in rows(study)])
+      [(row.name, [row.entries.get(name) for name in names])
+       for row in groups.rows(study, study.subsets)])
 
 
 def findings(study: records.Study) -> dict[str, list[str]]:
   """One sentence for each row that figures are published for; none in a rehearsal."""
-  said = []
-  for row in rows(study) if not study.rehearsal else ():
-    gaps, sources, seeds = [], [], []
-    for column, entry in row.entries.items():
-      ours = study.top1(*entry)
-      for p in study.published if len(ours) else ():
-        if (p.method, p.evaluation) == entry:
-          points = f'{100 * ours.mean() - p.value:+.1f}'.replace('-', '−')
-          gaps.append(f'{points} ({study.label(column)})')
-          sources.append(p.source)
-          seeds.append(len(ours))
-    if gaps:
-      fewest = '' if min(seeds) == max(seeds) else f'{min(seeds)} to '
-      said.append(f'{row.name} minus the published figures, in points: '
-                  f'{", ".join(gaps)} ({"; ".join(dict.fromkeys(sources))}; '
-                  f'{fewest}{compare.seeds(max(seeds))} here).')
+  said = groups.findings(study, study.subsets)
   return {'By number of labels': said} if said else {}
 
 
 def plot(study: records.Study) -> theme.Plot | None:
   """Accuracy against the number of labelled images, one line for each row."""
   places, counted = _places(study)
-  lines = [_line(study, row, places, counted) for row in rows(study)]
+  lines = [_line(study, row, places, counted)
+           for row in groups.rows(study, study.subsets)]
   lines = [line for line in lines if len(line.ours)]
   if not lines:
     return None
@@ -114,21 +70,22 @@ def plot(study: records.Study) -> theme.Plot | None:
 
 def _places(study: records.Study) -> tuple[dict[str, float], bool]:
   """Where each column stands on x: its number of images, or else its position."""
-  images = {column: [s.labelled for row in rows(study) if column in row.entries
+  rows = groups.rows(study, study.subsets)
+  images = {column: [s.labelled for row in rows if column in row.entries
                      for s in study.scores(*row.entries[column]) if s.labelled]
-            for column in columns(study)}
+            for column in groups.columns(study, study.subsets)}
   if all(images.values()):
     return {column: float(np.median(n)) for column, n in images.items()}, True
   return {column: float(i) for i, column in enumerate(images)}, False
 
 
-def _line(study: records.Study, row: Row, places: Mapping[str, float],
+def _line(study: records.Study, row: groups.Row, places: Mapping[str, float],
           counted: bool) -> _Line:
   ours, theirs = [], []
   for column, entry in row.entries.items():
     known = [s.labelled for s in study.scores(*entry) if s.labelled]
     x = np.mean(known) if counted and known else places[column]
-    top1 = 100 * study.top1(*entry)
+    top1 = 100 * study.accuracy(*entry)
     if len(top1):
       ours.append((x, top1.mean(), top1.std(ddof=1) if len(top1) > 1 else 0.0))
     theirs.extend((x, p.value) for p in study.published

@@ -62,14 +62,14 @@ def confusions(study: records.Study) -> theme.Plot | None:
   panels, accuracies = [], []
   for i, method in enumerate(study.listed_methods):
     ranked = sorted(study.about_classes(), reverse=True,
-                    key=lambda e: _mean(study.top1(method, e)))
+                    key=lambda e: _mean(study.accuracy(method, e)))
     for evaluation in ranked:
       counts = [s.confusion for s in study.scores(method, evaluation)
                 if s.confusion is not None]
       if counts:
         title = f'{study.label(method)}, {study.label(evaluation)}'
         panels.append((title, i, _rates(np.sum(counts, axis=0))))
-        accuracies.append(_mean(study.top1(method, evaluation)))
+        accuracies.append(_mean(study.accuracy(method, evaluation)))
         break
   if not panels:
     return None

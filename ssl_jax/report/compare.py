@@ -12,10 +12,6 @@ import numpy as np
 
 from ssl_jax.report import records
 
-RULE = ('Bold: the best mean of its column where it leads every other one by '
-        'more than the 95 % margin of their difference (Welch\'s t over seeds, '
-        'with the sampling error of the test images); never with a single seed.')
-
 Entry = tuple[str, str]  # method and evaluation
 
 _BASELINES = ('random', 'supervised')  # first words of the names of such methods
@@ -24,7 +20,17 @@ _MOST_COMPARED = 6  # pairs of a method and a baseline; else only the best metho
 _T95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 
 
-def margin(a: np.ndarray, b: np.ndarray, images: int) -> float:
+def rule(place: str, bold: bool) -> str:
+  """What being the best of its `place` takes, or that nothing is."""
+  if not bold:
+    return (f'No mean is in bold: none leads its {place} by more than the 95 % margin, '
+            'or there are too few seeds to tell.')
+  return (f'Bold: the best mean of its {place} where it leads every other one by '
+          'more than the 95 % margin of their difference (Welch\'s t over seeds, '
+          'with the sampling error of the test images); never with a single seed.')
+
+
+def margin(a: np.ndarray, b: np.ndarray, images: float) -> float:
   """Half-width of the 95 % interval of mean(a) - mean(b).
 
   Args:
@@ -52,11 +58,11 @@ def _t95(u: float, n: int, v: float, m: int) -> float:
 
 
 def best(study: records.Study, entries: Sequence[Entry]) -> Entry | None:
-  """Which of a column's entries to print in bold by `RULE`, if there is one."""
-  there = [e for e in entries if len(study.top1(*e))]
+  """Which of a column's entries to print in bold by `rule`, if there is one."""
+  there = [e for e in entries if len(study.accuracy(*e))]
   if len(there) < 2:
     return None
-  top = max(there, key=lambda e: study.top1(*e).mean())
+  top = max(there, key=lambda e: study.accuracy(*e).mean())
   return top if all(_separated(study, top, e) for e in there if e != top) else None
 
 
@@ -74,8 +80,8 @@ def findings(study: records.Study) -> dict[str, list[str]]:
   main = max(evaluations, default=None,
              key=lambda e: sum(study.wants(m, e) for m in methods))
   for evaluation in evaluations:
-    there = [m for m in methods if len(study.top1(m, evaluation))]
-    there.sort(key=lambda m: -study.top1(m, evaluation).mean())
+    there = [m for m in methods if len(study.accuracy(m, evaluation))]
+    there.sort(key=lambda m: -study.accuracy(m, evaluation).mean())
     baselines = [m for m in methods if m in there and _is_baseline(m)]
     learned = [m for m in there if not _is_baseline(m)]
     sentences = [_versus(study, evaluation, *learned[:2])] if len(learned) > 1 else []
@@ -94,19 +100,19 @@ def _is_baseline(method: str) -> bool:
   return method.split('_')[0] in _BASELINES
 
 
-def _images(study: records.Study, *entries: Entry) -> int:
-  return min(s.images for e in entries for s in study.scores(*e))
+def _images(study: records.Study, *entries: Entry) -> float:
+  return min(s.sample for e in entries for s in study.scores(*e))
 
 
 def _separated(study: records.Study, a: Entry, b: Entry) -> bool:
-  x, y = study.top1(*a), study.top1(*b)
+  x, y = study.accuracy(*a), study.accuracy(*b)
   return abs(x.mean() - y.mean()) > margin(x, y, _images(study, a, b))
 
 
 def _versus(study: records.Study, evaluation: str, a: str, b: str) -> str:
   """One sentence on method `a` against method `b`."""
   entries = (a, evaluation), (b, evaluation)
-  x, y = (study.top1(*e) for e in entries)
+  x, y = (study.accuracy(*e) for e in entries)
   noise = 100 * margin(x, y, _images(study, *entries))
   points = 100 * (x.mean() - y.mean())
   one, other = study.label(a), study.label(b)
@@ -123,7 +129,7 @@ def _versus(study: records.Study, evaluation: str, a: str, b: str) -> str:
 
 def _versus_published(study: records.Study, evaluation: str) -> Iterator[str]:
   for p in study.published:
-    ours = study.top1(p.method, evaluation)
+    ours = study.accuracy(p.method, evaluation)
     if p.evaluation == evaluation and len(ours):
       yield (f'{study.label(p.method)} is {_gap(100 * ours.mean() - p.value)} the '
              f'published {p.value:.2f} % ({p.source}; {seeds(len(ours))} here).')

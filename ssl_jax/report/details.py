@@ -11,6 +11,8 @@ import numpy as np
 from ssl_jax import config
 from ssl_jax.report import records, tables
 
+_EDGE = ' (edge)'
+
 
 def per_class(study: records.Study, evaluation: str) -> tables.Table:
   """Accuracy of each class in percent, classes by methods."""
@@ -38,13 +40,30 @@ def times(study: records.Study) -> tables.Table:
         name, _mean([r.get('steps') for r in results], '{:,.0f}'.format),
         _mean([r.get('seconds') for r in results], duration),
         _mean(speeds, '{:,.0f}'.format),
-        *(_mean([s.seconds for m in methods for s in study.scores(m, e)], duration)
-          if any(study.wants(m, e) for m in methods) else ''
-          for e in study.evaluations)))
-  header = ('Method', 'Steps', 'Pre-training', 'Images/s',
-            *map(study.label, study.evaluations))
+        *(_seconds(study, methods, together) for together in _columns(study).values())))
+  header = ('Method', 'Steps', 'Pre-training', 'Images/s', *_columns(study))
   return tables.Table('Time per seed, mean over the seeds that are there.', header,
                       tuple(rows))
+
+
+def _columns(study: records.Study) -> dict[str, list[str]]:
+  """Header -> evaluations; those of a group on all its data sets together."""
+  found = {}
+  for e in study.evaluations:
+    group = study.data_sets.get(e, ('',))[0]
+    found.setdefault(f'{study.label(group)}, all data sets' if group else
+                     study.label(e), []).append(e)
+  return found
+
+
+def _seconds(study: records.Study, methods: Sequence[str],
+             evaluations: Sequence[str]) -> str:
+  """What these evaluations took one after the other, the mean over seeds."""
+  if not any(study.wants(m, e) for m in methods for e in evaluations):
+    return ''
+  means = [np.mean(times) for e in evaluations if (times := [
+      s.seconds for m in methods for s in study.scores(m, e) if s.seconds is not None])]
+  return duration(float(sum(means))) if means else tables.ABSENT
 
 
 def _mean(values: Sequence[float | None], text: Callable[[float], str]) -> str:
@@ -94,14 +113,18 @@ def every_run(study: records.Study) -> tables.Table:
   for method, evaluation, run in _results(study):
     scores = run.scores[evaluation]
     accuracies = (scores.top1, scores.top5, scores.mean_per_class)
-    chosen = ', '.join(f'{k} = {_short(v)}' for k, v in scores.chosen.items())
+    chosen = ', '.join(f'{k} = {_short(v)}{_EDGE * (k in scores.at_edge)}'
+                       for k, v in scores.chosen.items())
     rows.append(tables.row(
         study.label(method), study.label(evaluation), str(run.seed),
         chosen or tables.ABSENT,
         *(tables.ABSENT if a is None else f'{100 * a:.2f}' for a in accuracies)))
   header = ('Method', 'Evaluation', 'Seed', 'Chosen on validation', 'top-1', 'top-5',
             'mean per class')
-  return tables.Table('Every run: test accuracies in %.', header, tuple(rows), left=4)
+  edges = any(s.at_edge for run in study.runs for s in run.scores.values())
+  note = 'Edge: an end of the range that was tried; a wider one may do better.'
+  return tables.Table('Every run: test accuracies in %.', header, tuple(rows),
+                      (note,) * edges, left=4)
 
 
 def _short(value: Any) -> str:
@@ -119,14 +142,14 @@ def to_csv(study: records.Study) -> str:
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
   writer.writerow(('method', 'evaluation', 'seed', 'protocol', 'top1', 'top5',
-                   'mean_per_class', 'test_images', 'train_images', 'chosen', 'seconds',
-                   'rehearsal'))
+                   'mean_per_class', 'score', 'test_images', 'train_images', 'chosen',
+                   'at_edge', 'seconds', 'rehearsal'))
   for method, evaluation, run in _results(study):
     s = run.scores[evaluation]
     writer.writerow((method, evaluation, run.seed, s.protocol, s.top1, s.top5,
-                     s.mean_per_class, s.images or None, s.labelled or None,
-                     json.dumps(s.chosen, sort_keys=True), s.seconds,
-                     study.rehearsal))
+                     s.mean_per_class, s.score, s.images or None, s.labelled or None,
+                     json.dumps(s.chosen, sort_keys=True), ' '.join(s.at_edge),
+                     s.seconds, study.rehearsal))
   return text.getvalue()
 
 

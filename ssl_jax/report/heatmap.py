@@ -39,7 +39,7 @@ def grid(study: records.Study, evaluation: str) -> Grid:
   size = len(study.heatmap.axes)
   means, averages = np.full((size, size), np.nan), np.full(size, np.nan)
   for place, method in methods.items():
-    top1 = study.top1(method, evaluation)
+    top1 = study.accuracy(method, evaluation)
     means[place] = 100 * top1.mean() if len(top1) else np.nan
   for i in range(size):
     asked = [means[i, j] for j in range(size) if (i, j) in methods]
@@ -93,7 +93,7 @@ def _names(study: records.Study) -> list[str]:
 def _cell(study: records.Study, method: str | None, evaluation: str) -> tables.Cell:
   if method is None:
     return tables.BLANK
-  return tables.spread(100 * study.top1(method, evaluation), 1)
+  return tables.spread(100 * study.accuracy(method, evaluation), 1)
 
 
 def _alt(study: records.Study, evaluation: str, found: Grid) -> str:

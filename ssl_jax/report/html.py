@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import jinja2
 
-from ssl_jax.report import by_labels, compare, details, records, results, tables, theme
+from ssl_jax.report import (
+    by_data_set,
+    by_labels,
+    compare,
+    details,
+    records,
+    results,
+    tables,
+    theme,
+)
 
 _MOST_NAMED = 6  # runs in a warning
 
@@ -55,13 +64,15 @@ def markdown(study: records.Study, plots: Sequence[theme.Plot]) -> str:
 
 
 def main_tables(study: records.Study) -> list[tables.Table]:
-  """The headline table and the one by labels, where they have rows."""
-  return [t for t in (results.headline(study), by_labels.table(study)) if t.rows]
+  """The headline table and those by labels and by data set, where they have rows."""
+  return [t for t in (results.headline(study), by_labels.table(study),
+                      by_data_set.table(study)) if t.rows]
 
 
 def findings(study: records.Study) -> dict[str, list[str]]:
   """Sentences computed from the numbers, by heading."""
-  return compare.findings(study) | by_labels.findings(study)
+  return (compare.findings(study) | by_labels.findings(study)
+          | by_data_set.findings(study))
 
 
 def facts(study: records.Study) -> Mapping[str, str]:

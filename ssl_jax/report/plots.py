@@ -1,7 +1,7 @@
 """The figures of a report, drawn by matplotlib without a display.
 
-Here are the curves of pre-training; `class_plots` has the figures by class,
-`by_labels` and `heatmap` those of the studies that have such evaluations.
+Here are the curves of pre-training; `class_plots` has the figures by class, and
+`by_labels`, `by_data_set`, `heatmap` those of the studies that have such evaluations.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib import axes, figure
 
-from ssl_jax.report import by_labels, class_plots, heatmap, records, theme
+from ssl_jax.report import by_data_set, by_labels, class_plots, heatmap, records, theme
 
 _MOST_POINTS = 400  # a wider figure than a page has no room for more
 _MOST_LINES = 6     # in one panel, for each seed to be drawn as well
@@ -35,7 +35,7 @@ class _Panel:
 
 def plots(study: records.Study) -> list[theme.Plot]:
   """The figures that the study has data for, in the page's order."""
-  drawn = (by_labels.plot(study), *heatmap.plots(study),
+  drawn = (by_labels.plot(study), by_data_set.plot(study), *heatmap.plots(study),
            _losses(study), _pretext(study), _online(study),
            class_plots.per_class(study), class_plots.confusions(study))
   return [dataclasses.replace(plot, footer=study.rehearsal) for plot in drawn if plot]

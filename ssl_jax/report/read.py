@@ -41,15 +41,19 @@ def study(workdir: str | pathlib.Path) -> records.Study:
       name=head['name'], title=head.get('title') or head['name'],
       rehearsal=_rehearsal(head.get('rehearsal')), config=head.get('config') or {},
       seeds=tuple(head['seeds']), methods=methods, evaluations=evaluations,
-      wanted=wanted, subsets={
-          e: (group, column) for e, (group, column)
-          in (head.get('subsets') or {}).items()},
+      wanted=wanted, subsets=_cells(head.get('subsets')),
+      data_sets=_cells(head.get('data_sets')),
       heatmap=_heatmap(head.get('heatmap') or {}, methods),
       labels=head.get('labels') or {}, runs=runs, notes=(),
       published=tuple(records.Published(
           p['method'], p['evaluation'], p['value'], p['source'])
           for p in head.get('published') or ()), **words)
   return dataclasses.replace(read, notes=(*notes, *_out_of_place(read)))
+
+
+def _cells(value: Mapping[str, Sequence[str]] | None) -> Mapping[str, tuple[str, str]]:
+  """Evaluation -> group and column."""
+  return {e: (group, column) for e, (group, column) in (value or {}).items()}
 
 
 def _rehearsal(value: str | bool | None) -> str:
@@ -113,8 +117,10 @@ def _run(place: pathlib.Path, method: str, seed: int, evaluations: Sequence[str]
 def _scores(record: Mapping[str, Any]) -> records.Scores:
   """One evaluation's result.json. ValueError: no accuracy within [0, 1]."""
   result, test = record['result'], record['result']['test']
-  if not (records.finite(test['top1']) and 0 <= test['top1'] <= 1):
-    raise ValueError('top1')
+  score = result.get('score') or 'top1'
+  for name in ('top1', score):
+    if not (records.finite(test[name]) and 0 <= test[name] <= 1):
+      raise ValueError(name)
   return records.Scores(
       top1=float(test['top1']), top5=test.get('top5'),
       mean_per_class=test.get('mean_per_class'),
@@ -125,7 +131,9 @@ def _scores(record: Mapping[str, Any]) -> records.Scores:
       protocol=str(result.get('protocol') or ''),
       chosen=result.get('chosen') or {},
       class_names=tuple(str(n) for n in result.get('class_names') or ()),
-      seconds=result.get('seconds', record.get('seconds')))
+      seconds=result.get('seconds', record.get('seconds')),
+      score=score,
+      at_edge=tuple(result.get('at_edge') or ()))
 
 
 def _array(values: Any) -> np.ndarray | None:

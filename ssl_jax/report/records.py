@@ -42,7 +42,9 @@ class Scores:
 
   per_class: float [K] or None. confusion: counts [K, K], true class by
   predicted class, or None. images: size of the test split, 0 if unknown.
-  labelled: number of labelled training images, 0 if unknown.
+  labelled: number of labelled training images, 0 if unknown. score: what the
+  evaluation is told by, 'top1' or 'mean_per_class'. at_edge: names in `chosen` whose
+  value is an end of its grid.
   """
 
   top1: float
@@ -56,6 +58,25 @@ class Scores:
   chosen: Mapping[str, Any]
   class_names: tuple[str, ...]
   seconds: float | None
+  score: str = 'top1'
+  at_edge: tuple[str, ...] = ()
+
+  @property
+  def accuracy(self) -> float:
+    """By the score that the evaluation is told by, a fraction."""
+    return self.mean_per_class if self.score == 'mean_per_class' else self.top1
+
+  @property
+  def sample(self) -> float:
+    """Test images that would tell a top-1 as exactly as these tell `accuracy`.
+
+    A mean over classes is as uncertain as its smallest classes make it.
+    """
+    if self.score == 'top1' or self.confusion is None:
+      return self.images
+    count = self.confusion.sum(axis=1)
+    count = count[count > 0]
+    return len(count)**2 / (1 / count).sum()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +114,7 @@ class Study:
   wanted: evaluation -> the methods that it applies to; all, where not named.
   subsets: evaluation -> group and column, for a group of evaluations over a
     growing subset of the labels.
+  data_sets: likewise, for a group of evaluations on several data sets.
   """
 
   name: str
@@ -110,6 +132,7 @@ class Study:
   evaluations: tuple[str, ...]
   wanted: Mapping[str, tuple[str, ...]]
   subsets: Mapping[str, tuple[str, str]]
+  data_sets: Mapping[str, tuple[str, str]]
   heatmap: Heatmap
   labels: Mapping[str, str]
   published: tuple[Published, ...]
@@ -120,8 +143,9 @@ class Study:
     """The name to print for a method, an evaluation, a group or a column."""
     if name in self.labels:
       return self.labels[name]
-    if name in self.subsets:
-      return ' on '.join(map(self.label, self.subsets[name]))
+    for cells in (self.subsets, self.data_sets):
+      if name in cells:
+        return ' on '.join(map(self.label, cells[name]))
     plain = name.replace('_', ' ')
     return plain if name in self.methods else _LABELS.get(name, plain)
 
@@ -137,8 +161,9 @@ class Study:
 
   @property
   def listed_evaluations(self) -> tuple[str, ...]:
-    """The evaluations with a column of their own: of listed methods, no subsets."""
-    return tuple(e for e in self.evaluations if e not in self.subsets
+    """The evaluations with a column of their own: of listed methods, in no group."""
+    return tuple(e for e in self.evaluations
+                 if e not in self.subsets and e not in self.data_sets
                  and any(self.wants(m, e) for m in self.listed_methods))
 
   def of(self, method: str) -> list[Run]:
@@ -150,9 +175,9 @@ class Study:
     return [run.scores[evaluation] for run in self.of(method)
             if evaluation in run.scores]
 
-  def top1(self, method: str, evaluation: str) -> np.ndarray:
+  def accuracy(self, method: str, evaluation: str) -> np.ndarray:
     """Test accuracies of the seeds that are there, fractions [n]."""
-    return np.array([s.top1 for s in self.scores(method, evaluation)])
+    return np.array([s.accuracy for s in self.scores(method, evaluation)])
 
   def per_class(self, method: str, evaluation: str) -> np.ndarray:
     """Accuracies of each class, fractions [n, K]; [0, 0] where not recorded.
@@ -177,11 +202,12 @@ class Study:
   def about_classes(self) -> tuple[str, ...]:
     """The evaluations that record the study's own classes by class.
 
-    Others may tell other things apart, such as rotations. First those that most
+    Others may tell other things apart, such as rotations, or the classes of another
+    data set. First those that most
     methods are to have; of these, those over no subset, then the largest subset.
     """
     names = (self._names(), ())
-    found = [e for e in self.evaluations if any(
+    found = [e for e in self.evaluations if e not in self.data_sets and any(
         s.per_class is not None and s.class_names in names
         for run in self.runs for s in [run.scores.get(e)] if s)]
 

@@ -5,11 +5,16 @@ from collections.abc import Sequence
 
 from ssl_jax.report import compare, records, tables
 
+_MOST_SIZES = 3  # of test splits, in a caption
+# What they share, in words, and those that compete.
+Rivals = tuple[str, Sequence[Sequence[compare.Entry]]]
+
 
 def headline(study: records.Study) -> tables.Table:
-  """Test top-1 in percent of every method that any column is asked of.
+  """Test accuracy in percent of every method that any column is asked of.
 
-  Cells of the heat map and label subsets stand elsewhere; rows may be none.
+  Cells of the heat map, label subsets and several data sets stand elsewhere; rows may
+  be none.
   """
   evaluations = study.listed_evaluations
   rows = [(study.label(method), [(method, e) for e in evaluations])
@@ -20,15 +25,17 @@ def headline(study: records.Study) -> tables.Table:
 
 
 def comparison(study: records.Study, title: str, columns: Sequence[str],
-               rows: Sequence[tuple[str, Sequence[compare.Entry | None]]]
-               ) -> tables.Table:
-  """A table of test top-1 in percent with the published figures beside.
+               rows: Sequence[tuple[str, Sequence[compare.Entry | None]]],
+               corner: str = 'Method', rivals: Rivals | None = None) -> tables.Table:
+  """A table of test accuracies in percent with the published figures beside.
 
   Args:
     study: gives the numbers, and which are asked for.
     title: begins the caption.
     columns: headers.
     rows: name and entries, one for each column; None where there is no such thing.
+    corner: what rows are.
+    rivals: whose best is bold, and what they share; those of a column if None.
 
   Returns:
     The table. What is not asked for is blank, what is and is not there is a dash.
@@ -40,38 +47,52 @@ def comparison(study: records.Study, title: str, columns: Sequence[str],
   for p in study.published:
     theirs.setdefault((p.method, p.evaluation), []).append(f'{p.value:.2f}')
   grid = list(zip(*(entries for _, entries in rows), strict=True))
+  place, compared = rivals or ('column', [[e for e in c if e] for c in grid])
+  best = {compare.best(study, entries) for entries in compared} - {None}
   beside = [any(e in theirs for e in column) for column in grid]
-  best = [compare.best(study, [e for e in column if e]) for column in grid]
-  header, body = ['Method'], [[tables.Cell(name)] for name, _ in rows]
+  header, body = [corner], [[tables.Cell(name)] for name, _ in rows]
   for i, column in enumerate(grid):
     header.extend([columns[i], tables.THEIRS] if beside[i] else [columns[i]])
     for row, entry in zip(body, column, strict=True):
-      cell = tables.spread(100 * study.top1(*entry)) if entry else tables.BLANK
-      row.append(dataclasses.replace(cell, bold=entry is not None and entry == best[i]))
+      cell = tables.spread(100 * study.accuracy(*entry)) if entry else tables.BLANK
+      row.append(dataclasses.replace(cell, bold=entry in best))
       if beside[i]:
         missing = tables.ABSENT if entry else ''
         row.append(tables.Cell(', '.join(theirs.get(entry, ())) or missing))
   entries = [e for column in grid for e in column if e]
+  notes = [compare.rule(place, bool(best))] if any(
+      len(c) > 1 for c in compared) or not rivals else []
   return tables.Table(_caption(study, title, entries), tuple(header),
                       tuple(map(tuple, body)),
-                      tuple(_notes(study, entries, any(best), any(beside))))
+                      (*notes, *_notes(study, entries, any(beside))))
 
 
 def _caption(study: records.Study, title: str, entries: Sequence[compare.Entry]) -> str:
   sizes = sorted({s.images for e in entries for s in study.scores(*e)} - {0})
   on = f' on {" or ".join(f"{n:,}" for n in sizes)} images' if sizes else ''
-  return (f'{title}: top-1 test accuracy{on}, in %, mean ± '
+  on = on if len(sizes) <= _MOST_SIZES else ''
+  return (f'{title}: {_told_by(study, entries)}{on}, in %, mean ± '
           'sample standard deviation (number of seeds).')
 
 
-def _notes(study: records.Study, entries: Sequence[compare.Entry], bold: bool,
+def _told_by(study: records.Study, entries: Sequence[compare.Entry]) -> str:
+  """What kind of accuracy; where there are two, which of them where."""
+  scores = {e: {s.score for s in study.scores(*e)} for e in entries}
+  classes = [e for e in entries if 'mean_per_class' in scores[e]]
+  if not classes:
+    return 'top-1 test accuracy'
+  if set.union(*scores.values()) == {'mean_per_class'}:
+    return 'test accuracy, the mean of its classes'
+  named = dict.fromkeys(study.label(study.data_sets.get(e, (e, e))[1])
+                        for _, e in classes)
+  return f'test accuracy, top-1, but the mean of its classes for {", ".join(named)}'
+
+
+def _notes(study: records.Study, entries: Sequence[compare.Entry],
            theirs: bool) -> list[str]:
-  notes = [compare.RULE] if bold else [
-      'No mean is in bold: none leads its column by more than the 95 % margin, '
-      'or there are too few seeds to tell.']
-  if theirs:
-    sources = dict.fromkeys(p.source for p in study.published
-                            if (p.method, p.evaluation) in entries)
-    notes.append(f'Theirs: as published in {"; ".join(sources)}; '
-                 'seeds and spread as stated there, if at all.')
-  return notes
+  if not theirs:
+    return []
+  sources = dict.fromkeys(p.source for p in study.published
+                          if (p.method, p.evaluation) in entries)
+  return [f'Theirs: as published in {"; ".join(sources)}; '
+          'seeds and spread as stated there, if at all.']
