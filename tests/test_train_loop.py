@@ -1,7 +1,10 @@
 """The loop: resumes bit-exactly, stops politely, never keeps a broken state."""
 
+import logging
 import os
+import re
 import signal
+import types
 
 import jax
 import numpy as np
@@ -83,8 +86,48 @@ def test_signal_handler_is_put_back():
   assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_metrics_file_has_one_row_per_logged_step(tmp_path):
-  pretrain.run(config(epochs=1), tmp_path / 'run')
+def test_nothing_is_compiled_once_it_has_been_monitored(tmp_path, monkeypatch):
+  """Several steps per dispatch: across epochs, to the end, and again and again."""
+  compiled, seen, monitor = [], [], loop.Reporter.monitor
+
+  def listen(event, seconds, **unused):
+    if event == '/jax/core/compile/backend_compile_duration':
+      compiled.append(seconds)
+
+  def count(reporter, *args):
+    monitor(reporter, *args)
+    seen.append(len(compiled))
+  monkeypatch.setattr(loop.Reporter, 'monitor', count)
+  monkeypatch.setattr(loop, 'STEPS_PER_DISPATCH', {'cpu': 4})
+  jax.monitoring.register_event_duration_secs_listener(listen)
+  try:
+    result = pretrain.run(config(epochs=3.6, knn_every_epochs=0.8), tmp_path)
+  finally:
+    jax.monitoring.unregister_event_duration_listener(listen)
+  assert result['steps'] == 18  # in threes
+  assert len(seen) == 4 and seen[0] > 0 and len(compiled) == seen[0]
+
+
+@pytest.mark.parametrize('asked, total, expected', [
+    (0, 97_000, 25), (0, 31_200, 32), (0, 64, 32), (0, 97, 32), (0, 20, 20), (0, 0, 32),
+    (0, 40 * 41, 20), (7, 64, 7), (500, 64, 97)])
+def test_steps_per_dispatch(monkeypatch, asked, total, expected):
+  """They divide the steps of a run, so that its end is no program of its own."""
+  monkeypatch.setattr(loop, 'STEPS_PER_DISPATCH', {})
+  run = types.SimpleNamespace(
+      log=loop.LogConfig(steps_per_dispatch=asked), total_steps=total,
+      feed=types.SimpleNamespace(max_steps_per_dispatch=97))
+  assert loop.steps_per_dispatch(run) == expected
+  monkeypatch.setattr(loop, 'STEPS_PER_DISPATCH', {'cpu': 1})
+  assert loop.steps_per_dispatch(run) == (expected if asked else 1)
+
+
+def test_metrics_file_has_one_row_per_logged_step(tmp_path, caplog):
+  with caplog.at_level(logging.INFO):
+    pretrain.run(config(epochs=1), tmp_path / 'run')
+  told = re.findall(r'pretrain: step (\d+) after [\d.]+ s, compilation included',
+                    caplog.text)
+  assert told == ['1']
   rows = metrics.read(tmp_path / 'run' / 'metrics.jsonl')
   assert [row['step'] for row in rows] == [1, 2, 3, 4, 5]
   assert [row['epoch'] for row in rows] == pytest.approx([.2, .4, .6, .8, 1.])

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import math
 import pathlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ from ssl_jax.train import mesh as mesh_lib
 from ssl_jax.train import step as step_lib
 
 Monitor = Callable[[base.Tree], Mapping[str, float]]  # of an encoder's variables
-STEPS_PER_DISPATCH = {'cpu': 1}  # elsewhere 32; see step.make_dispatch
+STEPS_PER_DISPATCH = {'cpu': 1}  # elsewhere up to 32; see step.make_dispatch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class LogConfig:
   max_to_keep: int = 2
   tensorboard: bool = True
   profile: bool = False                # trace a few early steps
-  steps_per_dispatch: int = 0          # 0: 1 on the CPU, 32 elsewhere
+  steps_per_dispatch: int = 0          # 0: 1 on the CPU, up to 32 elsewhere
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,6 +86,7 @@ def fit(run: Run) -> step_lib.TrainState:
     errors.Preempted: SIGTERM came; the state is saved.
     errors.Diverged: the loss is no longer finite; the last good state is kept.
   """
+  start = time.monotonic()
   init = functools.partial(step_lib.init_state, run.method, run.tx, run.probe,
                            image_shape=run.feed.image_shape)
   rep = mesh_lib.replicated(run.mesh)
@@ -102,7 +104,7 @@ def fit(run: Run) -> step_lib.TrainState:
     else:
       logging.info('%s: resumed from step %d of %d', run.label, int(state.step),
                    run.total_steps)
-    with Reporter(run, int(state.step), checkpoints) as reporter:
+    with Reporter(run, int(state.step), checkpoints, start) as reporter:
       return _iterate(run, state, key, checkpoints, reporter)
 
 
@@ -160,8 +162,10 @@ def _iterate(run: Run, state: step_lib.TrainState, key: jax.Array,
 class Reporter:
   """Turns the metrics of dispatches into rows, a line of progress, or an error."""
 
-  def __init__(self, run: Run, step: int, checkpoints: checkpoint.Checkpoints):
+  def __init__(self, run: Run, step: int, checkpoints: checkpoint.Checkpoints,
+               start: float):
     self._run, self._checkpoints, self._last = run, checkpoints, step
+    self._start: float | None = start  # until the first dispatch is done
     self._writer = metrics.Writer(run.workdir, resume_step=step,
                                   tensorboard=run.log.tensorboard)
     self._progress = metrics.Progress(
@@ -183,6 +187,10 @@ class Reporter:
     """
     row = {name: float(value) for name, value in jax.device_get(row).items()}
     self._progress.tick(step)
+    if self._start is not None:
+      logging.info('%s: step %d after %.3g s, compilation included', self._run.label,
+                   step, time.monotonic() - self._start)
+      self._start = None
     if not all(math.isfinite(row[name]) for name in ('loss', 'grad_norm')):
       raise errors.Diverged(self._diverged(step, row))
     last = step == self._run.total_steps
@@ -223,7 +231,13 @@ def crossed(every: int, before: int, after: int) -> bool:
 
 
 def steps_per_dispatch(run: Run) -> int:
-  """As the config asks, or as suits the platform; at most what the feed can."""
-  wanted = run.log.steps_per_dispatch or STEPS_PER_DISPATCH.get(
-      jax.default_backend(), 32)
-  return min(wanted, run.feed.max_steps_per_dispatch)
+  """As the config asks, or as suits the platform; at most what the feed can.
+
+  Where the config does not ask, a number that divides the steps of the run, if there
+  is one of any size: what is left at the end would be a program of its own.
+  """
+  asked = run.log.steps_per_dispatch
+  most = min(asked or STEPS_PER_DISPATCH.get(jax.default_backend(), 32),
+             run.feed.max_steps_per_dispatch)
+  fits = (n for n in range(most, most // 4, -1) if run.total_steps % n == 0)
+  return most if asked else next(fits, most)
