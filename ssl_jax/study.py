@@ -98,7 +98,9 @@ def run(config: Config, workdir: pathlib.Path, command: str = '') -> pathlib.Pat
   failed = _run_stages(config, list(_stages(config)), workdir)
   page = report.write(workdir) if jax.process_index() == 0 else workdir
   if failed:
-    named = '; '.join(f'{stage} ({reason})' for stage, reason in failed.items())
+    named = '; '.join(
+        f'{", ".join(stage for stage, of in failed.items() if of == reason)} ({reason})'
+        for reason in dict.fromkeys(failed.values()))
     raise errors.UserError(f'{len(failed)} stages failed: {named}; the others are '
                            f'in {page}')
   return page

@@ -95,7 +95,8 @@ def test_studies_are_accepted_and_name_only_what_they_run(which):
     assert (p['method'], p['evaluation']) in cells
   known = {*config['methods'], *config['evaluations'], *(e.name for e in wanted),
            *(e.data_set[1] for e in wanted if e.data_set),
-           *(f'{m}/{e.subset[0]}' for e in wanted if e.subset for m in e.methods)}
+           *(f'{m}/{(e.subset or e.data_set)[0]}' for e in wanted
+             if e.subset or e.data_set for m in e.methods)}
   assert config.get('labels', {}).keys() <= known
   assert config.get('heatmap', {}).get('cells', {}).keys() <= config['methods'].keys()
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn import linear_model, preprocessing
+from sklearn import linear_model, metrics, preprocessing
 
 from ssl_jax import errors
 from ssl_jax.evaluators import features, logistic
@@ -102,7 +102,39 @@ def test_choice_is_the_best_on_validation_and_refitted_on_both():
       TRAIN.features, TRAIN.labels)
 
 
+def test_choice_by_the_mean_of_the_classes():
+  """Where one class is rare the two scores disagree, and so do their choices."""
+  rng = np.random.default_rng(4)
+
+  def rare(n):
+    y = np.array([0] * 8 + [1] * 11 + [2])[np.arange(n) % 20].astype(np.int32)
+    x = rng.normal(size=(n, 6))
+    x[:, :2] += 1.5 * np.eye(3)[y][:, 1:]
+    return features.Features(x.astype(np.float32), y)
+
+  train, validation, test = rare(120), rare(300), rare(400)
+  strengths = (1e-2, 1., 10., 30., 100., 1e3)
+  want, chosen = {}, {}
+  for score, metric in (('top1', metrics.accuracy_score),
+                        ('mean_per_class', metrics.balanced_accuracy_score)):
+    want[score] = {l2: metric(validation.labels, theirs(l2, train).predict(
+        validation.features)) for l2 in strengths}
+    result = logistic.Logistic(l2=strengths, score=score)(train, validation, test, 3)
+    got = {cell['l2']: cell[f'validation_{score}'] for cell in result['grid']}
+    assert got == pytest.approx(want[score])
+    chosen[score] = result['chosen']['l2']
+    assert chosen[score] == max(strengths, key=lambda l2: (want[score][l2], l2))
+    assert result['score'] == score
+    both = features.concatenate(train, validation)
+    assert result['test']['mean_per_class'] == pytest.approx(
+        metrics.balanced_accuracy_score(
+            test.labels, theirs(chosen[score], both).predict(test.features)))
+  assert chosen['top1'] != chosen['mean_per_class']
+
+
 def test_mistakes_are_named():
+  with pytest.raises(errors.UserError, match="score is 'f1'; accepted are mean"):
+    logistic.Logistic(score='f1')
   with pytest.raises(errors.UserError, match='45 strengths.*no validation split'):
     logistic.Logistic()(TRAIN, None, TEST, 4)
   with pytest.raises(errors.UserError, match='numbers above 0'):

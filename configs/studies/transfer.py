@@ -14,11 +14,10 @@ command that gets it.
 
 Protocol: Chen et al. 2020, arXiv:2002.05709, B.8. Linear: logistic regression on
 central crops of 224 pixels, 45 strengths. Fine-tuned: 20,000 steps at 7 learning
-rates x 8 weight decays; from scratch: 40,000 at 56 others. Everything is chosen on
+rates x 8 weight decays; from scratch: 40,000 at 56 others; crops of the whole image
+where the encoder was trained with `data.canvas`, as here. Everything is chosen on
 validation images (a tenth of train where there is no such split), trained again
-with them, and tested once. Unlike there, training crops are cut from the stored 256
-x 256 squares, unless the encoder was trained with `data.canvas`. Of an encoder of
-small images, say how large they are:
+with them, and tested once. Of an encoder of small images, say how large they are:
 --config.evaluations.linear.data.image_size=32.
 
 Hardware: a TPU slice, or many GPUs. The 56 settings see as many images as 224
@@ -76,6 +75,7 @@ def get_config(names: str = '') -> ConfigDict:
   c.labels = dict(
       {column: _label(name) for column, name in columns.items()}, simclr='SimCLR',
       linear='Linear', finetune='Fine-tuned', scratch='From scratch')
+  c.labels['simclr/scratch'] = 'From scratch'  # nothing of SimCLR is in it
   c.published = tuple(
       dict(method='simclr', evaluation=f'{group}_{column}', value=value,
            source='arXiv:2002.05709, table B.5, ResNet-50 on ImageNet')
