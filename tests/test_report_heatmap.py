@@ -1,4 +1,4 @@
-"""A grid of pairs: its numbers by hand, in the table and in the figure."""
+"""A grid of methods: its numbers by hand, in the table and in the figure."""
 
 import fake_study
 import numpy as np
@@ -52,6 +52,28 @@ def test_figure_writes_the_numbers_into_their_cells(study):
                              [[51, 62, -1], [62, 20, -1], [-1, -1, -1]])
   np.testing.assert_allclose(np.ma.filled(averages.get_array(), -1).ravel(),
                              [-1, 41, -1])
+
+
+def test_a_grid_of_two_things_has_no_pairs_and_no_averages(tmp_path):
+  study = read.study(fake_study.grid(tmp_path, heatmap={
+      'axes': ['batch_8', 'batch_16'],
+      'columns': ['10 epochs', '20 epochs', '30 epochs'],
+      'cells': {'crop': [0, 0], 'crop_blur': [0, 2], 'blur': [1, 1]}}))
+  nan = np.nan
+  np.testing.assert_allclose(heatmap.grid(study, 'nearest').means,
+                             [[51, nan, 62], [nan, 20, nan]])
+  table = heatmap.table(study, 'nearest')
+  assert table.header == ('', '10 epochs', '20 epochs', '30 epochs')
+  assert [[str(cell) for cell in row] for row in table.rows] == [
+      ['batch 8', '51.0 ± 1.4 (2)', '', '62.0 ± 2.8 (2)'],
+      ['batch 16', '', '20.0 ± 0.0 (2)', '']]
+  (plot,) = heatmap.plots(study)
+  assert plot.alt.endswith('Best: batch 8 with 30 epochs (62.0 %); '
+                           'worst: batch 16 with 20 epochs (20.0 %).')
+  (ax,) = plot.draw(theme.LIGHT).axes
+  assert {(int(t.get_position()[0]), int(t.get_position()[1])): t.get_text()
+          for t in ax.texts} == {(0, 0): '51.0', (2, 0): '62.0', (1, 1): '20.0'}
+  assert [t.get_text() for t in ax.get_yticklabels()] == ['batch 8', 'batch 16']
 
 
 @pytest.mark.parametrize('look', [theme.LIGHT, theme.DARK])

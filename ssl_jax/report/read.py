@@ -64,6 +64,7 @@ def _rehearsal(value: str | bool | None) -> str:
 def _heatmap(value: Mapping[str, Any], methods: tuple[str, ...]) -> records.Heatmap:
   cells = value.get('cells') or {}
   return records.Heatmap(axes=tuple(value.get('axes') or ()),
+                         columns=tuple(value.get('columns') or ()),
                          cells={m: tuple(cells[m]) for m in methods if m in cells})
 
 

@@ -27,12 +27,16 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Heatmap:
-  """Methods that are the cells of a square grid of unordered pairs.
+  """Methods that are the cells of a grid.
 
-  cells: method -> row and column, indices of axes; the diagonal is single ones.
+  axes: names of the rows.
+  columns: names of the columns, of a grid of two things such as batch size and
+    epochs; empty for the unordered pairs of `axes`, with single ones on the diagonal.
+  cells: method -> row and column, as indices.
   """
 
   axes: tuple[str, ...] = ()
+  columns: tuple[str, ...] = ()
   cells: Mapping[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
 
 
