@@ -34,6 +34,17 @@ def test_is_a_source_like_any_other():
   np.testing.assert_array_equal(some.read(np.array([0, 1])).labels, [20, 11])
 
 
+def test_images_of_either_part_keep_their_place_on_a_canvas():
+  part = source(3, 10)
+  on_canvas = lambda extents: base.Arrays(part.images, part.labels, part.class_names,
+                                          extents=np.array(extents, np.int32))
+  both = joined.Joined(on_canvas([[1, 2], [2, 1], [1, 1]]),
+                       on_canvas([[2, 2], [1, 2], [2, 1]]), 'x')
+  assert both.canvas and not BOTH.canvas
+  np.testing.assert_array_equal(both.read(np.array([5, 0, 3])).extents,
+                                [[2, 1], [1, 2], [2, 2]])
+
+
 def test_what_cannot_be_decoded_is_told_of_either_part():
   class Broken(base.Arrays):
     def read(self, indices):

@@ -25,8 +25,8 @@ def get_config() -> ConfigDict:
   c.name = 'report_a_batches'
   c.title = 'SimCLR: batch size and epochs'
   c.description = (
-      'ResNet-50 on CIFAR-10. Rows: images in a batch; columns: epochs of pre-training, '
-      'each with a schedule of its own.')
+      'ResNet-50 on CIFAR-10. Rows: images in a batch; columns: epochs of '
+      'pre-training, each with a schedule of its own.')
   c.data_label = 'CIFAR-10'
   c.seeds = (0, 1, 2)
   cells = {f'batch{batch}_epochs{epochs}': (i, j) for i, batch in enumerate(BATCHES)
