@@ -52,5 +52,7 @@ def _at_label(x: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def _labelled_mean(x: jax.Array, labels: jax.Array) -> jax.Array:
+  # Counted in float32, as the other sums that devices send to each other at once.
   labelled = labels >= 0
-  return jnp.where(labelled, x, 0).sum() / jnp.maximum(labelled.sum(), 1)
+  rows = labelled.sum(dtype=jnp.float32)
+  return jnp.where(labelled, x, 0).sum() / jnp.maximum(rows, 1)
