@@ -19,7 +19,7 @@ def test_table_by_hand(study):
   assert [[str(cell) for cell in row] for row in table.rows] == [
       ['Pets', '81.00 ± 1.41 (2)', '–', '90.00 ± 0.00 (2)', '89.20'],
       ['Food-101', '60.00 ± 0.00 (2)', '68.40', '–', '–']]
-  assert 'top-1, but the mean of its classes for Pets' in table.caption
+  assert '(top-1; for Pets the mean over classes)' in table.caption
   assert table.notes == ('Theirs: as published in report A; seeds and spread as stated '
                          'there, if at all.',)  # one method: nothing to be best of
   assert html.main_tables(study) == [table] and not results.headline(study).rows

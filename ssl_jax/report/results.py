@@ -82,10 +82,10 @@ def _told_by(study: records.Study, entries: Sequence[compare.Entry]) -> str:
   if not classes:
     return 'top-1 test accuracy'
   if set.union(*scores.values()) == {'mean_per_class'}:
-    return 'test accuracy, the mean of its classes'
+    return 'test accuracy, the mean over classes'
   named = dict.fromkeys(study.label(study.data_sets.get(e, (e, e))[1])
                         for _, e in classes)
-  return f'test accuracy, top-1, but the mean of its classes for {", ".join(named)}'
+  return f'test accuracy (top-1; for {", ".join(named)} the mean over classes)'
 
 
 def _notes(study: records.Study, entries: Sequence[compare.Entry],
