@@ -16,7 +16,9 @@ def get_config() -> ConfigDict:
   """Every section is read by one builder; its class documents the fields."""
   c = ConfigDict()
   c.seed = 0
-  c.data = dict(name='cifar10', data_dir=placeholder(str))
+  c.data = dict(                   # sizes are for images of your own
+      name='cifar10', data_dir=placeholder(str), image_size=placeholder(int),
+      canvas=placeholder(bool))
   c.feed = dict(batch_size=128)    # images; four times as many rows
   c.augment = dict(
       recipe='rotnet', pad=4,

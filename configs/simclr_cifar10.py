@@ -34,7 +34,9 @@ def get_config(model: str = 'resnet18') -> ConfigDict:
   large = model.startswith('resnet50')
   c = ConfigDict()
   c.seed = 0
-  c.data = dict(name='cifar10', data_dir=placeholder(str))
+  c.data = dict(                   # sizes are for images of your own
+      name='cifar10', data_dir=placeholder(str), image_size=placeholder(int),
+      canvas=placeholder(bool))
   c.feed = dict(                   # images, not views; over all devices
       batch_size=1024 if large else 512)
   c.augment = dict(

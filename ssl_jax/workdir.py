@@ -82,7 +82,10 @@ def writable(folder: pathlib.Path | str) -> pathlib.Path:
 
 
 def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
-  return {k: v for k, v in config_lib.plain(config).items() if k not in FREE_SECTIONS}
+  """What makes a run another one; a field of `data` that is None says nothing."""
+  same = {k: v for k, v in config_lib.plain(config).items() if k not in FREE_SECTIONS}
+  data = {k: v for k, v in (same.get('data') or {}).items() if v is not None}
+  return same | ({'data': data} if 'data' in same else {})
 
 
 def finished(folder: pathlib.Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
