@@ -46,7 +46,7 @@ def config(name: str, images: int | None = None,
   made = config_lib.plain(
       module.get_config(case.model) if case.model else module.get_config())
   images = images or case.images
-  side = made['data'].get('image_size', 32)
+  side = made['data'].get('image_size') or 32
   enough = max(50_000, _STEPS * images)
   made['data']['num_examples'] = max(images, min(enough, _BYTES // (3 * side**2)))
   made['feed'] = {'batch_size': images, 'mode': 'resident', 'resident_fraction': 1.0}

@@ -79,7 +79,7 @@ class Stock:
 
   def __init__(self, config: dict[str, Any], workers: int):
     self._trainer = trainer = torch_reference.Trainer(config, views_given=True)
-    side = config['data'].get('image_size', 32)
+    side = config['data'].get('image_size') or 32
     n = min(config['data']['num_examples'], 2**26 // (3 * side**2))
     images = np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)
     augment = config['augment']

@@ -171,7 +171,7 @@ class Trainer:
   def _noise(self) -> Iterator[torch.Tensor]:
     """Batches of resident images, in a new order every epoch."""
     data = self.config['data']
-    side, n = data.get('image_size', 32), data['num_examples']
+    side, n = data.get('image_size') or 32, data['num_examples']
     images = torch.randint(0, 256, (n, side, side, 3), dtype=torch.uint8,
                            device=self.device)
     while True:

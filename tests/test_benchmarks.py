@@ -114,7 +114,7 @@ def test_cases_are_configs_that_training_takes(name):
   pretrain.check(config)
   assert config['train']['encoder_chunks'] == 2 and config['train']['epochs'] > 0
   assert not config['train']['online_probe']
-  side = config['data'].get('image_size', 32)
+  side = config['data'].get('image_size') or 32
   assert 16 <= config['data']['num_examples'] <= 2**31 / (3 * side**2)
   assert config['model'] == cases.config(name)['model']
   json.dumps(config)
