@@ -2,12 +2,14 @@ r"""Our training step against the same one in PyTorch, in the same minutes.
 
   python -m benchmarks.train_step --case=resnet20 --output=resnet20.json
   python -m benchmarks.train_step --case=resnet18 --peer=stock_loop
+  python -m benchmarks.train_step --case=resnet18 --peer=host_fed
 
-Needs torch, which ssl_jax itself does not. Each side has a process of its own and all
-cores, and sleeps while the other is timed. Before the rounds every variant of the
-peer is tried, compiled and not, in both layouts; the fastest is the peer. With
---peer=stock_loop it is a loop whose data loader augments image by image, and what is
-compared is the whole from uint8 images on. Prints a table, and JSON with --output.
+Needs torch, which ssl_jax itself does not, but for the last. Each side has a process
+of its own and all cores, and sleeps while the other is timed. Before the rounds every
+variant of the peer is tried, compiled and not, in both layouts; the fastest is the
+peer. With --peer=stock_loop it is a loop whose data loader augments image by image,
+and with --peer=host_fed our own step behind such a loader; what is then compared is
+the whole from uint8 images on. Prints a table, and JSON with --output.
 """
 
 import argparse
@@ -21,7 +23,9 @@ from benchmarks import cases, compare, worker
 
 Variant = tuple[str, dict[str, Any]]  # target of `worker.Worker`, its arguments
 OURS, TORCH = 'benchmarks.ours:Ours', 'benchmarks.torch_reference:Trainer'
-STOCK = 'benchmarks.stock_loop:Stock'
+# Peers whose host makes the views, with any number of workers.
+BY_HOST = {'stock_loop': 'benchmarks.stock_loop:Stock',
+           'host_fed': 'benchmarks.host_fed:HostFed'}
 # The other two modes of torch.compile are for GPUs: CUDA graphs, tuned kernels.
 CPU_MODES, GPU_MODES = ('eager', 'default'), ('reduce-overhead', 'max-autotune')
 # So that both fit on one GPU: JAX would take three quarters of its memory.
@@ -35,8 +39,8 @@ def torch_variants(modes: Sequence[str],
           for mode, layout in itertools.product(modes, layouts)]
 
 
-def stock_variants(workers: Sequence[int]) -> list[Variant]:
-  return [(STOCK, {'workers': n}) for n in workers]
+def by_host_variants(peer: str, workers: Sequence[int]) -> list[Variant]:
+  return [(BY_HOST[peer], {'workers': n}) for n in workers]
 
 
 def label(variant: Variant) -> str:
@@ -127,19 +131,19 @@ def main() -> None:
   parser.add_argument('--case', choices=cases.CASES, default='resnet20')
   parser.add_argument('--images', type=int, help='per step, before views')
   parser.add_argument('--rounds', type=int, default=7)
-  parser.add_argument('--peer', choices=('torch_reference', 'stock_loop'),
+  parser.add_argument('--peer', choices=('torch_reference', *BY_HOST),
                       default='torch_reference')
   parser.add_argument('--modes', nargs='+', default=CPU_MODES,
                       choices=CPU_MODES + GPU_MODES, help='of torch.compile, to try')
   parser.add_argument('--workers', type=int, nargs='+', default=[0, 2],
-                      help='of the stock loop, to try')
+                      help='that make views by the image, to try')
   parser.add_argument('--output', type=pathlib.Path, help='JSON file')
   args = parser.parse_args()
-  if args.peer == 'stock_loop' and args.case == 'nin':
-    parser.error('--peer=stock_loop is a loop of SimCLR; --case=nin is RotNet')
+  if args.peer in BY_HOST and args.case == 'nin':
+    parser.error(f'--peer={args.peer} is a loop of SimCLR; --case=nin is RotNet')
   if warning := compare.busy(compare.machine()):
     print(warning)
-  variants = (stock_variants(args.workers) if args.peer == 'stock_loop' else
+  variants = (by_host_variants(args.peer, args.workers) if args.peer in BY_HOST else
               torch_variants(args.modes))
   try:
     result = run(cases.config(args.case, args.images), variants, args.rounds)

@@ -1,6 +1,7 @@
 """What the benchmarks are made of, without the other framework."""
 
 import argparse
+import dataclasses
 import io
 import json
 import os
@@ -18,12 +19,14 @@ from benchmarks import (  # noqa: E402
     cases,
     compare,
     host_decode,
+    host_fed,
     sweep,
     trace,
     train_step,
     worker,
 )
 from ssl_jax import pretrain  # noqa: E402
+from ssl_jax.performance import workload  # noqa: E402
 
 
 class Served:
@@ -125,7 +128,21 @@ def test_variants_and_their_names():
   assert [train_step.label(v) for v in variants][1:3] == [
       'torch_reference compile=eager layout=channels_last',
       'torch_reference compile=default layout=nchw']
-  assert train_step.label(train_step.stock_variants([2])[0]) == 'stock_loop workers=2'
+  host_fed, = train_step.by_host_variants('host_fed', [2])
+  assert train_step.label(host_fed) == 'host_fed workers=2'
+
+
+def test_a_step_fed_by_the_host_gets_two_fresh_views_of_every_image():
+  config = cases.config('resnet20', images=8)
+  run = workload.plan(config, 'synthetic')
+  feed = host_fed.Feed(run.feed, config['augment'], run.mesh, workers=0)
+  first, second = (np.asarray(feed.inputs(i)['image']) for i in (0, 1))
+  assert first.shape == (8, 2, 32, 32, 3) and first.dtype == np.uint8
+  assert len(np.unique(np.concatenate([first, second]).reshape(32, -1), axis=0)) == 32
+  method = host_fed.GivenViews(**{f.name: getattr(run.method, f.name)
+                                  for f in dataclasses.fields(run.method)})
+  views = method.views(None, {'image': first})
+  np.testing.assert_allclose(views[5], first[2, 1] / 255, rtol=1e-6)
 
 
 def test_a_sweep_keeps_what_it_has_and_begins_nothing_late(tmp_path, capsys):

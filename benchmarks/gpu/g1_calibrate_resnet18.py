@@ -49,8 +49,9 @@ def main() -> None:
     rows.row(f'resnet18 {n} pairs, {flags}, K={k}, against torch', lambda n=n:
              rows.against(config(n, k), variants, flags=FLAGS[flags]))
   workers = (0,) if args.dry_run else (8, 16)
+  stock = train_step.by_host_variants('stock_loop', workers)
   rows.row(f'resnet18 {images} pairs, against a stock loop', lambda: rows.against(
-      config(images, k), train_step.stock_variants(workers), 3, FLAGS[flags]))
+      config(images, k), stock, 3, FLAGS[flags]))
 
 
 if __name__ == '__main__':

@@ -1,0 +1,109 @@
+"""Our own training step, but fed with views that the host makes one by one.
+
+What the augmentation inside the step is worth: network, loss and optimizer are ours on
+both sides. Views are PIL's (`benchmarks.pil_views`), made by worker processes a few
+batches ahead of the step, or by the training process itself between two steps.
+"""
+
+import collections
+import concurrent.futures
+import dataclasses
+import itertools
+import multiprocessing
+import random
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+from benchmarks import pil_views
+from ssl_jax.methods import simclr
+from ssl_jax.performance import timing, workload
+from ssl_jax.train import mesh as mesh_lib
+
+_AHEAD = 2  # batches that are made before they are asked for
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenViews(simclr.SimCLR):
+  """SimCLR of views that are there already: 'image' uint8 [B, 2, h, w, C]."""
+
+  def views(self, key: jax.Array, batch: Any) -> jax.Array:
+    del key
+    views = batch['image']
+    return views.reshape(-1, *views.shape[2:]).astype(self.dtype) / 255
+
+
+def pairs(images: np.ndarray, strength: float, size: int, seed: int) -> np.ndarray:
+  """uint8 [B, H, W, 3] -> two views of each, uint8 [B, 2, size, size, 3]."""
+  rng = random.Random(seed)
+  return np.stack([
+      [pil_views.view(image, strength, rng, size, 0.5 * (size > 32)) for _ in range(2)]
+      for image in map(Image.fromarray, images)])
+
+
+class Feed:
+  """The contract of ssl_jax/data/feed.py, as far as a step needs it."""
+
+  max_steps_per_dispatch = 1
+
+  def __init__(self, feed: Any, augment: dict[str, Any], mesh: jax.sharding.Mesh,
+               workers: int):
+    self._mesh, self._augment = mesh, augment
+    self.batch_size, self.image_shape = feed.batch_size, feed.image_shape
+    self.num_examples, self.steps_per_epoch = feed.num_examples, feed.steps_per_epoch
+    self._images = np.random.default_rng(0).integers(
+        0, 256, (self.batch_size, *self.image_shape), np.uint8)
+    self._label = np.zeros(self.batch_size, np.int32)
+    # Forked workers and JAX's threads do not mix.
+    self._pool = workers and concurrent.futures.ProcessPoolExecutor(
+        workers, multiprocessing.get_context('spawn'))
+    self._parts = np.array_split(self._images, max(1, workers))
+    self._pending, self._seeds = collections.deque(), itertools.count()
+
+  def inputs(self, step: int, steps: int = 1) -> dict[str, jax.Array]:
+    del step, steps  # any order will do
+    while len(self._pending) <= (_AHEAD if self._pool else 0):
+      self._pending.append([self._start(part) for part in self._parts])
+    made = [part.result() if self._pool else part for part in self._pending.popleft()]
+    return mesh_lib.put_sharded(
+        self._mesh, {'image': np.concatenate(made), 'label': self._label})
+
+  def select(self, inputs: dict[str, jax.Array], step: jax.Array
+             ) -> dict[str, jax.Array]:
+    del step
+    return inputs
+
+  def _start(self, images: np.ndarray) -> Any:
+    size = self._augment.get('size') or self.image_shape[0]
+    arguments = images, self._augment['strength'], size, next(self._seeds)
+    return self._pool.submit(pairs, *arguments) if self._pool else pairs(*arguments)
+
+
+class HostFed:
+  """See `benchmarks.worker`; `run` is what is timed.
+
+  Args:
+    config: a case's; SimCLR only.
+    workers: processes that make views; 0 is the training process itself.
+  """
+
+  def __init__(self, config: dict[str, Any], workers: int):
+    run = workload.plan(config, 'synthetic')
+    fields = {f.name: getattr(run.method, f.name)
+              for f in dataclasses.fields(run.method)}
+    self._workers = workers
+    self._step = timing.Step(dataclasses.replace(
+        run, method=GivenViews(**fields),
+        feed=Feed(run.feed, config['augment'], run.mesh, workers)))
+
+  def describe(self) -> dict[str, Any]:
+    params = self._step.state.variables.params
+    return {'parameters': sum(x.size for x in jax.tree.leaves(params)),
+            'loader_workers': self._workers, 'jax': jax.__version__}
+
+  def run(self, steps: int) -> float:
+    """Seconds per step, from when the batches made in the meantime are used up."""
+    self._step.repeat(_AHEAD + 1)
+    return self._step.repeat(steps)
