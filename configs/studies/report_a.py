@@ -74,6 +74,7 @@ def get_config(preset: str = 'report') -> ConfigDict:
       'random_nin/supervised_nin': 'Supervised, NIN',
       'rotnet/conv_block': 'RotNet, NIN, frozen',
       'rotnet/unfrozen': 'RotNet, NIN, unfrozen',
+      'supervised_resnet50': 'Supervised', 'supervised_nin': 'Supervised',
       'unfrozen': 'Fine-tuned from block 2',
       'linear_block1': 'Linear, block 1', 'linear_block2': 'Linear, block 2',
       'mlp_block1': 'MLP, block 1', 'mlp_block2': 'MLP, block 2'}
