@@ -7,7 +7,7 @@ import pytest
 import stub_encoder
 import tiny
 
-from ssl_jax import errors
+from ssl_jax import errors, methods
 from ssl_jax.train import online_probe
 
 
@@ -42,6 +42,23 @@ def test_online_probe_never_changes_training():
   same(alone.variables, watched.variables)
   assert 0 <= rows[-1]['probe/top1'] <= 1
   assert np.abs(watched.probe.params['kernel']).max() > 0  # and it does learn
+
+
+@pytest.mark.parametrize('name', ['simclr', 'rotnet', 'supervised'])
+def test_online_probe_fits_a_batch_in_parts_and_groups(name, key):
+  fields = {**tiny.config(name, encoder_chunks=2),
+            'model': {**tiny.MODEL, 'bn_groups': 8}}
+  method = methods.build(fields, 4)
+  probe = online_probe.OnlineProbe(num_classes=4, endpoint='stage2', pool=2)
+  variables = jax.eval_shape(lambda: method.init(key, (8, 8, 3)))
+  state = jax.eval_shape(lambda v: probe.init(method, v, (8, 8, 3)), variables)
+
+  def update(variables, state):
+    batch = {'image': jnp.zeros((16, 8, 8, 3), jnp.uint8)}
+    views, labels = method.views(key, batch), jnp.zeros(16, jnp.int32)
+    aux = method.loss(variables.params, variables, views, labels)[1]
+    return probe.update(state, aux.endpoints, labels)[0]
+  assert jax.eval_shape(update, variables, state) == state
 
 
 def test_online_probe_learns_what_is_separable(key):

@@ -48,17 +48,14 @@ class OnlineProbe:
 
   def init(self, method: base.Method, variables: base.Variables,
            image_shape: tuple[int, int, int]) -> ProbeState:
-    """Zero weights, sized by the endpoints that `method.loss` returns.
+    """Zero weights, sized by the encoder's endpoints.
 
     Raises:
       errors.UserError: `endpoint` is not among them.
     """
     def features():
-      batch = {'image': jnp.zeros((2, *image_shape), jnp.uint8)}
-      views = method.views(jax.random.key(0), batch)
-      labels = jnp.zeros(2, jnp.int32)
-      aux = method.loss(variables.params, variables, views, labels)[1]
-      return self._features(aux.endpoints)
+      batch = {'image': jnp.zeros((1, *image_shape), jnp.uint8)}
+      return self._features(method.encode(method.encoder(variables), batch))
     dim = jax.eval_shape(features).shape[-1]
     params = {'kernel': jnp.zeros((dim, self.num_classes)),
               'bias': jnp.zeros(self.num_classes)}
