@@ -57,7 +57,8 @@ def compiled(result: Mapping[str, Any]) -> str:
        + ('' if memory['in all'] <= memory['of the chip'] else ': DOES NOT FIT')),
       ('', ', '.join(f'{name} {_size(memory[name])}' for name in
                      ('arguments', 'outputs', 'of them shared', 'temporary'))),
-      ('', f'a resident data set: {_size(r["resident_data_bytes"])} besides'),
+      ('', f'a resident data set: {_size(r["resident_data_bytes"])} besides'
+       if r['resident_data_bytes'] < memory['of the chip'] else 'data are streamed'),
       ('compiler counts', f'{r["flops"] / 1e9:,.4g} GFLOP and '
                           f'{_size(r["bytes_accessed"])} per chip and step: '
                           f'{1e3 * r["compiler_seconds"]:.4g} ms'),
