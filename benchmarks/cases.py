@@ -49,6 +49,7 @@ def config(name: str, images: int | None = None,
   side = made['data'].get('image_size') or 32
   enough = max(50_000, _STEPS * images)
   made['data']['num_examples'] = max(images, min(enough, _BYTES // (3 * side**2)))
+  made['model'].pop('bn_groups', None)  # the peer has none
   made['feed'] = {'batch_size': images, 'mode': 'resident', 'resident_fraction': 1.0}
   made['optim'] |= {'learning_rate': 0.01, 'learning_rate_scaling': 'none',
                     'schedule': 'constant', 'warmup_epochs': 0.,

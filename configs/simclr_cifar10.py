@@ -41,8 +41,8 @@ def get_config(model: str = 'resnet18') -> ConfigDict:
       batch_size=1024 if large else 512)
   c.augment = dict(
       recipe='simclr_v2', strength=0.5)  # crop, flip, colour; no blur at 32 px
-  c.method = dict(name='simclr', temperature=0.5)
-  c.model = MODELS[model]
+  c.method = dict(name='simclr', temperature=0.5, tiled='auto')
+  c.model = dict(**MODELS[model], bn_groups=1)
   c.projector = dict(layers=2 if large else 3, dim=128)
   c.optim = dict(
       name='lars', learning_rate=1.0,
@@ -50,6 +50,7 @@ def get_config(model: str = 'resnet18') -> ConfigDict:
       weight_decay=1e-6 if large else 1e-4,
       schedule='cosine', warmup_epochs=10.)
   c.train = dict(
-      epochs=1000., precision='auto', online_probe=True, knn_every_epochs=20.)
+      epochs=1000., precision='auto', encoder_chunks=1, online_probe=True,
+      knn_every_epochs=20.)
   c.log = dict(every_steps=50, checkpoint_every_epochs=10.)
   return c

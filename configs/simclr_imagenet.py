@@ -35,13 +35,14 @@ def get_config(model: str = 'resnet50') -> ConfigDict:
   c.feed = dict(batch_size=4096)
   c.augment = dict(
       recipe='simclr_v2', size=224, strength=1.0, blur=0.5)
-  c.method = dict(name='simclr', temperature=0.1)
-  c.model = dict(**MODELS[model], stem='imagenet')
+  c.method = dict(name='simclr', temperature=0.1, tiled='auto')
+  c.model = dict(**MODELS[model], stem='imagenet', bn_groups=1)
   c.projector = dict(layers=2, dim=128)
   c.optim = dict(
       name='lars', learning_rate=0.3, learning_rate_scaling='linear',
       weight_decay=1e-6, schedule='cosine', warmup_epochs=10.)
   c.train = dict(
-      epochs=100., precision='auto', online_probe=True, knn_every_epochs=0.)
+      epochs=100., precision='auto', encoder_chunks=1, online_probe=True,
+      knn_every_epochs=0.)
   c.log = dict(every_steps=50, checkpoint_every_epochs=1.)
   return c
