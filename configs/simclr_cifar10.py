@@ -52,5 +52,7 @@ def get_config(model: str = 'resnet18') -> ConfigDict:
   c.train = dict(
       epochs=1000., precision='auto', encoder_chunks=1, online_probe=True,
       knn_every_epochs=20.)
-  c.log = dict(every_steps=50, checkpoint_every_epochs=10.)
+  c.log = dict(
+      every_steps=50, checkpoint_every_epochs=10.,
+      steps_per_dispatch=0)        # as many as suit the platform
   return c

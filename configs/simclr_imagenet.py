@@ -44,5 +44,7 @@ def get_config(model: str = 'resnet50') -> ConfigDict:
   c.train = dict(
       epochs=100., precision='auto', encoder_chunks=1, online_probe=True,
       knn_every_epochs=0.)
-  c.log = dict(every_steps=50, checkpoint_every_epochs=1.)
+  c.log = dict(
+      every_steps=50, checkpoint_every_epochs=1.,
+      steps_per_dispatch=0)        # as many as suit the platform
   return c

@@ -80,7 +80,8 @@ def _parse(argv: Sequence[str], default_config: str | None) -> list[str]:
     field = next((a for a in argv if f'.{name}' in a), name)
     hint = re.search(r'Did you mean "([^"]+)"', str(e))
     _fail(f'error: {field.split("=")[0].lstrip("-")} is not a field of the config'
-          + (f'; did you mean {hint[1]!r}?' if hint else ''), USER_ERROR)
+          + (f'; did you mean {hint[1]!r}?' if hint else
+             '; flags change what the config file names, so name it there'), USER_ERROR)
 
 
 def _fail(sentence: str, status: int) -> NoReturn:

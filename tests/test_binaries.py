@@ -152,6 +152,7 @@ MISTAKES = [
     ('pretrain', ['--config.optim.lerning_rate=1'],
      "config.optim.lerning_rate is not a field of the config; did you mean "
      "'learning_rate'?"),
+    ('pretrain', ['--config.data.zzz=1'], 'so name it there'),
     ('pretrain', ['--config.optim.learning_rate=fast'], "'fast'"),
     ('pretrain', ['--config=configs/none.py'], 'No such file'),
     ('pretrain', [], '--workdir is missing'),
