@@ -13,13 +13,11 @@ import functools
 import json
 import multiprocessing
 import os
-import random
 import statistics
 import time
 
 import jax
 import numpy as np
-from PIL import Image
 
 from benchmarks import pil_views
 from ssl_jax.augment import policies
@@ -27,10 +25,8 @@ from ssl_jax.augment import policies
 
 def pil_batch(images: np.ndarray, strength: float, seed: int) -> np.ndarray:
   """uint8 [B, H, W, 3] -> float32 [2B, H, W, 3], in this process."""
-  rng = random.Random(seed)
-  made = [pil_views.view(image, strength, rng)
-          for image in map(Image.fromarray, images) for _ in range(2)]
-  return np.stack(made).astype(np.float32) / 255
+  made = pil_views.pairs(images, strength, seed)
+  return made.reshape(-1, *images.shape[1:]).astype(np.float32) / 255
 
 
 def main() -> None:

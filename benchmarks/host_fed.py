@@ -10,12 +10,10 @@ import concurrent.futures
 import dataclasses
 import itertools
 import multiprocessing
-import random
 from typing import Any
 
 import jax
 import numpy as np
-from PIL import Image
 
 from benchmarks import pil_views
 from ssl_jax.methods import simclr
@@ -33,14 +31,6 @@ class GivenViews(simclr.SimCLR):
     del key
     views = batch['image']
     return views.reshape(-1, *views.shape[2:]).astype(self.dtype) / 255
-
-
-def pairs(images: np.ndarray, strength: float, size: int, seed: int) -> np.ndarray:
-  """uint8 [B, H, W, 3] -> two views of each, uint8 [B, 2, size, size, 3]."""
-  rng = random.Random(seed)
-  return np.stack([
-      [pil_views.view(image, strength, rng, size, 0.5 * (size > 32)) for _ in range(2)]
-      for image in map(Image.fromarray, images)])
 
 
 class Feed:
@@ -77,8 +67,10 @@ class Feed:
 
   def _start(self, images: np.ndarray) -> Any:
     size = self._augment.get('size') or self.image_shape[0]
-    arguments = images, self._augment['strength'], size, next(self._seeds)
-    return self._pool.submit(pairs, *arguments) if self._pool else pairs(*arguments)
+    arguments = images, self._augment['strength'], next(self._seeds), size
+    if not self._pool:
+      return pil_views.pairs(*arguments)
+    return self._pool.submit(pil_views.pairs, *arguments)
 
 
 class HostFed:

@@ -49,3 +49,11 @@ def view(image: Image.Image, strength: float, rng: random.Random,
   if rng.random() < blur:
     image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.1, 2)))
   return np.asarray(image)
+
+
+def pairs(images: np.ndarray, strength: float, seed: int,
+          size: int | None = None) -> np.ndarray:
+  """uint8 [B, H, W, 3] -> two views of each image, uint8 [B, 2, size, size, 3]."""
+  rng, blur = random.Random(seed), 0.5 * ((size or 0) > 32)
+  return np.stack([[view(image, strength, rng, size, blur) for _ in range(2)]
+                   for image in map(Image.fromarray, images)])

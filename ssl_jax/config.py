@@ -81,3 +81,9 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
   return [f'{name}: {a.get(name, absent)!r} -> {b.get(name, absent)!r}'
           for name in sorted(a.keys() | b.keys())
           if a.get(name, absent) != b.get(name, absent)]
+
+
+def summary(changed: list[str]) -> str:
+  """The first three of what `difference` found, and how many more there are."""
+  more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
+  return '; '.join(changed[:3]) + more

@@ -23,7 +23,7 @@ from ssl_jax import app, errors, evaluators
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.augment import policies
-from ssl_jax.data import feed, sources, subsets
+from ssl_jax.data import feed, sources
 from ssl_jax.evaluators import features as features_lib
 from ssl_jax.evaluators import rotation
 from ssl_jax.train import checkpoint as checkpoint_lib
@@ -60,13 +60,7 @@ def check(config: Mapping[str, Any]) -> None:
   config_lib.build(cls, protocol, 'protocol')
   config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
   policies.build('none', **config.get('preprocess', {}))
-  check_data(config)
-
-
-def check_data(config: Mapping[str, Any]) -> None:
-  """Raises `errors.UserError` for a rule of labels that there is not."""
-  if labels := config.get('data', {}).get('labels'):
-    subsets.check(labels)
+  sources.check(config.get('data', {}))
 
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,

@@ -39,7 +39,7 @@ from ssl_jax import workdir as workdir_lib
 from ssl_jax.augment import policies
 from ssl_jax.data import base as data_lib
 from ssl_jax.data import feed as feed_lib
-from ssl_jax.data import joined
+from ssl_jax.data import joined, sources
 from ssl_jax.evaluators import scores
 from ssl_jax.methods import finetune as finetune_lib
 from ssl_jax.train import encoder as encoder_lib
@@ -65,7 +65,7 @@ def check(config: Mapping[str, Any]) -> None:
   _train_config(config['train'], steps_per_epoch=1)
   config_lib.build(loop.LogConfig, config.get('log', {}), 'log')
   config_lib.build(optim.Optim, config['optim'], 'optim')
-  evaluate.check_data(config)
+  sources.check(config.get('data', {}))
   policies.from_config(config['augment'])
   models.build_head(**config.get('head', LINEAR), num_classes=2)
   scores.check_headline(config.get('score', 'top1'), 'config.score')

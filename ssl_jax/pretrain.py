@@ -19,7 +19,7 @@ from ssl_jax import app, methods
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.data import feed as feed_lib
-from ssl_jax.data import sources, subsets
+from ssl_jax.data import sources
 from ssl_jax.evaluators import monitor
 from ssl_jax.methods import base
 from ssl_jax.train import loop, metrics, online_probe, optim
@@ -33,8 +33,7 @@ def check(config: Mapping[str, Any]) -> None:
   config_lib.build(loop.TrainConfig, config['train'], 'train')
   config_lib.build(loop.LogConfig, config.get('log', {}), 'log')
   config_lib.build(optim.Optim, config['optim'], 'optim')
-  if labels := config['data'].get('labels'):
-    subsets.check(labels)
+  sources.check(config['data'])
   methods.build(config, num_classes=2)
 
 

@@ -47,10 +47,9 @@ def _check_same_run(path: pathlib.Path, config: Mapping[str, Any]) -> None:
   changed = config_lib.difference(_identity(json.loads(path.read_text())),
                                   _identity(config))
   if changed:
-    more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
     raise errors.UserError(
-        f'{path.parent} belongs to a run with another config ({"; ".join(changed[:3])}'
-        f'{more}); choose another --workdir or delete this one')
+        f'{path.parent} belongs to a run with another config '
+        f'({config_lib.summary(changed)}); choose another --workdir or delete this one')
 
 
 def _wait_for(path: pathlib.Path) -> None:

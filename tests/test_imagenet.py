@@ -16,7 +16,7 @@ from ssl_jax.data import sources
 from ssl_jax.train import metrics
 
 SIDE = 16
-TRAIN, VAL = (44, 4), (11, 1)  # good images, bad ones
+TRAIN, VAL = (220, 20), (55, 5)  # good images, bad ones
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -82,7 +82,8 @@ def photos(tmp_path_factory):
 
 def config(root, **data):
   small = tiny.config(epochs=1, knn_every_epochs=1, knn_k=3)
-  data = {'name': f'folder:{root}', 'image_size': SIDE, 'canvas': True, **data}
+  data = {'name': f'folder:{root}', 'image_size': SIDE, 'canvas': True,
+          'max_bad_images': TRAIN[1], **data}
   return {**small, 'model': {'name': 'stub'}, 'data': data,
           'feed': {'batch_size': 16, 'mode': 'streamed'},
           'augment': {'recipe': 'crop_flip', 'size': 8}}
@@ -103,7 +104,7 @@ def test_every_good_image_is_what_it_shows_and_the_rest_is_black(photos):
   root, shown = photos
   for split, bad in (('train', TRAIN[1]), ('test', VAL[1])):
     source = sources.load(f'folder:{root}', split, image_size=SIDE, canvas=True,
-                          validation_fraction=0)
+                          validation_fraction=0, max_bad_images=bad)
     rows = source.read(np.arange(len(source)))
     assert (~rows.ok).sum() == len(source.bad.names) == bad
     for i in np.flatnonzero(rows.ok):
@@ -120,7 +121,7 @@ def test_every_good_image_is_what_it_shows_and_the_rest_is_black(photos):
 
 def test_training_names_every_bad_image_and_goes_on(trained, photos):
   workdir, result, lines = trained
-  assert result['steps'] == 3 == sum(TRAIN) // 16
+  assert result['steps'] == 15 == sum(TRAIN) // 16
   bad = collections.Counter(re.search(r'train_n\d+_\d+\.JPEG', line)[0]
                             for line in lines if 'bad image' in line)
   assert len(bad) == TRAIN[1] and not set(bad) & set(photos[1])

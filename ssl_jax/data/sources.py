@@ -50,7 +50,7 @@ def load(name: str, split: str = 'train', *, data_dir: str | None = None,
   _check_fields(name, split, image_size, labels, fields)
   if canvas and image_size is None:
     raise errors.UserError('config.data.canvas is True, but config.data.image_size, '
-                           'the side of the canvas, is not set; 384 suits ImageNet')
+                           'the side of the canvas, is not set; 512 suits ImageNet')
   how = dict(image_size=image_size, channels=channels, max_bad_images=max_bad_images,
              canvas=canvas)
   if name.startswith(_FOLDER):
@@ -72,6 +72,12 @@ def load(name: str, split: str = 'train', *, data_dir: str | None = None,
     chosen = subsets.choose(source.labels, labels, names)
     source = base.subset(source, chosen, source.name)
   return source
+
+
+def check(section: Mapping[str, Any]) -> None:
+  """Raises `errors.UserError` for what is wrong in `data` whatever the images are."""
+  if labels := section.get('labels'):
+    subsets.check(labels)
 
 
 def _open(native: Openers, name: str, split: str, fraction: float,

@@ -143,7 +143,7 @@ def _iterate(run: Run, state: step_lib.TrainState, key: jax.Array,
         reporter.report(*pending)
       pending = (step, row)
       profiler.at(step)
-      stop = listener.reached(step)
+      stop = listener.reached()
       watch = crossed(watch_every, before, step)
       if stop or watch or step == total or crossed(save_every, before, step):
         reporter.report(*pending)  # kept only once the loss is known to be finite

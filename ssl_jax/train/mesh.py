@@ -109,10 +109,8 @@ def check_same(facts: Mapping[str, Any], remedy: str) -> None:
   said = _exchange_with_host(json.dumps(facts))
   for i, (_, text) in enumerate(said):
     if changed := config_lib.difference(json.loads(said[0][1]), json.loads(text)):
-      more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
-      raise errors.UserError(
-          f'{_name(said, i)} differs from process 0 ({"; ".join(changed[:3])}{more}); '
-          + remedy)
+      raise errors.UserError(f'{_name(said, i)} differs from process 0 '
+                             f'({config_lib.summary(changed)}); {remedy}')
 
 
 def _exchange_with_host(text: str) -> list[list[str]]:

@@ -14,7 +14,7 @@ _CALLS = itertools.count(1)
 
 
 class Listener:
-  """A context in which `reached(step)` tells whether to save and stop.
+  """A context in which `reached()` tells whether to save and stop.
 
   With several processes, all of which must ask after each dispatch, JAX's
   coordination service spreads one host's signal and makes them agree when the
@@ -37,8 +37,7 @@ class Listener:
   def _handle(self, *unused: Any) -> None:
     self._signalled = True
 
-  def reached(self, step: int) -> bool:
-    del step  # see _CALLS
+  def reached(self) -> bool:
     if jax.process_count() == 1:
       return self._signalled
     return multihost_utils.reached_preemption_sync_point(next(_CALLS))
