@@ -19,7 +19,7 @@ import time
 import jax
 import numpy as np
 
-from benchmarks import pil_views
+from benchmarks.peers import pil_views
 from ssl_jax.augment import policies
 
 

@@ -26,7 +26,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from benchmarks import compare
+from benchmarks.harness import compare
 from configs import simclr_imagenet
 from ssl_jax import config as config_lib
 from ssl_jax import methods, workdir

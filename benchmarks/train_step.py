@@ -1,13 +1,13 @@
 r"""Our training step against the same one in PyTorch, in the same minutes.
 
   python -m benchmarks.train_step --case=resnet20 --output=resnet20.json
-  python -m benchmarks.train_step --case=resnet18 --peer=stock_loop
+  python -m benchmarks.train_step --case=resnet18 --peer=torch_loader
   python -m benchmarks.train_step --case=resnet18 --peer=host_fed
 
 Needs torch, which ssl_jax itself does not, but for the last. Each side has a process
 of its own and all cores, and sleeps while the other is timed. Before the rounds every
 variant of the peer is tried, compiled and not, in both layouts; the fastest is the
-peer. With --peer=stock_loop it is a loop whose data loader augments image by image,
+peer. With --peer=torch_loader it is a loop whose data loader augments image by image,
 and with --peer=host_fed our own step behind such a loader; what is then compared is
 the whole from uint8 images on. Prints a table, and JSON with --output.
 """
@@ -19,13 +19,13 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks import cases, compare, worker
+from benchmarks.harness import cases, compare, worker
 
 Variant = tuple[str, dict[str, Any]]  # target of `worker.Worker`, its arguments
-OURS, TORCH = 'benchmarks.ours:Ours', 'benchmarks.torch_reference:Trainer'
+OURS, TORCH = 'benchmarks.harness.ours:Ours', 'benchmarks.peers.torch_step:Trainer'
 # Peers whose host makes the views, with any number of workers.
-BY_HOST = {'stock_loop': 'benchmarks.stock_loop:Stock',
-           'host_fed': 'benchmarks.host_fed:HostFed'}
+BY_HOST = {'torch_loader': 'benchmarks.peers.torch_loader:Stock',
+           'host_fed': 'benchmarks.peers.host_fed:HostFed'}
 # The other two modes of torch.compile are for GPUs: CUDA graphs, tuned kernels.
 CPU_MODES, GPU_MODES = ('eager', 'default'), ('reduce-overhead', 'max-autotune')
 # So that both fit on one GPU: JAX would take three quarters of its memory.
@@ -44,8 +44,8 @@ def by_host_variants(peer: str, workers: Sequence[int]) -> list[Variant]:
 
 
 def label(variant: Variant) -> str:
-  """'torch_reference default channels_last'."""
-  module = variant[0].removeprefix('benchmarks.').partition(':')[0]
+  """'torch_step default channels_last'."""
+  module = variant[0].partition(':')[0].rpartition('.')[2]
   return ' '.join([module, *(f'{k}={v}' for k, v in variant[1].items())])
 
 
@@ -131,8 +131,8 @@ def main() -> None:
   parser.add_argument('--case', choices=cases.CASES, default='resnet20')
   parser.add_argument('--images', type=int, help='per step, before views')
   parser.add_argument('--rounds', type=int, default=7)
-  parser.add_argument('--peer', choices=('torch_reference', *BY_HOST),
-                      default='torch_reference')
+  parser.add_argument('--peer', choices=('torch_step', *BY_HOST),
+                      default='torch_step')
   parser.add_argument('--modes', nargs='+', default=CPU_MODES,
                       choices=CPU_MODES + GPU_MODES, help='of torch.compile, to try')
   parser.add_argument('--workers', type=int, nargs='+', default=[0, 2],

@@ -15,16 +15,9 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # not an installed package
 
-from benchmarks import (  # noqa: E402
-    cases,
-    compare,
-    host_decode,
-    host_fed,
-    sweep,
-    trace,
-    train_step,
-    worker,
-)
+from benchmarks import host_decode, train_step  # noqa: E402
+from benchmarks.harness import cases, compare, sweep, trace, worker  # noqa: E402
+from benchmarks.peers import host_fed  # noqa: E402
 from ssl_jax import pretrain  # noqa: E402
 from ssl_jax.performance import workload  # noqa: E402
 
@@ -126,8 +119,8 @@ def test_cases_are_configs_that_training_takes(name):
 def test_variants_and_their_names():
   variants = train_step.torch_variants(('eager', 'default'))
   assert [train_step.label(v) for v in variants][1:3] == [
-      'torch_reference compile=eager layout=channels_last',
-      'torch_reference compile=default layout=nchw']
+      'torch_step compile=eager layout=channels_last',
+      'torch_step compile=default layout=nchw']
   host_fed, = train_step.by_host_variants('host_fed', [2])
   assert train_step.label(host_fed) == 'host_fed workers=2'
 

@@ -13,7 +13,8 @@ import pytest
 torch = pytest.importorskip('torch')
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # not an installed package
 
-from benchmarks import cases, torch_augment, torch_networks, torch_reference  # noqa: E402
+from benchmarks.harness import cases  # noqa: E402
+from benchmarks.peers import torch_augment, torch_networks, torch_step  # noqa: E402
 from ssl_jax import methods  # noqa: E402
 from ssl_jax.augment import color, crop, filters, policies  # noqa: E402
 from ssl_jax.objectives import contrastive  # noqa: E402
@@ -76,7 +77,7 @@ def test_the_same_loss_and_update(name, key):
   ours, grads = jax.jit(jax.value_and_grad(
       lambda p: method.loss(p, variables, given, jnp.zeros(2, jnp.int32))[0]))(params)
 
-  trainer = torch_reference.Trainer(config, views_given=True)
+  trainer = torch_step.Trainer(config, views_given=True)
   translated = as_torch(trainer.network, params)
   for p_name, p in trainer.network.named_parameters():
     p.data.copy_(translated[p_name])
@@ -102,7 +103,7 @@ def test_optimizers_agree_over_several_steps(optimizer, key):
             'bn1': {'scale': jnp.float32(scale), 'bias': jnp.ones(4)}}
   for name, value in as_torch(network, params).items():
     network.get_parameter(name).data.copy_(value)
-  theirs = torch_reference.optimizer(config, network)
+  theirs = torch_step.optimizer(config, network)
   tx, _ = optim.build(config['optim'], batch_size=2, num_examples=100, total_steps=100)
   state = tx.init(params)
   for k in jax.random.split(key, 3):
@@ -121,7 +122,7 @@ def test_optimizers_agree_over_several_steps(optimizer, key):
 
 def test_nt_xent_of_given_embeddings(key):
   z = jax.random.normal(key, (12, 5))
-  theirs = torch_reference.nt_xent(torch.tensor(np.asarray(z)), 0.2)
+  theirs = torch_step.nt_xent(torch.tensor(np.asarray(z)), 0.2)
   np.testing.assert_allclose(theirs, contrastive.nt_xent(z, 0.2), rtol=1e-6)
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import jax
 
-from benchmarks import trace
+from benchmarks.harness import trace
 from ssl_jax import workdir
 from ssl_jax.performance import network, timing, workload
 
 
 class Ours:
-  """See `benchmarks.worker`; what it is made of is ssl_jax.performance.timing."""
+  """Runs our training step in a `benchmarks.harness.worker` process."""
 
   def __init__(self, config: dict[str, Any]):
     self._run = workload.plan(config, 'synthetic')

@@ -1,9 +1,10 @@
-r"""G2: networks at 32 px that a GPU waits for, by steps per dispatch.
+r"""Times small networks at 32 px by the number of steps per dispatch.
 
-  python -m benchmarks.gpu.g2_small_networks
+  python -m benchmarks.gpu.small_networks
 """
 
-from benchmarks import cases, sweep, train_step
+from benchmarks import train_step
+from benchmarks.harness import cases, sweep
 
 # Images and the steps per dispatch to try.
 PLAN = {'resnet20': (1024, (1, 8, 32, 128)), 'nin': (512, (1, 8, 32, 128)),
@@ -12,7 +13,7 @@ PLAN = {'resnet20': (1024, (1, 8, 32, 128)), 'nin': (512, (1, 8, 32, 128)),
 
 def main() -> None:
   args = sweep.arguments(__doc__)
-  rows = sweep.Sweep(args, 'g2_small_networks')
+  rows = sweep.Sweep(args, 'small_networks')
   plan = {'resnet20': (2, (1,))} if args.dry_run else PLAN
   best = {}
   for case, (images, dispatches) in plan.items():

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from benchmarks import torch_augment, torch_networks
+from benchmarks.peers import torch_augment, torch_networks
 
 COMPILE = ('eager', 'default', 'reduce-overhead', 'max-autotune')
 LAYOUTS = ('nchw', 'channels_last')

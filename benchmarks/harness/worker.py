@@ -3,7 +3,7 @@
 Frameworks fight over threads and memory when they share a process. Here each has
 its own, and the one that is not asked sleeps in a read:
 
-  ours = worker.Worker('benchmarks.ours:Ours', config=config)
+  ours = worker.Worker('benchmarks.harness.ours:Ours', config=config)
   seconds = ours.call('run', steps=8)
 """
 
@@ -41,8 +41,8 @@ class Worker:
     self._target, self._limit = target, limit
     self._log = tempfile.TemporaryFile('w+')  # noqa: SIM115
     self._process = subprocess.Popen(
-        [sys.executable, '-m', 'benchmarks.worker', target], text=True,
-        cwd=pathlib.Path(__file__).parents[1], stdin=subprocess.PIPE,
+        [sys.executable, '-m', 'benchmarks.harness.worker', target], text=True,
+        cwd=pathlib.Path(__file__).parents[2], stdin=subprocess.PIPE,
         stdout=subprocess.PIPE, stderr=self._log,
         env={**os.environ, **(environment or {})})
     with _closed_on_error(self):

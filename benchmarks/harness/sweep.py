@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks import cases, compare, train_step, worker
+from benchmarks import train_step
+from benchmarks.harness import cases, compare, worker
 
 
 class Sweep:

@@ -1,12 +1,13 @@
-r"""G4: NT-Xent's value and gradient, tiled and dense, by the number of rows.
+r"""Times NT-Xent's value and gradient, tiled and dense, by the number of rows.
 
-  python -m benchmarks.gpu.g4_nt_xent
+  python -m benchmarks.gpu.nt_xent
 
 A process per form; sizes rise, so that each peak of memory is its own. What does not
 fit is reported as an error, and larger sizes of that form are left out.
 """
 
-from benchmarks import nt_xent_time, sweep, worker
+from benchmarks import nt_xent_time
+from benchmarks.harness import sweep, worker
 
 FORMS = (('Jax', 'tiled'), ('Jax', 'dense'), ('Torch', 'dense'), ('Torch', 'compiled'))
 LARGEST = {'tiled': 2**19, 'dense': 2**18, 'compiled': 2**18}  # rows, of 2 per image
@@ -24,7 +25,7 @@ def by_size(rows: sweep.Sweep, framework: str, form: str, sizes: list[int]) -> N
 
 def main() -> None:
   args = sweep.arguments(__doc__)
-  rows = sweep.Sweep(args, 'g4_nt_xent')
+  rows = sweep.Sweep(args, 'nt_xent')
   rows.result |= {'dim': nt_xent_time.DIM, 'temperature': nt_xent_time.TEMPERATURE}
   for framework, form in FORMS[:3] if args.dry_run else FORMS:
     sizes = [2**k for k in range(13, LARGEST[form].bit_length())]

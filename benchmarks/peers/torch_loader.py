@@ -3,7 +3,7 @@
 As lightly and solo-learn ship SimCLR: torchvision's transforms on PIL images, two
 tensors per image, an eager network in NCHW. Where torchvision is not installed the
 same operations are written with PIL. The network, objective and optimizer are those
-of `torch_reference`, which flatters the peer: theirs are not faster.
+of `torch_step`, which flatters the peer: theirs are not faster.
 """
 
 import itertools
@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch.utils import data
 
-from benchmarks import pil_views, torch_reference
+from benchmarks.peers import pil_views, torch_step
 
 try:
   from torchvision import transforms
@@ -70,7 +70,7 @@ def _pil(size: int, strength: float) -> Any:
 
 
 class Stock:
-  """See `benchmarks.worker`; `run` is what is timed.
+  """See `benchmarks.harness.worker`; `run` is what is timed.
 
   Args:
     config: a case's; SimCLR only.
@@ -78,7 +78,7 @@ class Stock:
   """
 
   def __init__(self, config: dict[str, Any], workers: int):
-    self._trainer = trainer = torch_reference.Trainer(config, views_given=True)
+    self._trainer = trainer = torch_step.Trainer(config, views_given=True)
     side = config['data'].get('image_size') or 32
     n = min(config['data']['num_examples'], 2**26 // (3 * side**2))
     images = np.random.default_rng(0).integers(0, 256, (n, side, side, 3), np.uint8)

@@ -1,17 +1,18 @@
-r"""G3: SimCLR's ResNet-50 at 224 px: against PyTorch, and by batch to the memory's end.
+r"""Times SimCLR's ResNet-50 at 224 px against PyTorch, up to the largest batch.
 
-  python -m benchmarks.gpu.g3_resnet50_224
+  python -m benchmarks.gpu.resnet50_224
 
 Images are 256 px, resident. In parts (`train.encoder_chunks`) the encoder computes
 each part again in the backward pass and keeps no more than one part's activations.
 """
 
-from benchmarks import cases, sweep, train_step
+from benchmarks import train_step
+from benchmarks.harness import cases, sweep
 
 
 def main() -> None:
   args = sweep.arguments(__doc__)
-  rows = sweep.Sweep(args, 'g3_resnet50_224')
+  rows = sweep.Sweep(args, 'resnet50_224')
   config = lambda images, chunks=1: cases.config(
       'resnet50_224', images, log={'steps_per_dispatch': 1 if args.dry_run else 4},
       train={'encoder_chunks': chunks},

@@ -23,7 +23,7 @@ def _figures(product: Callable[[int], None], copy: Callable[[int], None],
 
 
 class Jax:
-  """See `benchmarks.worker`."""
+  """See `benchmarks.harness.worker`."""
 
   def measure(self, size: int, gigabytes: float) -> dict[str, Any]:
     """bfloat16 products of `size` squared; `gigabytes` read and written."""
@@ -42,7 +42,7 @@ class Jax:
 
 
 class Torch:
-  """See `benchmarks.worker`."""
+  """See `benchmarks.harness.worker`."""
 
   def measure(self, size: int, gigabytes: float) -> dict[str, Any]:
     """As of `Jax`."""

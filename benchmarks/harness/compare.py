@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import worker
+from benchmarks.harness import worker
 
 WINDOW = 1.0  # seconds that one sample lasts at least
 

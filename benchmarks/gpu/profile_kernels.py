@@ -1,6 +1,6 @@
-r"""G5: where the time of the step goes on the GPU, kernel by kernel, and in parts.
+r"""Profiles a training step on the GPU: time by kernel and by part of the step.
 
-  python -m benchmarks.gpu.g5_profile
+  python -m benchmarks.gpu.profile_kernels
 
 A JAX profiler trace of a few dispatches, summed by kernel; beside it the floor of
 all layers by the roofline (ssl_jax/performance/roofline.py) and the split of
@@ -14,7 +14,8 @@ import sys
 import tempfile
 from typing import Any
 
-from benchmarks import cases, sweep, train_step, worker
+from benchmarks import train_step
+from benchmarks.harness import cases, sweep, worker
 
 PLAN = {'resnet18': 512, 'resnet50_224': 128}
 
@@ -54,7 +55,7 @@ def split(rows: sweep.Sweep, config: str, flags: list[str],
 
 def main() -> None:
   args = sweep.arguments(__doc__)
-  rows = sweep.Sweep(args, 'g5_profile')
+  rows = sweep.Sweep(args, 'profile_kernels')
   plan = {'resnet18': 2} if args.dry_run else PLAN
   for case, images in plan.items():
     config = cases.config(case, images, log={'steps_per_dispatch':
@@ -67,7 +68,7 @@ def main() -> None:
              case=case: split(
                  rows, f'configs/{about.config}.py:{about.model}',
                  [f'--config.feed.batch_size={images}'],
-                 args.output / f'g5_split_{case}.json'), least=120)
+                 args.output / f'split_{case}.json'), least=120)
 
 
 if __name__ == '__main__':

@@ -1,8 +1,8 @@
 """Our own training step, but fed with views that the host makes one by one.
 
 What the augmentation inside the step is worth: network, loss and optimizer are ours on
-both sides. Views are PIL's (`benchmarks.pil_views`), made by worker processes a few
-batches ahead of the step, or by the training process itself between two steps.
+both sides. Views are PIL's (`benchmarks.peers.pil_views`), made by worker processes a
+few batches ahead of the step, or by the training process itself between two steps.
 """
 
 import collections
@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks import pil_views
+from benchmarks.peers import pil_views
 from ssl_jax.methods import simclr
 from ssl_jax.performance import timing, workload
 from ssl_jax.train import mesh as mesh_lib
@@ -74,7 +74,7 @@ class Feed:
 
 
 class HostFed:
-  """See `benchmarks.worker`; `run` is what is timed.
+  """See `benchmarks.harness.worker`; `run` is what is timed.
 
   Args:
     config: a case's; SimCLR only.

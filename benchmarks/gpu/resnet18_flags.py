@@ -1,13 +1,14 @@
-r"""G1: what the GPU can do; SimCLR's ResNet-18 at 32 px by flags and dispatch.
+r"""Measures the GPU's limits, and SimCLR's ResNet-18 at 32 px by XLA flags.
 
-  python -m benchmarks.gpu.g1_calibrate_resnet18
+  python -m benchmarks.gpu.resnet18_flags
 
 Flags of XLA are set per process, all of which share a compilation cache: command
 buffers (CUDA graphs) that hold convolutions and loops, and convolutions as fusions.
 Then ours with the best of them against PyTorch, in turns.
 """
 
-from benchmarks import cases, sweep, train_step, worker
+from benchmarks import train_step
+from benchmarks.harness import cases, sweep, worker
 
 FLAGS = {
     'default': '',
@@ -19,11 +20,12 @@ FLAGS = {
 
 def main() -> None:
   args = sweep.arguments(__doc__)
-  rows = sweep.Sweep(args, 'g1_calibrate_resnet18')
+  rows = sweep.Sweep(args, 'resnet18_flags')
   size, gigabytes = (256, 0.01) if args.dry_run else (8192, 8)
   for framework in ('Jax', 'Torch'):
     def calibrate(framework=framework):
-      with worker.Worker(f'benchmarks.calibrate:{framework}', limit=120) as program:
+      target = f'benchmarks.harness.calibrate:{framework}'
+      with worker.Worker(target, limit=120) as program:
         return program.call('measure', size=size, gigabytes=gigabytes)
     rows.row(f'calibrate {framework}', calibrate)
 
@@ -49,7 +51,7 @@ def main() -> None:
     rows.row(f'resnet18 {n} pairs, {flags}, K={k}, against torch', lambda n=n:
              rows.against(config(n, k), variants, flags=FLAGS[flags]))
   workers = (0,) if args.dry_run else (8, 16)
-  stock = train_step.by_host_variants('stock_loop', workers)
+  stock = train_step.by_host_variants('torch_loader', workers)
   rows.row(f'resnet18 {images} pairs, against a stock loop', lambda: rows.against(
       config(images, k), stock, 3, FLAGS[flags]))
 
