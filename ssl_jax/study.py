@@ -1,8 +1,8 @@
 """The main job: pre-train several methods, evaluate them alike, report.
 
     python -m ssl_jax.study --config=configs/studies/quickstart.py --workdir=runs/q
-    python -m ssl_jax.study --config=configs/studies/report_b.py --workdir=runs/b \\
-        --scale=0.05
+    python -m ssl_jax.study --config=configs/studies/label_fractions_resnet20.py \\
+        --workdir=runs/b --scale=0.05
 
 A study is a list of methods, seeds and evaluations. A method is a pre-training
 config, or with `checkpoint` a run that there is already: its workdir, in which {seed}

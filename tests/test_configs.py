@@ -14,7 +14,8 @@ from ssl_jax import evaluate, finetune, linear_probe, pretrain, report, study
 from ssl_jax.train import optim
 
 CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
-NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py'))
+NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py')
+               if 'def get_config' in p.read_text())
 # The names that may follow a colon.
 ARGUMENTS = {
     'evaluate': ('knn', 'nearest', 'linear', 'logistic', 'resplit', 'classifier',
@@ -25,7 +26,9 @@ ARGUMENTS = {
     'simclr_cifar10': ('resnet18', 'model=resnet20', 'resnet50', 'resnet50x2'),
     'simclr_imagenet': ('resnet50', 'resnet50x2', 'resnet50x4'),
     'supervised_cifar10': ('resnet18', 'resnet20', 'resnet50', 'nin'),
-    **{f'studies/report_{letter}': ('report', 'best') for letter in 'abcd'}}
+    **{f'studies/{name}': ('published', 'best') for name in (
+        'label_fractions_resnet50', 'label_fractions_resnet20',
+        'simclr_nearest_neighbour', 'supervised_counterparts')}}
 EVALUATIONS = {'evaluate': evaluate, 'finetune': finetune,
                'finetune_imagenet': finetune, 'linear_probe': linear_probe}
 
@@ -109,7 +112,7 @@ def test_an_unknown_argument_is_told_what_there_is(name):
 
 
 def test_augmentations_are_all_pairs():
-  config = load('studies/report_c_augmentations')[1]
+  config = load('studies/augmentation_pairs')[1]
   cells = [tuple(cell) for cell in config['heatmap']['cells'].values()]
   assert len(config['methods']) == len(set(cells)) == 28
   assert all(0 <= i <= j < len(config['heatmap']['axes']) == 7 for i, j in cells)

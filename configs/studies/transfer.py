@@ -1,6 +1,7 @@
 """Transfer from ImageNet to other data sets: linear, fine-tuned, from scratch.
 
-    python -m ssl_jax.study --config=configs/studies/transfer.py --workdir=runs/transfer
+    python -m ssl_jax.study --config=configs/studies/transfer.py \\
+        --workdir=runs/transfer
     python -m ssl_jax.study --config=configs/studies/transfer.py:cifar10,food101 \\
         --config.methods.simclr.checkpoint=runs/simclr_imagenet --workdir=runs/transfer
 

@@ -1,14 +1,17 @@
-"""Report D: SimCLR and RotNet against their supervised counterparts.
+"""Compares SimCLR and RotNet with their supervised counterparts.
 
-    python -m ssl_jax.study --config=configs/studies/report_d.py --workdir=runs/report_d
-    python -m ssl_jax.study --config=configs/studies/report_d.py:best \\
-        --workdir=runs/report_d_best
+    python -m ssl_jax.study --config=configs/studies/supervised_counterparts.py \\
+        --workdir=runs/supervised_counterparts
+    python -m ssl_jax.study --config=configs/studies/supervised_counterparts.py:best \\
+        --workdir=runs/supervised_counterparts_best
 
-Published, CIFAR-10, in %: linear SimCLR 54.16 (ResNet-18), RotNet 63.47 (two of four
-NIN blocks); the same networks supervised 80.28 and 82.83; rotations told apart 81.13.
-`report` has the report's settings: 200 epochs with Adam at 3e-4, 90 epochs of RotNet
-with the boundaries of its paper. Batch 256, temperature 0.07, full colour distortion
-and blur are not stated; they are those of sthalles/SimCLR, a code with these settings.
+Follows a poster that compares SimCLR and RotNet with their supervised counterparts on
+CIFAR-10 (authors not stated). Its figures in %: linear SimCLR 54.16 (ResNet-18), linear
+RotNet 63.47 (two of four NIN blocks); the same networks supervised 80.28 and 82.83;
+rotation accuracy 81.13. `published` has the poster's settings: 200 epochs with Adam at
+3e-4, 90 epochs of RotNet with the boundaries of its paper. Batch 256, temperature 0.07,
+full colour distortion and blur are not stated; they are those of sthalles/SimCLR, whose
+code has these settings.
 `best` has configs/simclr_cifar10.py (1000 epochs, published with "around 91 %") and
 configs/rotnet_cifar10.py (200 epochs, 91.16 % by a convolutional classifier on block
 2); both supervised networks then train for 200 epochs.
@@ -25,7 +28,7 @@ from configs import (
     simclr_cifar10,
     supervised_cifar10,
 )
-from configs.studies import report_a
+from configs.studies import building_blocks as blocks
 
 PUBLISHED = {
     ('simclr', 'linear'): 54.16,
@@ -36,11 +39,11 @@ PUBLISHED = {
 }
 
 
-def get_config(preset: str = 'report') -> ConfigDict:
-  if preset not in ('report', 'best'):
-    raise ValueError(f'{preset!r} is not one of report, best')
+def get_config(preset: str = 'published') -> ConfigDict:
+  if preset not in ('published', 'best'):
+    raise ValueError(f'{preset!r} is not one of published, best')
   c = ConfigDict()
-  c.name = f'report_d_{preset}'
+  c.name = f'supervised_counterparts_{preset}'
   c.title = 'SimCLR and RotNet against their supervised counterparts'
   c.description = (
       'ResNet-18 by SimCLR and NIN by RotNet, frozen below classifiers that see all '
@@ -53,12 +56,12 @@ def get_config(preset: str = 'report') -> ConfigDict:
       supervised_nin=_supervised_nin(preset)), sort_keys=False)
   supervised = 'supervised_resnet18', 'supervised_nin'
   c.evaluations = ConfigDict(dict(
-      linear=report_a.only(linear_probe.get_config('linear'), 'simclr'),
-      linear_block2=report_a.on_block('linear', 2),
-      mlp=report_a.on_block('mlp', 2),
-      conv_block=report_a.on_block('conv_block', 2),
-      classifier=report_a.only(evaluate.get_config('classifier'), *supervised),
-      rotation=report_a.only(evaluate.get_config('rotation'), 'rotnet')),
+      linear=blocks.only(linear_probe.get_config('linear'), 'simclr'),
+      linear_block2=blocks.on_block('linear', 2),
+      mlp=blocks.on_block('mlp', 2),
+      conv_block=blocks.on_block('conv_block', 2),
+      classifier=blocks.only(evaluate.get_config('classifier'), *supervised),
+      rotation=blocks.only(evaluate.get_config('rotation'), 'rotnet')),
       sort_keys=False)
   c.labels = dict(
       simclr='SimCLR, ResNet-18', rotnet='RotNet, NIN',
@@ -66,14 +69,15 @@ def get_config(preset: str = 'report') -> ConfigDict:
       linear_block2='Linear, block 2', mlp='MLP, block 2',
       conv_block='Conv block on block 2', classifier='Own classifier')
   c.published = tuple(
-      dict(method=method, evaluation=evaluation, value=value, source='report D')
+      dict(method=method, evaluation=evaluation, value=value,
+           source=blocks.POSTER)
       for (method, evaluation), value in PUBLISHED.items())
   return c
 
 
 def _simclr(preset: str) -> ConfigDict:
   c = simclr_cifar10.get_config('resnet18')
-  if preset == 'report':
+  if preset == 'published':
     c.feed.batch_size = 256
     c.augment = dict(recipe='simclr_v2', strength=1.0, blur=0.5)
     c.method.temperature = 0.07
@@ -86,7 +90,7 @@ def _simclr(preset: str) -> ConfigDict:
 
 def _rotnet(preset: str) -> ConfigDict:
   c = rotnet_cifar10.get_config()
-  if preset == 'report':
+  if preset == 'published':
     c.optim.boundaries_epochs = (30., 60., 80.)
     c.train.epochs = 90.
   return c

@@ -1,12 +1,14 @@
-"""Report A's figure: linear accuracy of SimCLR against batch size and epochs.
+"""Measures linear accuracy of SimCLR by batch size and epochs.
 
-    python -m ssl_jax.study --config=configs/studies/report_a_batches.py \\
-        --workdir=runs/report_a_batches
+    python -m ssl_jax.study --config=configs/studies/batch_size_by_epochs.py \\
+        --workdir=runs/batch_size_by_epochs
 
 20 encoders a seed: ResNet-50 with batches of 256 to 4096 images, each for 100 to 1000
 epochs of a schedule of its own, the recipe otherwise that of
-configs/simclr_cifar10.py:resnet50. The report's figure has no numbers; figure B.7 of
-arXiv:2002.05709 is its model and averages three learning rates, here there is one.
+configs/simclr_cifar10.py:resnet50. It follows a figure of Gray, Jabban and Li, "A
+Comparison of Representation Learning Methods" (course report), which has no numbers;
+figure B.7 of arXiv:2002.05709 is its model and averages three learning rates, where
+this study has one.
 
 Hardware: several GPUs or a TPU slice. Time: not measured; 9,500 epochs of CIFAR-10 a
 seed, 9.5 times one pre-training of 1000. On a CPU: --scale=0.01.
@@ -22,7 +24,7 @@ EPOCHS = 100, 300, 500, 1000
 
 def get_config() -> ConfigDict:
   c = ConfigDict()
-  c.name = 'report_a_batches'
+  c.name = 'batch_size_by_epochs'
   c.title = 'SimCLR: batch size and epochs'
   c.description = (
       'ResNet-50 on CIFAR-10. Rows: images in a batch; columns: epochs of '

@@ -1,12 +1,13 @@
-"""Report C's heat map: SimCLR with every pair of augmentations, 10 epochs each.
+"""Trains SimCLR with every pair of augmentations, 10 epochs each; a heat map.
 
-    python -m ssl_jax.study --config=configs/studies/report_c_augmentations.py \\
-        --workdir=runs/report_c_augmentations
+    python -m ssl_jax.study --config=configs/studies/augmentation_pairs.py \\
+        --workdir=runs/augmentation_pairs
 
 28 encoders a seed: 21 pairs of crop (with flip), rotation, colour distortion, blur,
-cutout, Sobel and noise, and on the diagonal each alone. The report has four of them
-(the first); the SimCLR paper all (arXiv:2002.05709, figure 5, on ImageNet and on one of
-two views; here on both). The report's figures are not known here.
+cutout, Sobel and noise, and on the diagonal each alone. The report that this follows
+(see simclr_nearest_neighbour.py) has the first four; its figures are not known. The
+SimCLR paper has all (arXiv:2002.05709, figure 5, on ImageNet and on one of two views;
+here on both).
 
 Hardware: one GPU. Time: not measured. On a CPU: --scale=0.01.
 """
@@ -14,7 +15,7 @@ Hardware: one GPU. Time: not measured. On a CPU: --scale=0.01.
 from ml_collections import ConfigDict
 
 from configs import evaluate
-from configs.studies import report_c
+from configs.studies import simclr_nearest_neighbour as base
 
 OPERATIONS = {  # in the order in which a view is made
     'crop': ('crop', 'flip'),
@@ -29,7 +30,7 @@ OPERATIONS = {  # in the order in which a view is made
 
 def get_config() -> ConfigDict:
   c = ConfigDict()
-  c.name = 'report_c_augmentations'
+  c.name = 'augmentation_pairs'
   c.title = 'SimCLR: which augmentations'
   c.description = (
       'ResNet-50, 10 epochs on CIFAR-10, batch 32; views are made by two operations, '
@@ -42,7 +43,7 @@ def get_config() -> ConfigDict:
   c.methods = ConfigDict({name(pair): _simclr(*pair) for pair in pairs},
                          sort_keys=False)
   c.evaluations = ConfigDict(
-      dict(linear=evaluate.get_config('linear'), nearest=report_c.nearest()),
+      dict(linear=evaluate.get_config('linear'), nearest=base.nearest()),
       sort_keys=False)
   c.heatmap = dict(axes=axes, cells={
       name(pair): [axes.index(operation) for operation in pair] for pair in pairs})
@@ -50,7 +51,7 @@ def get_config() -> ConfigDict:
 
 
 def _simclr(first: str, second: str) -> ConfigDict:
-  c = report_c.report_simclr(10.)
+  c = base.short_simclr(10.)
   operations = dict.fromkeys((first, second))
   c.augment = dict(recipe='compose', ops=tuple(
       op for operation in operations for op in OPERATIONS[operation]))

@@ -1,14 +1,16 @@
-"""Report B: SimCLR and RotNet with one light encoder, at 1 and 10 % of the labels.
+"""Compares SimCLR and RotNet with one ResNet-20, at 1 and 10 % of the labels.
 
-    python -m ssl_jax.study --config=configs/studies/report_b.py --workdir=runs/report_b
-    python -m ssl_jax.study --config=configs/studies/report_b.py:best \\
-        --workdir=runs/report_b_best
+    python -m ssl_jax.study --config=configs/studies/label_fractions_resnet20.py \\
+        --workdir=runs/resnet20
+    python -m ssl_jax.study --config=configs/studies/label_fractions_resnet20.py:best \\
+        --workdir=runs/resnet20_best
 
-Published: the figures below, CIFAR-10, ResNet-20. `report` has the report's settings;
-what it leaves open is of configs/simclr_cifar10.py and configs/rotnet_cifar10.py.
-`best` has what works better elsewhere: SimCLR with learning rate 1.0 x batch / 256 for
-1000 epochs, RotNet for the 200 epochs of its authors' code, and its convolutional
-classifier on the second stage.
+Follows Anna Dai, Tigran Harutyunyan, Deekshita Saikia, "Self-Supervised Learning with
+SimCLR and RotNet", Duke University; its figures are below. `published` has the report's
+settings; those it leaves open come from configs/simclr_cifar10.py and
+configs/rotnet_cifar10.py. `best` has settings that work better elsewhere: SimCLR with
+learning rate 1.0 x batch / 256 for 1000 epochs, RotNet for the 200 epochs of its
+authors' code, and its convolutional classifier on the second stage.
 
 Hardware: one GPU. Time: not measured. On a CPU: --scale=0.01.
 """
@@ -23,9 +25,9 @@ from configs import (
     simclr_cifar10,
     supervised_cifar10,
 )
-from configs.studies import report_a
+from configs.studies import building_blocks as blocks
 
-COLUMNS = {name: report_a.COLUMNS[name] for name in ('1pct', '10pct')}
+COLUMNS = {name: blocks.LABELS_PER_CLASS[name] for name in ('1pct', '10pct')}
 PUBLISHED = {  # in %, by column
     ('random_resnet20', 'supervised'): (50.54, 81.94),
     ('simclr', 'linear'): (64.15, 69.30),
@@ -34,11 +36,11 @@ PUBLISHED = {  # in %, by column
 }
 
 
-def get_config(preset: str = 'report') -> ConfigDict:
-  if preset not in ('report', 'best'):
-    raise ValueError(f'{preset!r} is not one of report, best')
+def get_config(preset: str = 'published') -> ConfigDict:
+  if preset not in ('published', 'best'):
+    raise ValueError(f'{preset!r} is not one of published, best')
   c = ConfigDict()
-  c.name = f'report_b_{preset}'
+  c.name = f'label_fractions_resnet20_{preset}'
   c.title = 'SimCLR and RotNet with one light encoder'
   c.description = (
       'ResNet-20 pre-trained by SimCLR and by RotNet, given 1 and 10 % of the labels: '
@@ -48,23 +50,23 @@ def get_config(preset: str = 'report') -> ConfigDict:
   c.seeds = (0, 1, 2)
   c.methods = ConfigDict(dict(
       simclr=_simclr(preset), rotnet=_rotnet(preset),
-      random_resnet20=report_a.untrained(supervised_cifar10.get_config('resnet20'))),
+      random_resnet20=blocks.untrained(supervised_cifar10.get_config('resnet20'))),
       sort_keys=False)
   evaluations = dict(
       linear=_by_labels(linear_probe.get_config('linear'), 'simclr', 'rotnet'),
       last_stage=_by_labels(finetune.get_config('last_stage'), 'rotnet'),
-      supervised=_by_labels(report_a.from_scratch('resnet20'), 'random_resnet20'))
+      supervised=_by_labels(blocks.from_scratch('resnet20'), 'random_resnet20'))
   if preset == 'best':
     evaluations['conv_block'] = _by_labels(
         linear_probe.get_config('conv_block'), 'rotnet')
     evaluations['conv_block'].features.endpoint = 'stage2'
-  evaluations['rotation'] = report_a.only(evaluate.get_config('rotation'), 'rotnet')
+  evaluations['rotation'] = blocks.only(evaluate.get_config('rotation'), 'rotnet')
   c.evaluations = ConfigDict(evaluations, sort_keys=False)
   c.labels = {
       'simclr': 'SimCLR', 'rotnet': 'RotNet', 'random_resnet20': 'Untrained ResNet-20',
       'random_resnet20/supervised': 'Supervised, ResNet-20',
       'rotnet/last_stage': 'RotNet, semi-supervised'}
-  c.published = report_a.published('report B', COLUMNS, PUBLISHED)
+  c.published = blocks.published(blocks.DAI, COLUMNS, PUBLISHED)
   return c
 
 
@@ -73,7 +75,7 @@ def _simclr(preset: str) -> ConfigDict:
   c.feed.batch_size = 1024
   c.projector.layers = 2
   c.optim.weight_decay = 1e-6
-  if preset == 'report':
+  if preset == 'published':
     c.optim.learning_rate = 0.012
     c.optim.learning_rate_scaling = 'none'
     c.optim.warmup_epochs = 20.
@@ -85,11 +87,11 @@ def _rotnet(preset: str) -> ConfigDict:
   c = rotnet_cifar10.get_config()
   c.model = dict(name='resnet20')
   c.train.monitor_endpoint = 'stage2'
-  if preset == 'report':
+  if preset == 'published':
     c.optim.boundaries_epochs = (30., 60., 80.)
     c.train.epochs = 100.
   return c
 
 
 def _by_labels(evaluation: ConfigDict, *methods: str) -> ConfigDict:
-  return report_a.by_labels(evaluation, *methods, columns=COLUMNS)
+  return blocks.by_labels(evaluation, *methods, columns=COLUMNS)

@@ -1,12 +1,13 @@
-"""Report C's ablations: batch size, optimizer and similarity, 10 epochs each.
+"""Varies batch size, optimizer and similarity of SimCLR, 10 epochs each.
 
-    python -m ssl_jax.study --config=configs/studies/report_c_ablations.py \\
-        --workdir=runs/report_c_ablations
+    python -m ssl_jax.study --config=configs/studies/simclr_ablations.py \\
+        --workdir=runs/simclr_ablations
 
-Each method differs in one thing from batch 32 with Adam and the cosine. Loss and 1-NN
-accuracy of a validation split are logged and plotted over the epochs; the report has
-curves, no figures. LARS has SimCLR's linear rule, 0.3 x batch / 256. The dot product
-takes the same temperature, 0.5.
+Each method differs in one thing from batch 32 with Adam and cosine similarity. Loss
+and 1-NN accuracy of a validation split are logged and plotted over the epochs. The
+report that this follows (see simclr_nearest_neighbour.py) has curves and no figures.
+LARS has SimCLR's linear rule, 0.3 x batch / 256. The dot product takes the same
+temperature, 0.5.
 
 Hardware: one GPU. Time: not measured. On a CPU: --scale=0.01.
 """
@@ -14,19 +15,19 @@ Hardware: one GPU. Time: not measured. On a CPU: --scale=0.01.
 from ml_collections import ConfigDict
 
 from configs import evaluate
-from configs.studies import report_c
+from configs.studies import simclr_nearest_neighbour as base
 
 
 def get_config() -> ConfigDict:
   c = ConfigDict()
-  c.name = 'report_c_ablations'
+  c.name = 'simclr_ablations'
   c.title = 'SimCLR: batch size, optimizer and similarity'
   c.description = (
       'ResNet-50, 10 epochs on CIFAR-10. Every method differs in one thing from '
       'batch 32 with Adam and cosine similarity.')
   c.data_label = 'CIFAR-10'
   c.seeds = (0, 1, 2)
-  methods = {name: report_c.report_simclr(10.)
+  methods = {name: base.short_simclr(10.)
              for name in ('batch32', 'batch16', 'batch8', 'lars', 'dot')}
   methods['batch16'].feed.batch_size = 16
   methods['batch8'].feed.batch_size = 8
@@ -36,7 +37,7 @@ def get_config() -> ConfigDict:
   methods['dot'].method.similarity = 'dot'
   c.methods = ConfigDict(methods, sort_keys=False)
   c.evaluations = ConfigDict(
-      dict(nearest=report_c.nearest(), linear=evaluate.get_config('linear')),
+      dict(nearest=base.nearest(), linear=evaluate.get_config('linear')),
       sort_keys=False)
   c.labels = dict(batch32='Batch 32, Adam, cosine', batch16='Batch 16',
                   batch8='Batch 8', lars='LARS', dot='Dot product')
