@@ -49,6 +49,8 @@ class Tree:
 
   def images(self) -> list[File]:
     """Lists the image files in this folder and below it, sorted by path."""
+    if not self.folders:  # These are sorted, and there may be a million.
+      return self.files
     return sorted(file for tree in self.walk() for file in tree.files)
 
   def walk(self) -> Iterator['Tree']:
@@ -93,10 +95,9 @@ def _read(path: str, real: str, chain: tuple[str, ...], listed: set[str]) -> Tre
   tree = Tree(path, real)
   listed.add(real)
   for entry in _entries(path):
-    target = (os.path.realpath(entry.path) if entry.is_symlink()
-              else os.path.join(real, entry.name))
-    # `os.path` takes a link that cannot be followed for one to nowhere.
-    if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
+    target = os.path.realpath(entry.path) if entry.is_symlink() else (
+        entry.path if path == real else f'{real.rstrip(os.sep)}{os.sep}{entry.name}')
+    if _is_folder(entry):
       if any(_contains(target, folder) for folder in chain):
         tree.others['link to a parent folder'] += 1
       elif len(chain) > 2 and target in listed:
@@ -110,6 +111,11 @@ def _read(path: str, real: str, chain: tuple[str, ...], listed: set[str]) -> Tre
     else:
       tree.files.append(File(entry.path, target))
   return tree
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+  # For a link, `os.path` also answers where the target cannot be reached.
+  return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def _entries(path: str) -> list[os.DirEntry]:
@@ -130,15 +136,18 @@ def _contains(folder: str, path: str) -> bool:
 
 def _kind(entry: os.DirEntry) -> str:
   """Names the kind of a file that is not an image; returns '' for an image."""
-  broken = entry.is_symlink() and not os.path.exists(entry.path)
+  is_image = entry.name.lower().endswith(SUFFIXES)
   regular = entry.is_file(follow_symlinks=False) or os.path.isfile(entry.path)
-  if not broken and not regular:
+  if regular and is_image:
+    return ''
+  broken = not regular and entry.is_symlink() and not os.path.exists(entry.path)
+  if not regular and not broken:
     mode = os.stat(entry.path).st_mode  # Reading such a file might never end.
     return ('pipe' if stat.S_ISFIFO(mode) else
             'socket' if stat.S_ISSOCK(mode) else 'device')
-  suffix = os.path.splitext(entry.name)[1].lower()
-  if suffix in SUFFIXES:
+  if is_image:
     return ''
-  if broken:
-    return 'link to nowhere'
-  return f'file ending in {suffix}' if suffix else 'file without a suffix'
+  if suffix := os.path.splitext(entry.name)[1].lower():
+    return f'file ending in {suffix}'
+  # Without a suffix it may be a class folder whose disk is not mounted.
+  return f'link to nowhere ({entry.name})' if broken else 'file without a suffix'

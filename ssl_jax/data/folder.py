@@ -123,12 +123,12 @@ def _split_folders(top: file_tree.Tree) -> dict[str, file_tree.Tree]:
     return {}
   splits = {split: folders[same[0]] for split, same in found.items()}
   if others and not _same_classes(splits):
+    kinds = 'a split or a class' if len(names) == 1 else 'splits or classes'
     raise errors.UserError(
-        f'image folder {top.path} can be read in two ways, as '
-        f'{scan_report.listed(names)} may be splits, or classes like '
-        f'{scan_report.listed(others)}; if it holds splits, leave nothing but train, '
-        'val and test in it, and if it holds classes, move every class folder into a '
-        'new folder and call that one train')
+        f'image folder {top.path} can be read in two ways: {scan_report.listed(names)} '
+        f'may be {kinds}, next to {scan_report.listed(others)}; for splits, leave only '
+        'train, val and test in it; for classes, move all class folders into a new '
+        'folder in it, which is called train')
   if 'train' not in found:
     raise errors.UserError(
         f'image folder {top.path} has no folder train with images beside '
@@ -165,7 +165,7 @@ def _check_no_splits_within(top: file_tree.Tree) -> None:
           f'folder {tree.path} holds {scan_report.listed(inner)}, whose images would '
           f'all be of the class {os.path.basename(tree.path)}; give the path '
           f'{tree.path}, or put class folders into split folders, as in '
-          f'{os.path.join(inner[0], os.path.basename(tree.path))}')
+          f'{os.path.join("train", os.path.basename(tree.path))}')
 
 
 def _list_splits(trees: dict[str, file_tree.Tree],
@@ -205,6 +205,9 @@ def _list(tree: file_tree.Tree, classes: tuple[str, ...] | None,
     return Listing(tuple(paths), np.full(len(paths), -1, np.int32), ())
   names, paths, labels = classes or tuple(folders), [], []
   for name, folder in folders.items():
+    if name.encode(errors='ignore').decode() != name:  # Reports could not be written.
+      raise errors.UserError(f'class folder {folder.path!r} has a name that is not '
+                             'UTF-8 text; rename it')
     if name not in names:
       raise errors.UserError(
           f'class folder {folder.path} has no counterpart with images in train; its '

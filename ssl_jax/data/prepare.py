@@ -117,10 +117,10 @@ def image_folder(source: str, name: str, data_dir: str,
   if classes:
     features['label'] = tfds.features.ClassLabel(names=list(classes))
   for class_name in classes:
-    if not _is_one_line(class_name):
+    if [class_name.strip()] != class_name.split('\n'):  # TFDS keeps one name a line.
       raise errors.UserError(
-          f'class folder {class_name!r} of {source} has a name that is not one line of '
-          'UTF-8 text without space around it; rename the folder')
+          f'class folder {class_name!r} of {source} has a name with a line break or '
+          'with space around it; rename the folder')
   bad = images.BadImages(source, max_bad_images)
   return write(name, _FOLDER_VERSION, data_dir, features, {
       split: lambda listing=listing: _folder_examples(listing, source, bad)
@@ -213,12 +213,6 @@ def _folder_examples(listing: folder.Listing, root: str,
   if not good:
     raise errors.UserError(f'{root} has a split of {len(listing.paths)} images, and '
                            'none of them decodes; repair or add some')
-
-
-def _is_one_line(name: str) -> bool:
-  """Says whether TFDS, which keeps one class name a line, reads `name` back."""
-  return name.encode(errors='ignore').decode() == name and [name.strip()] == (
-      name.split('\n'))
 
 
 def _rgb(data: bytes) -> bytes:
