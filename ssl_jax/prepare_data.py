@@ -58,7 +58,7 @@ if __name__ == '__main__':
       'on a machine that cannot download it.')
   _SOURCE = flags.DEFINE_string(
       'source', None, 'For folder: the image folder. It holds one sub-folder per '
-      'class, or loose images without labels, or train/ and test/ that do.')
+      'class, or loose images without labels, or train/, val/ and test/ that do.')
   _NAME = flags.DEFINE_string(
       'name', None, 'For folder: what configs will call the new data set.')
   _MAX_BAD_IMAGES = flags.DEFINE_integer(

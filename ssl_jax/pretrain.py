@@ -12,10 +12,10 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
+from absl import flags, logging
 from ml_collections import config_flags
 
-from ssl_jax import app, methods
+from ssl_jax import app, errors, methods
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.data import feed as feed_lib
@@ -102,13 +102,24 @@ def assemble(config: dict[str, Any], source: sources.base.Source, feed: feed_lib
 
 
 def _knn_monitor(config: dict[str, Any], method: base.Base, mesh: jax.sharding.Mesh,
-                 train: loop.TrainConfig) -> monitor.KnnMonitor:
-  """Looks validation images up among the first `knn_examples` of the others."""
-  data = {k: v for k, v in config['data'].items() if k != 'labels'}
-  data['validation_fraction'] = data.get('validation_fraction') or 0.1
-  bank, queries = (sources.load(split=s, **data) for s in ('train', 'validation'))
-  first = np.arange(min(train.knn_examples, len(bank)))
-  bank = sources.base.subset(bank, first, bank.name)
+                 train: loop.TrainConfig) -> monitor.KnnMonitor | None:
+  """Looks validation images up among at most `knn_examples` of the others.
+
+  Where there is no validation split and none can be cut, a warning says so, and
+  training goes on without a monitor.
+  """
+  data = {'validation_fraction': 0.1, **config['data']}
+  data.pop('labels', None)
+  try:
+    bank, queries = (sources.load(split=s, **data) for s in ('train', 'validation'))
+  except errors.UserError as e:
+    logging.warning(
+        'Training goes on without the kNN accuracy that config.train.knn_every_epochs='
+        '%g asks for: %s', train.knn_every_epochs, e)
+    return None
+  # Evenly spaced: where files are sorted by class, the first would be of few classes.
+  n = min(train.knn_examples, len(bank))
+  bank = sources.base.subset(bank, np.arange(n) * len(bank) // n, bank.name)
   batches = lambda source: lambda: feed_lib.eval_batches(source, 64 * mesh.size, mesh)
   return monitor.KnnMonitor(method.encode, batches(bank.materialise()),
                             batches(queries.materialise()), bank.num_classes,

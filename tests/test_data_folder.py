@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ssl_jax import errors
-from ssl_jax.data import folder, sources
+from ssl_jax.data import folder, notices, sources
 
 
 def save(path, value=0, size=(8, 8), mode='RGB'):
@@ -31,6 +31,31 @@ def train_root(root):
     (root / 'train').mkdir(exist_ok=True)
     (root / name).rename(root / 'train' / name)
   return root
+
+
+def lay(root, *folders, n=4):
+  """Puts n images of its own shade into every folder."""
+  for shade, name in enumerate(folders):
+    for i in range(n):
+      save(root / name / f'{i}.png', 10 * shade)
+  return root
+
+
+def counts(root):
+  """How many images of every class a scan finds in every split."""
+  return {split: np.bincount(x.labels).tolist() if x.class_names else len(x.paths)
+          for split, x in folder.scan(str(root)).items()}
+
+
+def said(root, caplog):
+  """The only line that two scans log."""
+  notices.log_once.cache_clear()
+  caplog.clear()
+  with caplog.at_level(logging.INFO):
+    folder.scan(str(root))
+    folder.scan(str(root))
+  line, = caplog.messages
+  return line
 
 
 def values(source):
@@ -177,18 +202,23 @@ def test_bad_folders(tmp_path):
   (tmp_path / 'x').mkdir()
   refuse('is empty')
   (tmp_path / 'x' / 'cat').mkdir()
-  refuse('class folder .*cat has no images')
+  (tmp_path / 'x' / 'cat' / 'a.txt').write_text('')
+  refuse(r'is empty except for 1 file ending in \.txt; images end in \.jpg')
   save(tmp_path / 'x' / 'cat' / '0.png')
   save(tmp_path / 'x' / 'loose.png')
   refuse(r'mislabelled.*loose\.png.*cat')
 
 
-def test_a_class_too_small_to_cut(tmp_path):
+def test_the_only_image_of_a_class_is_for_training(tmp_path, caplog):
   for name, n in (('cat', 3), ('dog', 1)):
     for i in range(n):
       save(tmp_path / name / f'{i}.png')
-  with pytest.raises(errors.UserError, match='dog has one image.*train and test'):
-    sources.load(f'folder:{tmp_path}')
+  assert counts(tmp_path) == {'train': [2, 1], 'test': [1]}
+  assert 'no test images of dog' in said(tmp_path, caplog)
+  for i in (1, 2):
+    (tmp_path / 'cat' / f'{i}.png').unlink()
+  with pytest.raises(errors.UserError, match='one image in every class.*and test'):
+    folder.scan(str(tmp_path))
 
 
 def test_a_test_class_that_train_lacks(tmp_path):
@@ -196,3 +226,144 @@ def test_a_test_class_that_train_lacks(tmp_path):
   save(tmp_path / 'test' / 'cats' / '0.png')
   with pytest.raises(errors.UserError, match="cats has no counterpart.*'cat'"):
     folder.scan(str(tmp_path))
+
+
+@pytest.mark.parametrize('folders, found', [
+    (['airplane', 'bus', 'train'], {'train': [3, 3, 3], 'test': [1, 1, 1]}),
+    (['airplane', 'bus', 'Train'], {'train': [3, 3, 3], 'test': [1, 1, 1]}),
+    (['train/airplane', 'train/bus', 'train/train'], {'train': [4, 4, 4]}),
+    (['train/test', 'train/train', 'test/train'], {'train': [4, 4], 'test': [0, 4]}),
+    (['train/cat', 'train/dog', 'val/cat', 'val/dog', 'figures'],
+     {'train': [4, 4], 'test': [4, 4]}),
+    (['Training/cat', 'TEST/cat'], {'train': [4], 'test': [4]}),
+    (['train'], {'train': 4}), (['train', 'test'], {'train': 4, 'test': 4}),
+    (['trains', 'testing ground', 'values'], {'train': [3, 3, 3], 'test': [1, 1, 1]})])
+def test_a_folder_called_train_is_a_split_or_a_class(tmp_path, folders, found):
+  assert counts(lay(tmp_path, *folders)) == found
+
+
+@pytest.mark.parametrize('folders, names', [
+    (['bus', 'train'], 'train may be a split or a class, next to bus'),
+    (['train/cat', 'train/dog', 'figures'], 'train may be .* next to figures'),
+    (['cat', 'dog', 'test'], 'test may be a split or a class, next to cat and dog'),
+    (['cat', 'dog', 'test/cat', 'test/dog'], 'test may be'),
+    (['airplane', 'bus', 'train', 'val'], 'train and val may be splits or classes'),
+    (['a', 'b', 'c', 'd', 'valid'], 'valid may be .*, next to a, b, c and 1 more')])
+def test_two_readings_are_refused_and_the_remedy_for_classes_works(tmp_path, folders,
+                                                                   names):
+  root = lay(tmp_path / 'root', *folders)
+  with pytest.raises(errors.UserError, match=f'read in two ways: {names}.*; for'):
+    folder.scan(str(root))
+  root.rename(tmp_path / 'train')
+  (tmp_path / 'root').mkdir()
+  (tmp_path / 'train').rename(tmp_path / 'root' / 'train')
+  classes = {name.split('/')[0] for name in folders}
+  assert folder.scan(str(root))['train'].class_names == tuple(sorted(classes))
+
+
+@pytest.mark.parametrize('folders, sentence', [
+    (['test/cat', 'val/cat'], 'no folder train with images beside test and val'),
+    (['train/cat', 'val/cat', 'valid/cat'], 'for the split validation: val and valid'),
+    (['cat/train', 'cat/test', 'dog/train'], 'cat holds test and train, whose images '
+     'would all be of the class cat.*train/cat')])
+def test_splits_that_make_no_sense_are_told(tmp_path, folders, sentence):
+  with pytest.raises(errors.UserError, match=sentence):
+    folder.scan(str(lay(tmp_path, *folders)))
+
+
+def test_a_class_of_train_without_images_is_not_a_class(tmp_path, caplog):
+  lay(tmp_path, 'train/cat', 'train/dog', 'test/cat')
+  for empty in ('train/fish', 'test/dog', 'test/__MACOSX'):
+    (tmp_path / empty).mkdir()
+  assert counts(tmp_path) == {'train': [4, 4], 'test': [4]}
+  assert said(tmp_path, caplog) == (
+      f'folder:{tmp_path}: 8 training and 4 test images of 2 classes; no test images '
+      'of dog; left out: folder train/fish (no images), folder test/__MACOSX (no '
+      'images)')
+  save(tmp_path / 'test' / 'fish' / '0.png')
+  with pytest.raises(errors.UserError, match='test/fish has no counterpart with'):
+    folder.scan(str(tmp_path))
+
+
+def test_what_is_left_out_is_counted_in_one_line(root, caplog):
+  for name in ('a.txt', 'cat/b.TXT', 'dog/c.txt', '__MACOSX/cat/d.txt', 'cat/e.heic'):
+    (root / name).parent.mkdir(parents=True, exist_ok=True)
+    (root / name).write_text('')
+  assert said(root, caplog) == (
+      f'folder:{root}: 16 training and 4 test images of 2 classes; left out: 1 file '
+      'ending in .heic, 3 files ending in .txt, folder __MACOSX (no images)')
+
+
+def test_cruft_next_to_splits_is_left_out(tmp_path, caplog):
+  lay(tmp_path, 'train/cat', 'test/cat', 'figures')
+  save(tmp_path / 'preview.png')
+  assert said(tmp_path, caplog).endswith(
+      'left out: 1 image next to train, folder figures (next to train)')
+
+
+def test_tiff_and_gif_are_images(tmp_path):
+  suffixes = ('png', 'tif', 'TIFF', 'gif', 'bmp')
+  for i, suffix in enumerate(suffixes):
+    save(tmp_path / 'train' / 'cat' / f'{i}.{suffix}', 10 * i)
+  source = sources.load(f'folder:{tmp_path}', validation_fraction=0)
+  assert values(source) == [0, 10, 20, 30, 40]
+
+
+def test_a_link_to_a_parent_changes_nothing(root, caplog):
+  without = folder.scan(str(root))
+  (root / 'dog' / 'loop').symlink_to('..')
+  found = folder.scan(str(root))
+  assert found['train'].paths == without['train'].paths
+  assert found['test'].paths == without['test'].paths
+  assert said(root, caplog).endswith('left out: 1 link to a parent folder')
+
+
+@pytest.mark.parametrize('link, target, places', [
+    ('train/cat/more', '../dog', 'train/cat and in class .*train/dog'),
+    ('train/cat/9.png', '../dog/1.png', 'train/cat and in class .*train/dog'),
+    ('train/copy', 'cat', 'train/cat and in class .*train/copy'),
+    ('train/cat/more', '../../test/cat', 'train/cat and in class .*test/cat'),
+    ('val', 'test', 'val/cat and in class .*test/cat')])
+def test_one_file_in_two_classes_or_splits_is_refused(tmp_path, link, target, places):
+  lay(tmp_path, 'train/cat', 'train/dog', 'test/cat')
+  (tmp_path / link).symlink_to(target)
+  with pytest.raises(errors.UserError, match=f'are the same file, in class .*{places}'):
+    folder.scan(str(tmp_path))
+
+
+def test_a_second_link_to_an_image_of_the_class_is_left_out(train_root, caplog):
+  (train_root / 'train/cat/copy.png').symlink_to('0.png')
+  assert counts(train_root) == {'train': [10, 10]}
+  assert said(train_root, caplog).endswith('1 link to an image of the same class')
+
+
+def test_classes_may_be_links_to_storage(root, tmp_path_factory):
+  linked = tmp_path_factory.mktemp('linked')
+  for name in ('cat', 'dog'):
+    (linked / name).symlink_to(root / name)
+  direct, there = (sources.load(f'folder:{x}', validation_fraction=0)
+                   for x in (root, linked))
+  assert values(there) == values(direct)
+  np.testing.assert_array_equal(there.labels, direct.labels)
+
+
+def test_reasons_are_readable(train_root, caplog):
+  cat = train_root / 'train' / 'cat'
+  (cat / '0.png').write_bytes(b'')
+  (cat / '1.png').write_text('no image')
+  (cat / '2.png').unlink()
+  (cat / '2.png').symlink_to('nowhere')
+  (cat / '3.png').write_bytes((cat / '3.png').read_bytes()[:50])
+  with caplog.at_level(logging.WARNING):
+    sources.load(f'folder:{train_root}', validation_fraction=0).materialise()
+  for reason in ('0.png is empty', '1.png is not an image that Pillow can read',
+                 '2.png cannot be read: No such file or directory',
+                 '3.png does not decode: '):
+    assert reason in caplog.text
+  assert '0x' not in caplog.text
+
+
+def test_a_class_name_that_is_no_text_is_told(root):
+  (root / 'cat').rename(root / 'caf\udce9')
+  with pytest.raises(errors.UserError, match=r"caf\\udce9' has a name .* not UTF"):
+    folder.scan(str(root))

@@ -1,6 +1,7 @@
 """Decoding of every mode, size and kind of damage, against PIL and by hand."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -146,10 +147,171 @@ def test_damaged_bytes(rgb, suffix, damage):
   assert suffix == 'JPEG' and len(data) > 60
 
 
+@pytest.mark.parametrize('damage', [lambda d: d[:len(d) // 2], lambda d: d[:-9]])
+@pytest.mark.parametrize('suffix', ['TIFF', 'WEBP', 'BMP', 'PPM'])
+def test_truncated_files_of_other_formats(rgb, suffix, damage):
+  with pytest.raises(images.BadImage) as e:
+    images.decode(damage(encode(Image.fromarray(rgb), suffix)), None, 3)
+  assert_readable(str(e.value))
+
+
+def assert_readable(reason):
+  assert '0x' not in reason and '\n' not in reason and reason.split()[0] in (
+      'is', 'has', 'does', 'cannot')
+
+
+@pytest.mark.parametrize('how', [{}, {'compression': 'tiff_lzw'}])
+def test_tiff_of_eight_and_of_sixteen_bits(rgb, how):
+  np.testing.assert_array_equal(
+      images.decode(encode(Image.fromarray(rgb), 'TIFF', **how), None, 3), rgb)
+  deep = np.array([[0, 255, 256], [4096, 65535, 32768]], np.uint16)
+  data = encode(Image.fromarray(deep), 'TIFF', **how)
+  np.testing.assert_array_equal(images.decode(data, None, 1)[..., 0], deep >> 8)
+  png = encode(Image.fromarray(deep))
+  np.testing.assert_array_equal(images.decode(data, 2, 3), images.decode(png, 2, 3))
+
+
+@pytest.mark.parametrize('suffix', ['TIFF', 'GIF', 'PNG', 'WEBP'])
+def test_the_first_of_several_frames_is_read(rgb, suffix):
+  first = Image.fromarray(rgb).quantize(8).convert('RGB')
+  data = encode(first, suffix, save_all=True,
+                append_images=[Image.new('RGB', first.size)] * 2,
+                **({'lossless': True} if suffix == 'WEBP' else {}))
+  np.testing.assert_array_equal(images.decode(data, None, 3), np.asarray(first))
+
+
+def test_a_transparent_gif_shows_white():
+  image = Image.fromarray(np.array([[0, 1]], np.uint8), 'P')
+  image.putpalette([1, 2, 3, 40, 50, 60])
+  pixels = images.decode(encode(image, 'GIF', transparency=1), None, 3)
+  np.testing.assert_array_equal(pixels, [[[1, 2, 3], [255, 255, 255]]])
+
+
+@pytest.mark.parametrize('pixels, sentence', [
+    (np.ones((2, 2), np.float32), 'has float32 pixels'),
+    (np.full((2, 2), 70_000, np.int32), 'has 32-bit integer'),
+    (np.full((2, 2), -1, np.int32), 'or negative pixels')])
+def test_pixels_without_a_known_range_are_refused(pixels, sentence):
+  with pytest.raises(images.BadImage, match=sentence) as e:
+    images.decode(encode(Image.fromarray(pixels), 'TIFF'), None, 3)
+  assert_readable(str(e.value))
+
+
+def exif_of(*entries):
+  """EXIF of entries (tag, type, count, value of 4 or 8 bytes)."""
+  table, heap = b'', b''
+  start = 8 + 2 + 12 * len(entries) + 4
+  for tag, kind, count, value in entries:
+    if len(value) > 4:
+      value, heap = struct.pack('<I', start + len(heap)), heap + value
+    table += struct.pack('<HHI', tag, kind, count) + value
+  return (b'Exif\0\0II*\0' + struct.pack('<IH', 8, len(entries)) + table
+          + bytes(4) + heap)
+
+
+UPRIGHT = {  # by the definition of EXIF 2.3: where row 0 and column 0 are
+    1: lambda x: x, 2: lambda x: x[:, ::-1], 3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1], 5: lambda x: x.swapaxes(0, 1),
+    6: lambda x: x.swapaxes(0, 1)[:, ::-1],
+    7: lambda x: x[::-1, ::-1].swapaxes(0, 1), 8: lambda x: x.swapaxes(0, 1)[::-1]}
+
+
+@pytest.mark.parametrize('orientation', UPRIGHT)
+@pytest.mark.parametrize('suffix', ['PNG', 'TIFF'])
+def test_every_orientation(rgb, orientation, suffix):
+  exif = Image.Exif()
+  exif[0x0112] = orientation
+  np.testing.assert_array_equal(
+      images.decode(encode(Image.fromarray(rgb), suffix, exif=exif), None, 3),
+      UPRIGHT[orientation](rgb))
+
+
+@pytest.mark.parametrize('entry', [
+    (0x11a, 10, 1, struct.pack('<ii', -1, 0)),
+    (0x11a, 12, 1, struct.pack('<d', np.nan)),
+    (0x132, 2, 99_999, bytes(4)), (0x8769, 4, 1, b'\xff' * 4)])
+@pytest.mark.filterwarnings('ignore::UserWarning')
+def test_an_odd_tag_never_fails_a_photo(rgb, entry):
+  exif = exif_of((0x112, 3, 1, struct.pack('<HH', 6, 0)), entry)
+  np.testing.assert_array_equal(
+      images.decode(encode(Image.fromarray(rgb), exif=exif), None, 3),
+      np.rot90(rgb, -1))
+
+
+@pytest.mark.parametrize('exif', [
+    b'Exif\0\0', b'Exif\0\0garbage', b'Exif\0\0II*\0' + bytes([8, 0, 0, 0, 255]),
+    exif_of((0x112, 3, 1, struct.pack('<HH', 99, 0))),
+    exif_of((0x112, 2, 4, b'six\0')),
+    exif_of((0x112, 5, 1, struct.pack('<II', 6, 0)))])
+@pytest.mark.filterwarnings('ignore::UserWarning')
+def test_an_orientation_that_is_none_leaves_a_photo_as_it_is(rgb, exif):
+  for suffix in ('PNG', 'WEBP'):
+    how = {'lossless': True} if suffix == 'WEBP' else {}
+    np.testing.assert_array_equal(
+        images.decode(encode(Image.fromarray(rgb), suffix, exif=exif, **how), None, 3),
+        rgb)
+
+
+def test_reasons_name_what_is_wrong():
+  for data, reason in (
+      (b'', '^is empty$'), (b'hello', '^is not an image'),
+      (b'P6\n99999 99999\n255\n', r'^does not decode: Image size \(9999800001 pixels')):
+    with pytest.raises(images.BadImage, match=reason) as e:
+      images.decode(data, None, 3)
+    assert_readable(str(e.value))
+
+
+@pytest.mark.parametrize('error', [
+    KeyError('\nx'), IndexError(), struct.error('short'), RecursionError('deep')])
+def test_whatever_a_decoder_raises_is_a_bad_image(rgb, monkeypatch, error):
+  def fail(self):
+    raise error
+
+  monkeypatch.setattr(ImageFile.ImageFile, 'load', fail)
+  with pytest.raises(images.BadImage, match=type(error).__name__) as e:
+    images.decode(encode(Image.fromarray(rgb)), None, 3)
+  assert_readable(str(e.value))
+
+
+@pytest.mark.parametrize('error', [MemoryError, KeyboardInterrupt])
+@pytest.mark.parametrize('place', ['load', 'getexif'])
+def test_what_is_no_fault_of_the_image_is_raised(rgb, monkeypatch, error, place):
+  def fail(self):
+    raise error
+
+  monkeypatch.setattr(ImageFile.ImageFile, place, fail)
+  with pytest.raises(error):
+    images.decode(encode(Image.fromarray(rgb)), None, 3)
+
+
+@pytest.mark.parametrize('suffix', ['PNG', 'JPEG', 'TIFF', 'GIF', 'WEBP', 'BMP', 'PPM'])
+@pytest.mark.filterwarnings('ignore')
+def test_random_damage_decodes_or_is_a_bad_image(rgb, suffix):
+  random = np.random.default_rng(0)
+  whole = encode(Image.fromarray(rgb), suffix)
+  for _ in range(60):
+    data = bytearray(whole)
+    for place in random.integers(0, min(len(data), 200), 4):
+      data[place] = random.integers(256)
+    try:
+      assert images.decode(bytes(data), 8, 3).shape == (8, 8, 3)
+    except images.BadImage as e:
+      assert_readable(str(e))
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path):
+  (tmp_path / 'self.png').symlink_to('self.png')
+  (tmp_path / 'folder.png').mkdir()
+  for name, reason in (('none.png', 'No such file'), ('self.png', 'Too many levels'),
+                       ('folder.png', 'Is a directory')):
+    with pytest.raises(images.BadImage, match=f'^cannot be read: {reason}'):
+      images.read_file(str(tmp_path / name))
+
+
 def test_bad_images_are_counted_once_each_and_limited():
   bad = images.BadImages('photos', limit=2)
   for name in ('a.png', 'b.png', 'a.png'):
-    bad.add(name, ValueError('torn'))
+    bad.add(name, images.BadImage('is torn'))
   assert bad.names == {'a.png', 'b.png'}
-  with pytest.raises(errors.UserError, match='max_bad_images.* 2 .*c.png: torn'):
-    bad.add('c.png', ValueError('torn'))
+  with pytest.raises(errors.UserError, match='max_bad_images.* 2 .*c.png, is torn'):
+    bad.add('c.png', images.BadImage('is torn'))

@@ -1,10 +1,12 @@
 """Label subsets and validation splits, checked by counting."""
 
+import logging
+
 import numpy as np
 import pytest
 
 from ssl_jax import errors
-from ssl_jax.data import subsets
+from ssl_jax.data import notices, subsets
 
 LABELS = np.array([2, 0, 1, 1, 0, 2, 2, 1, 0, 0, 1, 2] * 10, np.int32)  # 40 each
 
@@ -67,6 +69,29 @@ def test_validation_takes_and_leaves_at_least_one():
     assert sorted(labels[train]) == sorted(labels[validation]) == [0, 1]
 
 
+def test_the_only_example_of_a_class_stays_in_train(caplog):
+  labels = np.array([0, 1, 1, 2, 2, 2, 3])
+  notices.log_once.cache_clear()
+  with caplog.at_level(logging.WARNING):
+    for _ in range(2):
+      train, validation = subsets.split_validation(
+          labels, 0.5, class_names=('ant', 'bee', 'cow', 'dog'), name='farm/train')
+  assert sorted([*train, *validation]) == list(range(7))
+  assert {0, 6} <= set(train) and set(labels[validation]) == {1, 2}
+  assert caplog.messages == ["farm/train: no validation image of class 'ant', 'dog', "
+                             'whose only image stays in train']
+
+
+@pytest.mark.parametrize('rule, sentence', [
+    ({'fraction': 0.2}, "none of the 2 images of class 'rare'; use at least 0.5"),
+    ({'per_class': 3}, "per_class is 3, but class 'rare' has 2 images; .* 1 to 2"),
+    ({'first_k': 3}, "first_k is 3, but class 'rare' has 2 images")])
+def test_classes_are_called_by_their_names(rule, sentence):
+  labels = np.repeat([0, 1], [9, 2])
+  with pytest.raises(errors.UserError, match=f'config.data.labels.*{sentence}'):
+    subsets.choose(labels, rule, class_names=('common', 'rare'))
+
+
 def test_validation_of_unlabelled_data():
   train, validation = subsets.split_validation(np.full(50, -1), 0.2)
   assert len(validation) == 10 and len(train) == 40
@@ -127,12 +152,13 @@ def test_a_list_that_is_not_there_is_told_before_data_are_read():
 
 @pytest.mark.parametrize('call,sentence', [
     (lambda: subsets.by_fraction(LABELS, 0.01), 'none of the 40 images of class 0'),
-    (lambda: subsets.by_fraction(LABELS, 1.5), 'labels.fraction is 1.5'),
+    (lambda: subsets.by_fraction(LABELS, 1.5), 'config.data.labels.fraction is 1.5'),
     (lambda: subsets.per_class(LABELS, 41), 'labels.per_class is 41, but class 0'),
     (lambda: subsets.first_k(LABELS, 0), 'labels.first_k is 0'),
     (lambda: subsets.first_k(np.full(3, -1), 1), 'no image of the data set'),
     (lambda: subsets.split_validation(LABELS, 1.0), 'validation_fraction is 1.0'),
-    (lambda: subsets.split_validation(np.array([0, 1, 1]), 0.5), 'class 0 has one'),
+    (lambda: subsets.split_validation(np.array([0, 1, 2]), 0.5),
+     'one image in every class.* config.data.validation_fraction=0'),
     (lambda: subsets.choose(LABELS, {'fractoin': 0.1}), "did you mean 'fraction'"),
     (lambda: subsets.choose(LABELS, {'first_k': 1, 'sead': 1}), "did you mean 'seed'"),
     (lambda: subsets.choose(LABELS, {}), 'exactly one of'),

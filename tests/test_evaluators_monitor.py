@@ -1,11 +1,17 @@
-"""The kNN monitor watches the endpoint, pool and k that it is given."""
+"""The kNN monitor watches the endpoint, pool and k it is given, on held-out images."""
+
+import logging
+import types
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
-from ssl_jax.data import base, feed
+from ssl_jax import pretrain
+from ssl_jax.data import base, feed, sources
 from ssl_jax.evaluators import monitor
+from ssl_jax.train import loop
 from ssl_jax.train import mesh as mesh_lib
 
 
@@ -45,3 +51,67 @@ def test_k_of_one_is_the_nearest_image(batches):
   near = monitor.KnnMonitor(encode, bank, queries, 4, k=1, endpoint='map')
   far = monitor.KnnMonitor(encode, bank, queries, 4, k=3, endpoint='map')
   assert (near(scale), far(scale)) == ({'knn/top1': 1.0}, {'knn/top1': 0.0})
+
+
+def knn_monitor(data, **train):
+  """The monitor that a pre-training run on `data` would have."""
+  return pretrain._knn_monitor(
+      {'data': data}, types.SimpleNamespace(encode=None), mesh_lib.data_mesh(),
+      loop.TrainConfig(epochs=1, knn_every_epochs=1, **train))
+
+
+def shown(batches):
+  """Images (as bytes) and labels of all batches, without what fills them up."""
+  found = [(bytes(np.asarray(image)), int(label)) for batch in batches()
+           for image, label, good in zip(batch['image'], batch['label'], batch['mask'],
+                                         strict=True) if good]
+  return {image for image, _ in found}, [label for _, label in found]
+
+
+def test_queries_are_held_out_and_the_bank_is_not_test():
+  data = {'name': 'digits', 'validation_fraction': 0.25, 'labels': {'per_class': 2}}
+  watch = knn_monitor(data)
+  bank, queries = shown(watch.bank)[0], shown(watch.queries)[0]
+  validation, test = ({bytes(x) for x in sources.load(
+      'digits', split, validation_fraction=0.25).images} for split in ('validation',
+                                                                       'test'))
+  assert queries == validation and not bank & queries and not (bank | queries) & test
+  whole = {bytes(x) for x in sources.load('digits', validation_fraction=0).images}
+  assert bank | queries == whole
+
+
+@pytest.fixture
+def rare(tmp_path):
+  """Classes of 8, 8 and 1 images; a pixel says which image it is."""
+  for split, start in (('train', 0), ('test', 100)):
+    for c, (name, n) in enumerate((('a', 8), ('b', 8), ('rare', 1))):
+      (tmp_path / split / name).mkdir(parents=True)
+      for i in range(n):
+        Image.new('L', (8, 8), start + 10 * c + i).save(
+            tmp_path / split / name / f'{i}.png')
+  return {'name': f'folder:{tmp_path}', 'image_size': 8, 'channels': 1}
+
+
+def test_a_class_of_one_image_stays_in_the_bank(rare, caplog):
+  with caplog.at_level(logging.WARNING):
+    watch = knn_monitor(rare)
+  assert sorted(shown(watch.bank)[1]) == [0] * 7 + [1] * 7 + [2]
+  assert sorted(shown(watch.queries)[1]) == [0, 1]
+  assert "train: no validation image of class 'rare', whose only image" in caplog.text
+
+
+def test_without_a_validation_split_there_is_a_warning_and_no_monitor(rare, caplog):
+  with caplog.at_level(logging.WARNING):
+    assert knn_monitor({**rare, 'validation_fraction': 0.}) is None
+  warning, = caplog.messages
+  assert 'goes on without the kNN accuracy that config.train.knn_every_epochs=1' in (
+      warning)
+  assert "no split 'validation'" in warning
+  remedy, value = 'config.data.validation_fraction', 0.1
+  assert f'{remedy}={value} cuts one from train' in warning
+  assert knn_monitor({**rare, 'validation_fraction': value}) is not None
+
+
+def test_a_small_bank_is_of_all_classes_though_files_are_sorted_by_class(rare):
+  watch = knn_monitor(rare, knn_examples=5)
+  assert shown(watch.bank)[1] == [0, 0, 0, 1, 1]

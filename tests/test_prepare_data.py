@@ -166,6 +166,44 @@ def test_folder_becomes_the_same_data_set(photos, tmp_path):
   assert total == 9
 
 
+def test_odd_files_of_a_folder_become_the_same_data_set(photos, tmp_path):
+  deep = np.arange(48, dtype=np.uint16).reshape(6, 8) * 1300
+  Image.fromarray(deep).save(photos / 'cat' / '5.tiff')
+  Image.new('RGB', (6, 8), (9, 8, 7)).quantize(2).save(photos / 'dog' / '6.GIF')
+  Image.fromarray(deep.astype(np.float32)).save(photos / 'cat' / 'float.tif')
+  (photos / 'dog' / 'loop').symlink_to('..')
+  (photos / 'dog' / 'gone.png').symlink_to('nowhere')
+  (photos / '__MACOSX').mkdir()
+  os.rename(photos / 'cat' / '4.png', os.fsencode(photos / 'cat') + b'/\xff.png')
+  prepare_data.run('folder', str(tmp_path), source=str(photos), name='mine')
+  for split in ('train', 'test'):
+    ours, folder = (
+        sources.load(name, split, data_dir=str(tmp_path), image_size=8,
+                     validation_fraction=0).materialise()
+        for name in ('mine', f'folder:{photos}'))
+    np.testing.assert_array_equal(ours.images, folder.images)
+    np.testing.assert_array_equal(ours.labels, folder.labels)
+    assert ours.class_names == folder.class_names == ('cat', 'dog')
+
+
+@pytest.mark.parametrize('name', ['a\nb', ' a'])
+def test_a_class_name_that_tfds_cannot_keep_is_told(photos, tmp_path, name):
+  (photos / 'cat').rename(photos / name)
+  with pytest.raises(errors.UserError, match='line break or with space.*; rename'):
+    prepare.image_folder(str(photos), 'mine', str(tmp_path))
+
+
+def test_a_split_without_a_good_image_is_told(tmp_path):
+  for split, content in (('train', None), ('test', b'torn')):
+    path = tmp_path / 'mine' / split / 'cat' / '0.png'
+    path.parent.mkdir(parents=True)
+    Image.new('RGB', (4, 4)).save(path)
+    if content:
+      path.write_bytes(content)
+  with pytest.raises(errors.UserError, match='a split of 1 images, and none'):
+    prepare.image_folder(str(tmp_path / 'mine'), 'mine', str(tmp_path))
+
+
 def test_rgb_files_are_stored_byte_for_byte(photos, tmp_path):
   prepare.image_folder(str(photos), 'mine', str(tmp_path))
   stored = {x['id'].decode(): x['image'] for split in ('train', 'test')

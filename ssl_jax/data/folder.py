@@ -1,28 +1,20 @@
-"""Image folders: `root/class/*.jpg`, or flat and unlabelled."""
+"""Image folders: `root/class/*.jpg`, the same in splits, or flat and unlabelled."""
 
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
 from ssl_jax import errors
-from ssl_jax.data import images, subsets
+from ssl_jax.data import file_tree, images, scan_report, subsets
+from ssl_jax.data.scan_report import Listing
 
-SUFFIXES = ('.jpg', '.jpeg', '.png', '.webp', '.bmp')
-_SPLIT_FOLDERS = {'train': ('train',),
-                  'validation': ('validation', 'val', 'valid'),
-                  'test': ('test',)}
+# The names of split folders, in any case of letters.
+_SPLITS = {'train': 'train', 'training': 'train',
+           'validation': 'validation', 'val': 'validation', 'valid': 'validation',
+           'test': 'test', 'testing': 'test'}
 _TEST_FRACTION = 0.2
-
-
-class Listing(NamedTuple):
-  """The files of one split: paths, a label each (-1 for none), class names."""
-
-  paths: tuple[str, ...]
-  labels: np.ndarray
-  class_names: tuple[str, ...]
 
 
 class Folder(images.Encoded):
@@ -44,106 +36,197 @@ class Folder(images.Encoded):
   def records(self, indices: np.ndarray) -> Iterator[images.Record]:
     for i in indices:
       try:
-        data = pathlib.Path(self.paths[i]).read_bytes()
-      except OSError:  # counted as a bad image, like one that does not decode
-        data = b''
-      yield images.Record(data, self.labels[i], self.paths[i])
+        data = images.read_file(self.paths[i])
+      except images.BadImage as e:
+        yield images.Record(b'', self.labels[i], self.paths[i], e)
+      else:
+        yield images.Record(data, self.labels[i], self.paths[i])
 
 
 def scan(root: str) -> dict[str, Listing]:
-  """Lists the splits of a folder, sorted by path.
+  """Lists the images of every split of a folder, sorted by class and path.
 
-  * With sub-folders `train` and, optionally, `test` and `val` (or
-    `validation`, `valid`), these are the splits; without `test`, `val` is it.
-    That is how ILSVRC lies on most disks: `train/n01440764/*.JPEG`,
-    `val/n01440764/*.JPEG`.
-  * With class folders only, a fixed fifth of every class becomes `test`.
-  * With loose images only, there is an unlabelled `train` and nothing else.
+  A folder has one of three layouts:
 
-  Hidden files and files that are not images are ignored.
+  * Splits: `root/train/cat/1.png`. Beside `train` there may be `test` and `val` (or
+    `validation`, `valid`; `training` and `testing` are understood too). Without
+    `test`, `val` is the test split, as in ILSVRC: `val/n01440764/*.JPEG`. A split
+    may also hold loose images, which then have no labels.
+  * Classes: `root/cat/1.png`. A fixed fifth of every class becomes `test`; the only
+    image of a class stays in `train`.
+  * Flat: `root/1.png`. All images are `train`, and they have no labels.
+
+  Folders with the names of splits are splits if no other folder beside them holds
+  images, or if `train` and another one of them hold the same classes. `train` is a
+  class if it holds loose images and stands next to two or more other folders, as in
+  `{airplane,bus,train}`. Every other mixture is an error.
+
+  A class folder may hold further folders, whose images belong to the class. Images
+  are files with a suffix in `file_tree.SUFFIXES`, in any case of letters. Hidden
+  files are ignored. Links are followed, and a file is listed once in a class however
+  many links lead to it. Folders without images, links to a parent folder and other
+  files are left out. One log line per process and folder says how many images and
+  classes there are, and what is left out.
+
+  Args:
+    root: The path of the folder.
+
+  Returns:
+    A listing for `train`, and for `validation` and `test` if there are any. A class
+    folder of `test` or `validation` may be empty or missing.
 
   Raises:
-    errors.UserError: No such folder, no images, an empty class folder, loose
-      images next to class folders or in another split than `train`'s classes, or a
-      class that `train` does not have.
+    errors.UserError: No such folder, no images, a layout that can be read in two
+      ways, loose images next to class folders, a class that `train` does not have,
+      or one file in two classes or two splits.
   """
-  top = pathlib.Path(root).expanduser()
-  if not top.is_dir():
+  path = str(pathlib.Path(root).expanduser())
+  if not os.path.isdir(path):
     raise errors.UserError(f'image folder {root} does not exist; give the path of '
                            'a folder that holds one sub-folder of images per class')
-  if (top / 'train').is_dir():
-    return _scan_splits(top)
-  listing = _scan_one(top)
-  if not listing.class_names:
-    return {'train': listing}
-  rare = np.bincount(listing.labels).argmin()
-  if np.count_nonzero(listing.labels == rare) < 2:
+  top = file_tree.read(path)
+  if not top.num_images:
     raise errors.UserError(
-        f'class folder {top / listing.class_names[rare]} has one image, too few to '
-        'cut a test split; add images, or make sub-folders train and test')
-  train, test = subsets.split_validation(listing.labels, _TEST_FRACTION)
-  return {'train': _take(listing, train), 'test': _take(listing, test)}
+        f'image folder {path} is empty{_and_others(top)}; images end in '
+        f'{", ".join(file_tree.SUFFIXES)}')
+  report = scan_report.ScanReport(path)
+  trees = _split_folders(top)
+  if trees:
+    report.leave_out_beside(top, list(trees.values()))
+    listings = _list_splits(trees, report)
+  else:
+    _check_no_splits_within(top)
+    listings = _cut_test(_list(top, None, report), path)
+  report.log(listings)
+  return listings
 
 
-def _scan_splits(top: pathlib.Path) -> dict[str, Listing]:
-  """Lists `train` and whatever other split has a folder of its own."""
+def _and_others(top: file_tree.Tree) -> str:
+  others = scan_report.counts(top.count_others())
+  return f' except for {others}' if others else ''
+
+
+def _split_folders(top: file_tree.Tree) -> dict[str, file_tree.Tree]:
+  """Returns the folder of every split, and {} if `top` holds classes or loose images.
+
+  Raises:
+    errors.UserError: Both are possible, there is no `train`, or two folders are the
+      same split.
+  """
+  folders = top.image_folders()
+  names = [name for name in folders if name.lower() in _SPLITS]
+  others = [name for name in folders if name not in names]
   found = {}
-  for split, names in _SPLIT_FOLDERS.items():
-    for name in names:
-      if split not in found and (top / name).is_dir():
-        classes = found['train'].class_names if 'train' in found else None
-        found[split] = _scan_one(top / name, classes)
-  if 'test' not in found and 'validation' in found:
-    found['test'] = found.pop('validation')
-  return found
+  for name in names:
+    found.setdefault(_SPLITS[name.lower()], []).append(name)
+  if not names or _is_class(top, names, others):
+    return {}
+  splits = {split: folders[same[0]] for split, same in found.items()}
+  if others and not _same_classes(splits):
+    kinds = 'a split or a class' if len(names) == 1 else 'splits or classes'
+    raise errors.UserError(
+        f'image folder {top.path} can be read in two ways: {scan_report.listed(names)} '
+        f'may be {kinds}, next to {scan_report.listed(others)}; for splits, leave only '
+        'train, val and test in it; for classes, move all class folders into a new '
+        'folder in it, which is called train')
+  if 'train' not in found:
+    raise errors.UserError(
+        f'image folder {top.path} has no folder train with images beside '
+        f'{scan_report.listed(names)}; add it, or give the path of one of them')
+  for split, same in found.items():
+    if len(same) > 1:
+      raise errors.UserError(
+          f'image folder {top.path} has several folders for the split {split}: '
+          f'{scan_report.listed(same)}; keep one of them')
+  if 'test' not in splits and 'validation' in splits:
+    splits['test'] = splits.pop('validation')
+  return splits
 
 
-def _scan_one(top: pathlib.Path, classes: tuple[str, ...] | None = None) -> Listing:
-  """Lists class folders (labels by `classes`, else sorted names) or loose images."""
-  entries = sorted(p for p in top.iterdir() if not p.name.startswith('.'))
-  folders = [p for p in entries if p.is_dir()]
-  loose = [p for p in entries if p.is_file() and p.suffix.lower() in SUFFIXES]
-  if loose and folders:
-    raise errors.UserError(
-        f'image folder {top} is mislabelled: it has loose images ({loose[0].name}) '
-        f'next to class folders ({folders[0].name}); keep one or the other')
-  if not loose and not folders:
-    raise errors.UserError(
-        f'image folder {top} is empty; images end in {", ".join(SUFFIXES)}')
-  if loose and classes:
-    raise errors.UserError(
-        f'image folder {top} has loose images ({loose[0].name}), but train has a '
-        f'folder for each class; move every image to the folder of its class here '
-        f'too, as in {top / classes[0] / loose[0].name}')
-  if loose:
-    return Listing(tuple(map(str, loose)), np.full(len(loose), -1, np.int32), ())
-  names = classes or tuple(p.name for p in folders)
-  paths, labels = [], []
-  for folder in folders:
-    if folder.name not in names:
+def _is_class(top: file_tree.Tree, names: list[str], others: list[str]) -> bool:
+  """Says whether a folder called `train` is one class of several."""
+  return (len(names) == 1 and _SPLITS[names[0].lower()] == 'train' and len(others) > 1
+          and not top.folders[names[0]].image_folders())
+
+
+def _same_classes(splits: dict[str, file_tree.Tree]) -> bool:
+  """Says whether `train` and another split have a class folder in common."""
+  classes = {split: set(tree.image_folders()) for split, tree in splits.items()}
+  train = classes.pop('train', set())
+  return any(train & other for other in classes.values())
+
+
+def _check_no_splits_within(top: file_tree.Tree) -> None:
+  """Raises `errors.UserError` for `cat/train`, `cat/test`: test would become train."""
+  for tree in top.image_folders().values():
+    inner = [name for name in tree.image_folders() if name.lower() in _SPLITS]
+    if len({_SPLITS[name.lower()] for name in inner}) > 1:
       raise errors.UserError(
-          f'class folder {folder} has no counterpart in train; its classes are '
-          f'{", ".join(names)}{errors.nearest(folder.name, names)}')
-    images_of_class = _images_below(folder)
-    if not images_of_class:
+          f'folder {tree.path} holds {scan_report.listed(inner)}, whose images would '
+          f'all be of the class {os.path.basename(tree.path)}; give the path '
+          f'{tree.path}, or put class folders into split folders, as in '
+          f'{os.path.join("train", os.path.basename(tree.path))}')
+
+
+def _list_splits(trees: dict[str, file_tree.Tree],
+                 report: scan_report.ScanReport) -> dict[str, Listing]:
+  """Lists every split, by the classes of `train`."""
+  listings = {'train': _list(trees['train'], None, report)}
+  for split in ('validation', 'test'):
+    if split in trees:
+      listings[split] = _list(trees[split], listings['train'].class_names, report)
+  return listings
+
+
+def _list(tree: file_tree.Tree, classes: tuple[str, ...] | None,
+          report: scan_report.ScanReport) -> Listing:
+  """Lists loose images, or class folders.
+
+  Args:
+    tree: A split, or the whole image folder.
+    classes: The classes of `train` in the order of their labels; None for `train`.
+    report: It is told what is left out, and where every file is.
+  """
+  folders = tree.image_folders()
+  if tree.files and folders:
+    raise errors.UserError(
+        f'image folder {tree.path} is mislabelled: it has loose images '
+        f'({os.path.basename(tree.files[0].path)}) next to class folders '
+        f'({next(iter(folders))}); keep one or the other')
+  if tree.files and classes:
+    name = os.path.basename(tree.files[0].path)
+    raise errors.UserError(
+        f'image folder {tree.path} has loose images ({name}), but train has a folder '
+        'for each class; move every image to the folder of its class here too, as in '
+        f'{os.path.join(tree.path, classes[0], name)}')
+  report.leave_out_within(tree, classes or ())
+  if tree.files:
+    paths = report.once(tree.files, f'split {tree.path}')
+    return Listing(tuple(paths), np.full(len(paths), -1, np.int32), ())
+  names, paths, labels = classes or tuple(folders), [], []
+  for name, folder in folders.items():
+    if name.encode(errors='ignore').decode() != name:  # Reports could not be written.
+      raise errors.UserError(f'class folder {folder.path!r} has a name that is not '
+                             'UTF-8 text; rename it')
+    if name not in names:
       raise errors.UserError(
-          f'class folder {folder} has no images; add some or remove it (images '
-          f'end in {", ".join(SUFFIXES)})')
-    paths += images_of_class
-    labels += [names.index(folder.name)] * len(images_of_class)
+          f'class folder {folder.path} has no counterpart with images in train; its '
+          f'classes are {", ".join(names)}{errors.nearest(name, names)}')
+    of_class = report.once(folder.images(), f'class {folder.path}')
+    paths += of_class
+    labels += [names.index(name)] * len(of_class)
   return Listing(tuple(paths), np.array(labels, np.int32), names)
 
 
-def _images_below(folder: pathlib.Path) -> list[str]:
-  """All images in a folder and below it, sorted, hidden ones left out."""
-  found = []
-  for parent, folders, files in os.walk(folder, followlinks=True):
-    folders[:] = [name for name in folders if not name.startswith('.')]
-    found += [os.path.join(parent, name) for name in files
-              if not name.startswith('.') and name.lower().endswith(SUFFIXES)]
-  return sorted(found)
-
-
-def _take(listing: Listing, indices: np.ndarray) -> Listing:
-  return Listing(tuple(listing.paths[i] for i in indices), listing.labels[indices],
-                 listing.class_names)
+def _cut_test(listing: Listing, path: str) -> dict[str, Listing]:
+  """Cuts a test split from a folder of classes; unlabelled images all stay."""
+  if not listing.class_names:
+    return {'train': listing}
+  if np.bincount(listing.labels).max() < 2:
+    raise errors.UserError(
+        f'image folder {path} has one image in every class, too few to cut a test '
+        'split; add images, or make sub-folders train and test')
+  train, test = subsets.split_validation(listing.labels, _TEST_FRACTION)
+  return {split: Listing(tuple(listing.paths[i] for i in indices),
+                         listing.labels[indices], listing.class_names)
+          for split, indices in (('train', train), ('test', test))}

@@ -2,70 +2,139 @@
 
 import abc
 import io
+import pathlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from absl import logging
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ssl_jax import errors
 from ssl_jax.data import base
 
-# What PIL raises on bytes that are not an image, are cut short, or are a bomb.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 _MODES = {1: 'L', 3: 'RGB'}
+_TRANSPOSE = Image.Transpose
+_UPRIGHT = {2: _TRANSPOSE.FLIP_LEFT_RIGHT, 3: _TRANSPOSE.ROTATE_180,
+            4: _TRANSPOSE.FLIP_TOP_BOTTOM, 5: _TRANSPOSE.TRANSPOSE,
+            6: _TRANSPOSE.ROTATE_270, 7: _TRANSPOSE.TRANSVERSE, 8: _TRANSPOSE.ROTATE_90}
 Size = tuple[int, int]  # width and height, as PIL has them
 
 
 class BadImage(Exception):
-  """These bytes do not decode to an image."""
+  """The bytes of an image cannot be read or decoded.
+
+  The message is what a sentence says about the file: 'is empty'.
+  """
 
 
 class Record(NamedTuple):
-  """One stored example: encoded bytes, a label (-1 for none), what to call it."""
+  """One stored example: encoded bytes, a label (-1 for none), what to call it.
+
+  Where the bytes cannot be read, `error` says why.
+  """
 
   data: bytes
   label: int
   name: str
+  error: BadImage | None = None
+
+
+def read_file(path: str) -> bytes:
+  """Reads an image file.
+
+  Raises:
+    BadImage: The file cannot be read.
+  """
+  try:
+    return pathlib.Path(path).read_bytes()
+  except OSError as e:
+    raise BadImage(f'cannot be read: {e.strerror or e}') from e
 
 
 def open_image(data: bytes,
                target: Callable[[Size], Size] | None = None) -> Image.Image:
-  """Decodes bytes to an upright PIL image.
+  """Decodes bytes to an upright PIL image. Of several frames it takes the first.
 
   Args:
-    data: JPEG, PNG, WebP or BMP.
+    data: JPEG, PNG, WebP, BMP, TIFF, GIF or PNM.
     target: Where given, from the size of the image to the size wanted of it. A
       large JPEG may then be decoded at a reduced scale whose sides are still at
       least twice that, which is several times faster.
 
   Raises:
-    BadImage: Not an image, truncated, or beyond PIL's decompression limit.
+    BadImage: The bytes are empty, not an image, truncated, or beyond PIL's
+      decompression limit.
   """
+  if not data:
+    raise BadImage('is empty')
   try:
     image = Image.open(io.BytesIO(data))
     if target:
       width, height = target(image.size)
       image.draft(None, (2 * width, 2 * height))
     image.load()
-    return ImageOps.exif_transpose(image)
-  except _BROKEN as e:
-    raise BadImage(str(e) or type(e).__name__) from e
+    upright = _UPRIGHT.get(_orientation(image))
+    return image if upright is None else image.transpose(upright)
+  except MemoryError:  # The machine's fault, not the image's.
+    raise
+  except UnidentifiedImageError as e:  # PIL's own sentence shows a memory address.
+    raise BadImage('is not an image that Pillow can read') from e
+  except Exception as e:  # Decoders of damaged bytes raise errors of every kind.
+    raise BadImage(f'does not decode: {_one_line(e)}') from e
+
+
+def _orientation(image: Image.Image) -> int:
+  """Returns EXIF orientation, 1 to 8, and 1 where there is none.
+
+  Only this tag is decoded: `ImageOps.exif_transpose` writes all others again, and
+  fails on a photo with one odd value among them.
+  """
+  try:
+    value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return value if value in _UPRIGHT else 1
+  except MemoryError:
+    raise
+  except Exception:  # Broken EXIF data leave the pixels as they are.
+    return 1
+
+
+def _one_line(error: Exception) -> str:
+  """Returns the message of an error, and its type where it does not say enough."""
+  text = ' '.join(str(error).split())[:200]
+  known = isinstance(error, (OSError, ValueError, SyntaxError,
+                             Image.DecompressionBombError))
+  return text if text and known else f'{type(error).__name__} {text}'.strip()
 
 
 def to_mode(image: Image.Image, channels: int) -> Image.Image:
-  """Any mode (gray, palette, CMYK, 16 bit, alpha) to gray or RGB.
+  """Converts any mode (gray, palette, CMYK, 16 bit, alpha) to gray or RGB.
 
-  Transparent pixels show a white ground, what a viewer mostly sees.
+  Transparent pixels become white, as most viewers show them. Of 16 bits the higher 8
+  remain.
+
+  Raises:
+    BadImage: The pixels are float32 or 32-bit integers, whose range is not known, or
+      PIL has no such conversion.
   """
   if image.mode.startswith('I'):  # PIL would clip 16 bits at 255
-    image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-  if image.has_transparency_data:
-    image = image.convert('RGBA')
-    ground = Image.new('RGBA', image.size, 'white')
-    image = Image.alpha_composite(ground, image)
-  return image if image.mode == _MODES[channels] else image.convert(_MODES[channels])
+    deep = np.asarray(image)
+    if deep.min() < 0 or deep.max() > 65535:
+      raise BadImage('has 32-bit integer or negative pixels, whose range is not known; '
+                     'store it with 8 or 16 bits')
+    image = Image.fromarray((deep >> 8).astype(np.uint8))
+  if image.mode == 'F':
+    raise BadImage('has float32 pixels, whose range is not known; store it with 8 or '
+                   '16 bits')
+  try:
+    if image.has_transparency_data:
+      image = image.convert('RGBA')
+      ground = Image.new('RGBA', image.size, 'white')
+      image = Image.alpha_composite(ground, image)
+    mode = _MODES[channels]
+    return image if image.mode == mode else image.convert(mode)
+  except ValueError as e:
+    raise BadImage(f'cannot be converted to {_MODES[channels]}: {_one_line(e)}') from e
 
 
 def fitted(size: Size, side: int) -> Size:
@@ -88,7 +157,7 @@ def decode(data: bytes, image_size: int | None, channels: int,
       exceeds `image_size`.
 
   Raises:
-    BadImage: The bytes do not decode.
+    BadImage: The bytes do not decode, or the pixels have no known range.
   """
   square = (image_size, image_size)
   wanted = (lambda size: fitted(size, image_size)) if canvas else lambda _: square
@@ -114,7 +183,7 @@ class BadImages:
     self.source, self.limit = source, limit
     self.names: set[str] = set()
 
-  def add(self, name: str, reason: Exception) -> None:
+  def add(self, name: str, reason: BadImage) -> None:
     """Notes one image; one seen in an earlier epoch is not news.
 
     Raises:
@@ -123,12 +192,12 @@ class BadImages:
     if name in self.names:
       return
     self.names.add(name)
-    logging.warning('Skipping bad image %d of at most %d in %s: %s (%s)',
+    logging.warning('Skipping bad image %d of at most %d in %s: %s %s',
                     len(self.names), self.limit, self.source, name, reason)
     if len(self.names) > self.limit:
       raise errors.UserError(
           f'{self.source} has more bad images than config.data.max_bad_images, '
-          f'which is {self.limit} (the last one is {name}: {reason}); repair or '
+          f'which is {self.limit} (the last one, {name}, {reason}); repair or '
           'remove them, or raise the limit')
 
 
@@ -164,7 +233,7 @@ class Encoded(base.Source):
   def records(self, indices: np.ndarray) -> Iterator[Record]:
     """The stored examples `indices`, in that order.
 
-    An image whose file cannot be read has empty bytes.
+    An image whose file cannot be read has an error in the place of bytes.
     """
 
   def read(self, indices: np.ndarray) -> base.Rows:
@@ -172,7 +241,7 @@ class Encoded(base.Source):
     for i, record in enumerate(self.records(indices)):
       rows.labels[i] = record.label
       try:
-        image = decode(record.data, self.image_size, self.channels, self.canvas)
+        image = self._decode(record, self.image_size)
       except BadImage as e:
         self.bad.add(record.name, e)
         continue
@@ -190,12 +259,18 @@ class Encoded(base.Source):
       rows.images[i] = image
     return rows
 
+  def _decode(self, record: Record, image_size: int | None) -> np.ndarray:
+    """Decodes one example; raises its `BadImage` where there is one."""
+    if record.error:
+      raise record.error
+    return decode(record.data, image_size, self.channels, self.canvas)
+
   def _first_size(self) -> tuple[int, int]:
     """(H, W) of the first image that decodes."""
     for i in range(len(self)):
       record, = self.records(np.array([i]))
       try:
-        return decode(record.data, None, self.channels).shape[:2]
+        return self._decode(record, None).shape[:2]
       except BadImage as e:
         self.bad.add(record.name, e)
     raise errors.UserError(f'{self.name} has no image that decodes')

@@ -6,6 +6,7 @@ reads the result like that of any other builder.
 """
 
 import io
+import os
 import pathlib
 import pickle
 import re
@@ -115,6 +116,11 @@ def image_folder(source: str, name: str, data_dir: str,
               'image': tfds.features.Image(shape=(None, None, 3))}
   if classes:
     features['label'] = tfds.features.ClassLabel(names=list(classes))
+  for class_name in classes:
+    if [class_name.strip()] != class_name.split('\n'):  # TFDS keeps one name a line.
+      raise errors.UserError(
+          f'class folder {class_name!r} of {source} has a name with a line break or '
+          'with space around it; rename the folder')
   bad = images.BadImages(source, max_bad_images)
   return write(name, _FOLDER_VERSION, data_dir, features, {
       split: lambda listing=listing: _folder_examples(listing, source, bad)
@@ -188,16 +194,25 @@ def _cifar_examples(archive: pathlib.Path, spec: Cifar,
 
 def _folder_examples(listing: folder.Listing, root: str,
                      bad: images.BadImages) -> Iterator[dict[str, Any]]:
-  """Yields one example per image that decodes."""
+  """Yields one example per image that decodes.
+
+  Raises:
+    errors.UserError: There are too many others, or no image decodes.
+  """
+  good = 0
   for path, label in zip(listing.paths, listing.labels, strict=True):
     try:
-      encoded = _rgb(pathlib.Path(path).read_bytes())
-    except (OSError, images.BadImage) as e:
+      encoded = _rgb(images.read_file(path))
+    except images.BadImage as e:
       bad.add(path, e)
       continue
+    good += 1
     name = pathlib.Path(path).relative_to(pathlib.Path(root).expanduser())
-    example = {'id': str(name), 'image': encoded}
+    example = {'id': os.fsencode(name).decode(errors='replace'), 'image': encoded}
     yield example | ({'label': int(label)} if listing.class_names else {})
+  if not good:
+    raise errors.UserError(f'{root} has a split of {len(listing.paths)} images, and '
+                           'none of them decodes; repair or add some')
 
 
 def _rgb(data: bytes) -> bytes:

@@ -69,7 +69,8 @@ def load(name: str, split: str = 'train', *, data_dir: str | None = None,
   source = _open(native, name, split, validation_fraction, split_seed)
   if labels:
     names = source.file_names if 'file_list' in labels else ()
-    chosen = subsets.choose(source.labels, labels, names)
+    chosen = subsets.choose(source.labels, labels, names,
+                            class_names=source.class_names)
     source = base.subset(source, chosen, source.name)
   return source
 
@@ -88,12 +89,15 @@ def _open(native: Openers, name: str, split: str, fraction: float,
     return native[split]()
   if cut and split in ('train', 'validation'):
     whole = native['train']()
-    train, validation = subsets.split_validation(whole.labels, fraction, seed)
+    train, validation = subsets.split_validation(
+        whole.labels, fraction, seed, class_names=whole.class_names, name=whole.name)
     indices = train if split == 'train' else validation
     return base.subset(whole, indices, f'{name}/{split}')
   accepted = sorted({*native, 'validation'} if cut else native)
   raise errors.UserError(f'{name} has no split {split!r}; it has '
-                         f'{", ".join(accepted)}{errors.nearest(split, accepted)}')
+                         f'{", ".join(accepted)}{errors.nearest(split, accepted)}'
+                         + ('; config.data.validation_fraction=0.1 cuts one from train'
+                            if split == 'validation' and 'train' in native else ''))
 
 
 def _thinned(source: base.Source, fraction: float) -> base.Source:

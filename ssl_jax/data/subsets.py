@@ -2,7 +2,8 @@
 
 Every function takes labels int32 [N] (-1 is unlabelled), or file names, and returns
 sorted indices, so that a subset keeps the order of the file it was cut from; but
-`choose` may repeat them.
+`choose` may repeat them. Messages call a class by its name in `class_names`, and by
+its label without them.
 """
 
 import pathlib
@@ -10,12 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 from ssl_jax import errors
-from ssl_jax.data import order
+from ssl_jax.data import notices, order
 
 
-def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0) -> np.ndarray:
+def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0, *,
+                class_names: Sequence[str] = ()) -> np.ndarray:
   """The same fraction of every class, drawn at random.
 
   With one seed the 1 % subset lies within the 10 % subset, so that curves over
@@ -26,14 +29,15 @@ def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0) -> np.ndarra
   """
   if not 0 < fraction <= 1:
     raise errors.UserError(
-        f'labels.fraction is {fraction}; use a number above 0 and up to 1')
+        f'config.data.labels.fraction is {fraction}; use a number above 0 and up to 1')
 
   def count(label: int, available: int) -> int:
     wanted = round(fraction * available)
     if not wanted:
       raise errors.UserError(
-          f'labels.fraction is {fraction}, which leaves none of the {available} '
-          f'images of class {label}; use at least {1 / available:.2g}')
+          f'config.data.labels.fraction is {fraction}, which leaves none of the '
+          f'{available} images of class {_named(label, class_names)}; use at least '
+          f'{1 / available:.2g}')
     return wanted
 
   return _draw(labels, count, seed)
@@ -58,16 +62,18 @@ def thin(labels: np.ndarray, fraction: float, at_least: int = 20) -> np.ndarray:
   return _draw(labels - labels.min(), count, seed=0)
 
 
-def per_class(labels: np.ndarray, k: int, seed: int = 0) -> np.ndarray:
+def per_class(labels: np.ndarray, k: int, seed: int = 0, *,
+              class_names: Sequence[str] = ()) -> np.ndarray:
   """`k` examples of every class, drawn at random; nested for growing `k`.
 
   Raises:
     errors.UserError: A class has fewer than `k` examples, or `k` < 1.
   """
-  return _draw(labels, _exactly(k, 'labels.per_class'), seed)
+  return _draw(labels, _exactly(k, 'per_class', class_names), seed)
 
 
-def first_k(labels: np.ndarray, k: int) -> np.ndarray:
+def first_k(labels: np.ndarray, k: int, *,
+            class_names: Sequence[str] = ()) -> np.ndarray:
   """The first `k` examples of every class in file order.
 
   The rule of the semi-supervised experiments in RotNet's code (Gidaris et al.
@@ -77,7 +83,7 @@ def first_k(labels: np.ndarray, k: int) -> np.ndarray:
   Raises:
     errors.UserError: A class has fewer than `k` examples, or `k` < 1.
   """
-  return _draw(labels, _exactly(k, 'labels.first_k'), seed=None)
+  return _draw(labels, _exactly(k, 'first_k', class_names), seed=None)
 
 
 def by_file_list(file_names: Sequence[str], path: str) -> np.ndarray:
@@ -112,28 +118,48 @@ def by_file_list(file_names: Sequence[str], path: str) -> np.ndarray:
   return np.sort(np.fromiter(found.values(), int, len(found)))
 
 
-def split_validation(labels: np.ndarray, fraction: float,
-                     seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def split_validation(labels: np.ndarray, fraction: float, seed: int = 0, *,
+                     class_names: Sequence[str] = (),
+                     name: str = '') -> tuple[np.ndarray, np.ndarray]:
   """Cuts a validation split: -> (train, validation), disjoint and complete.
 
-  Every class gives the same fraction, at least one example, and keeps at least
-  one. Unlabelled examples are cut as if they were one more class.
+  Every class gives the same fraction, at least one example, and keeps at least one.
+  The only example of a class stays in train. Unlabelled examples are cut as if they
+  were one more class.
+
+  Args:
+    labels: int32 [N].
+    fraction: The part of every class that is cut, in (0, 1).
+    seed: Seeds the choice of examples.
+    class_names: The names of the classes, for messages.
+    name: The name of the data, for messages. Where it is given, a warning names the
+      classes that stay whole in train.
 
   Raises:
-    errors.UserError: `fraction` is not in (0, 1), or a class has one example.
+    errors.UserError: `fraction` is not in (0, 1), or no class has two examples.
   """
   if not 0 < fraction < 1:
     raise errors.UserError(
-        f'validation_fraction is {fraction}; use a number between 0 and 1')
+        f'config.data.validation_fraction is {fraction}; use a number between 0 and 1')
+  whole = []
 
   def count(label: int, available: int) -> int:
     if available < 2:
-      raise errors.UserError(
-          f'class {label} has one image, too few to cut a validation split; add '
-          'images or set config.data.validation_fraction to 0')
+      whole.append(label + labels.min())
+      return 0
     return min(max(1, round(fraction * available)), available - 1)
 
   validation = _draw(labels - labels.min(), count, seed)
+  if not len(validation):
+    raise errors.UserError(
+        f'{name or "the data set"} has one image in every class, too few to cut a '
+        'validation split; add images, or set config.data.validation_fraction=0')
+  if whole and name:
+    names = [_named(label, class_names) for label in whole[:3]]
+    more = f' and {len(whole) - 3} more' if len(whole) > 3 else ''
+    notices.log_once(
+        logging.WARNING, f'{name}: no validation image of class {", ".join(names)}'
+        f'{more}, whose only image stays in train')
   return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 
@@ -161,7 +187,8 @@ def check(rule: Mapping[str, Any]) -> str:
 
 
 def choose(labels: np.ndarray, rule: Mapping[str, Any],
-           file_names: Sequence[str] = ()) -> np.ndarray:
+           file_names: Sequence[str] = (), *,
+           class_names: Sequence[str] = ()) -> np.ndarray:
   """The subset that a config names.
 
   Args:
@@ -173,13 +200,17 @@ def choose(labels: np.ndarray, rule: Mapping[str, Any],
       code), so that an epoch of it has as many steps as one of the whole; by
       default an epoch is one pass.
     file_names: Of the examples, where the rule is a list of them.
+    class_names: The names of the classes, for messages.
 
   Raises:
     errors.UserError: No such rule, or the data cannot fulfil it.
   """
   name = check(rule)
-  chosen = _RULES[name](file_names if name == 'file_list' else labels, rule[name],
-                        **{k: rule[k] for k in rule if k == 'seed'})
+  if name == 'file_list':
+    chosen = by_file_list(file_names, rule[name])
+  else:
+    seed = {k: rule[k] for k in rule if k == 'seed'}
+    chosen = _RULES[name](labels, rule[name], **seed, class_names=class_names)
   return np.resize(chosen, len(labels)) if rule.get('repeat') else chosen
 
 
@@ -203,13 +234,19 @@ def _read_list(path: str | None) -> dict[str, None]:
   return names
 
 
-def _exactly(k: int, field: str) -> Callable[[int, int], int]:
+def _named(label: int, class_names: Sequence[str]) -> str:
+  """Returns the name of a class, and its label where it has no name."""
+  return repr(class_names[label]) if class_names else str(label)
+
+
+def _exactly(k: int, rule: str,
+             class_names: Sequence[str]) -> Callable[[int, int], int]:
   """Counts `k` of every class, or says which class lacks them."""
   def count(label: int, available: int) -> int:
     if not 1 <= k <= available:
       raise errors.UserError(
-          f'{field} is {k}, but class {label} has {available} images; use a '
-          f'number from 1 to {available}')
+          f'config.data.labels.{rule} is {k}, but class {_named(label, class_names)} '
+          f'has {available} images; use a number from 1 to {available}')
     return k
   return count
 
