@@ -36,19 +36,6 @@ def test_protocols_that_share_features_share_class_names(pretrained, tmp_path):
   assert len(extracted) == 1
 
 
-@pytest.mark.parametrize('own, fields', [
-    ({}, {'name': 'synthetic', 'num_classes': 4, 'image_size': 8}),
-    ({'num_classes': 3, 'data_dir': None},
-     {'name': 'synthetic', 'num_classes': 3, 'image_size': 8}),
-    ({'name': 'digits', 'labels': {'per_class': 1}},
-     {'name': 'digits', 'image_size': 8, 'labels': {'per_class': 1}}),
-    ({'name': 'digits', 'image_size': 16}, {'name': 'digits', 'image_size': 16})])
-def test_what_another_data_set_inherits(own, fields):
-  theirs = {'name': 'synthetic', 'num_classes': 4, 'image_size': 8, 'data_dir': None,
-            'labels': {'fraction': 0.1}, 'validation_fraction': 0.2}
-  assert evaluate.inherit(theirs, own) == fields
-
-
 def test_preprocessing_is_the_encoders_unless_said(tmp_path):
   with stub_encoder.registered():
     run = tiny.pretrained(tmp_path / 'run', model={'name': 'stub'}, train={'epochs': 0},

@@ -92,8 +92,8 @@ def _open(native: Openers, name: str, split: str, fraction: float,
     indices = train if split == 'train' else validation
     return base.subset(whole, indices, f'{name}/{split}')
   accepted = sorted({*native, 'validation'} if cut else native)
-  raise errors.UserError(f'{name} has no split {split!r}; it has '
-                         f'{", ".join(accepted)}{errors.nearest(split, accepted)}')
+  raise errors.MissingSplit(f'{name} has no split {split!r}; it has '
+                            f'{", ".join(accepted)}{errors.nearest(split, accepted)}')
 
 
 def _thinned(source: base.Source, fraction: float) -> base.Source:
