@@ -156,7 +156,7 @@ def write_features(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
       arrays[f'{split}_bad_images'] = np.array([names[i] for i in bad], np.str_)
     if len(bad):
       shown = ', '.join(str(names[i] if names else i) for i in bad[:3])
-      lines.append(f'{len(bad)} images of {split} do not decode and have no row: '
+      lines.append(f'{split} has no row of what does not decode ({len(bad)}): '
                    f'{shown}{", ..." if len(bad) > 3 else ""}')
   features_lib.save_npz(path, found, **arrays)
   return [f'{path}: {line}' for line in lines]

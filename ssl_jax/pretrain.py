@@ -123,8 +123,9 @@ def _knn_monitor(config: dict[str, Any], method: base.Base, mesh: jax.sharding.M
 
 def main() -> None:
   app.setup_jax()
+  config = app.config(_CONFIG)
   workdir = pathlib.Path(app.require(_WORKDIR, 'runs/simclr'))
-  print(show(run(app.config(_CONFIG), workdir)))
+  print(show(run(config, workdir)))
   print(f'The encoder: {workdir}/checkpoints')
 
 

@@ -205,9 +205,8 @@ def _finished(folder: pathlib.Path, saved: Mapping[str, Any],
               config: Mapping[str, Any]) -> str:
   """Says that there is nothing left to do."""
   step = saved['result'].get('steps', saved['result'].get('step'))
-  facts = [f'step {step}'] * (step is not None) + [saved['finished']] * (
-      'finished' in saved)
-  said = f' ({", ".join(facts)})' if facts else ''
+  facts = [f'step {step}' if step is not None else '', saved.get('finished', '')]
+  said = f' ({", ".join(filter(None, facts))})' if any(facts) else ''
   gone = (f'; {config["encoder"]["path"]} no longer holds the encoder, so whether this '
           'is its result was not checked' if _encoder_is_gone(config) else '')
   return f'{folder} is finished{said}; nothing was done{gone}'
