@@ -100,9 +100,8 @@ def run(config: Config, workdir: pathlib.Path, command: str = '') -> pathlib.Pat
   page = report.write(workdir) if jax.process_index() == 0 else workdir
   if failed:
     stages = 'stage' if len(failed) == 1 else 'stages'
-    raise errors.UserError(
-        f'{len(failed)} {stages} failed, for the reasons above: '
-        f'{"; ".join(failed)}; the others are in {page}')
+    raise errors.UserError(f'{len(failed)} {stages} failed, for the reasons above: '
+                           f'{"; ".join(failed)}; the others are in {page}')
   return page
 
 
@@ -171,11 +170,10 @@ def _stages(config: Config) -> Iterator[Stage]:
 def _run_stages(config: Config, stages: list[Stage],
                 workdir: pathlib.Path) -> list[str]:
   """Runs what is not done and says why a stage fails; returns those that failed."""
-  failed, extracted, encoder, ran = {}, {}, None, 0
+  failed, encoder, ran = {}, None, 0
   for i, stage in enumerate(stages, start=1):
     if encoder != (stage.method, stage.seed):
-      encoder = stage.method, stage.seed
-      extracted = {}  # features that evaluations of one encoder share
+      encoder, extracted = (stage.method, stage.seed), {}  # what its stages share
     if stage.evaluation and str(Stage(*encoder)) in failed:
       continue
     folder = workdir / stage.method / f'seed{stage.seed}'
@@ -190,7 +188,7 @@ def _run_stages(config: Config, stages: list[Stage],
       known = next((s for s, reason in failed.items() if reason == str(e)), '')
       logging.error('%s failed%s', stage, f' as {known} did' if known else f': {e}')
       failed[str(stage)] = str(e)
-  if not ran:
+  if not ran and not failed:
     logging.info('%s is finished (%d stages); nothing was done', workdir, len(stages))
   return list(failed)
 
@@ -203,22 +201,22 @@ def _fields(config: Config, stage: Stage, folder: pathlib.Path) -> dict[str, Any
     trained |= {'checkpoint': str(path), 'step': checkpoint_lib.newest_step(path)}
   if stage.evaluation is None:
     return trained
-  checkpoint = trained.get('checkpoint', folder / PRETRAIN)
+  encoder = encoder_lib.identify_if_there(trained.get('checkpoint', folder / PRETRAIN))
   return {**stage.evaluation.fields, 'seed': stage.seed, 'pretrain': trained,
-          'encoder': encoder_lib.identify_if_there(checkpoint)}
+          'encoder': encoder}
 
 
 def _run_stage(stage: Stage, fields: Config, folder: pathlib.Path,
                extracted: dict[str, evaluate.Splits]) -> None:
-  checkpoint = fields.get('encoder', {}).get('path')
-  workdir = folder / stage.name
-  label = f'{stage.method} seed {stage.seed}'
+  workdir, label = folder / stage.name, f'{stage.method} seed {stage.seed}'
   if stage.evaluation is None:
     pretrain.run(fields, workdir, label=label)
-  elif stage.evaluation.module is evaluate:
-    evaluate.run(fields, checkpoint, workdir, extracted)
+    return
+  args = fields, fields['encoder']['path'], workdir
+  if stage.evaluation.module is evaluate:
+    evaluate.run(*args, extracted)
   else:
-    stage.evaluation.module.run(fields, checkpoint, workdir, f'{label} {stage.name}')
+    stage.evaluation.module.run(*args, f'{label} {stage.name}')
 
 
 def _check(config: Config) -> None:
