@@ -12,6 +12,10 @@ class UserError(Exception):
   """
 
 
+class MissingSplit(UserError):
+  """A data set has no split of that name: some can be done without."""
+
+
 class Diverged(UserError):
   """A loss or gradient that is no longer finite: of a grid one cell less."""
 

@@ -12,14 +12,15 @@ import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 from absl import flags, logging
 from ml_collections import config_flags
 
-from ssl_jax import app, errors, evaluators
+from ssl_jax import app, downstream, errors, evaluators
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.augment import policies
@@ -29,10 +30,6 @@ from ssl_jax.evaluators import rotation
 from ssl_jax.train import checkpoint as checkpoint_lib
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import mesh as mesh_lib
-
-SPLITS = ('train', 'validation', 'test')
-_ANY_SET = ('data_dir', 'image_size', 'canvas', 'channels', 'max_bad_images',
-            'examples_fraction')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,20 +65,32 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
         extracted: dict[str, Splits] | None = None) -> dict[str, Any]:
   """Evaluates by `config.protocol`; returns and writes what result.json holds.
 
-  Several protocols on one encoder may share what they extract: give them one dict,
-  empty at first, as `extracted`.
+  Args:
+    config: the sections `protocol`, `features`, `preprocess` and `data`.
+    checkpoint: the workdir of a run.
+    workdir: holds the result. One of the same config but another encoder is kept
+      under another name, see `workdir.run_once`.
+    extracted: several protocols on one encoder may share what they extract: give
+      them one dict, empty at first.
+
+  Raises:
+    errors.UserError: the config does not suit the encoder or the data, or `workdir`
+      holds a result of other settings.
   """
   config = config_lib.plain(config)
   check(config)
-  checkpoint = checkpoint_lib.locate(checkpoint)  # before a folder is made in it
-  workdir = workdir_lib.writable(workdir)
-  if (done := workdir_lib.finished(workdir, config)) is not None:
-    return done
+  config['encoder'] = encoder_lib.identify_if_there(checkpoint)
+  extracted = {} if extracted is None else extracted
+  return workdir_lib.run_once(
+      workdir, config, lambda folder: _measure(config, extracted), resumable=False)
+
+
+def _measure(config: dict[str, Any], extracted: dict[str, Splits]) -> dict[str, Any]:
   started = time.monotonic()
   mesh = mesh_lib.data_mesh()
-  encoder = _preprocessing(config, encoder_lib.load(checkpoint, mesh))
-  extracted = {} if extracted is None else extracted
-  key = json.dumps([*map(config.get, ('features', 'preprocess', 'data')),
+  encoder = _preprocessing(config,
+                           encoder_lib.load_identified(config['encoder'], mesh))
+  key = json.dumps([*map(config.get, ('features', 'preprocess', 'data', 'encoder')),
                     _turns(config, encoder)])
   if key not in extracted:
     extracted[key] = _splits(config, encoder, mesh)
@@ -91,10 +100,73 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
                                'protocol')
   result = evaluator(splits.train, splits.validation, splits.test,
                      len(splits.class_names))
-  result |= {'class_names': list(splits.class_names), 'step': encoder.step,
-             'seconds': time.monotonic() - started, **workdir_lib.provenance()}
-  workdir_lib.write_result(workdir, config, result)
-  return result
+  return result | {
+      'class_names': list(splits.class_names), 'step': encoder.step,
+      'seconds': time.monotonic() - started, **workdir_lib.provenance()}
+
+
+def default_workdir(config: Mapping[str, Any],
+                    checkpoint: pathlib.Path | str) -> pathlib.Path:
+  """Returns where a result goes unless it is said: a folder for each of the settings.
+
+  It is <checkpoint>/evaluations/<protocol>, or, where that holds a result of other
+  settings, <protocol>_<digest of the settings> beside it; a line then says so.
+  """
+  name = config['protocol']['name']
+  folder = pathlib.Path(checkpoint) / 'evaluations' / name
+  if not (changed := workdir_lib.other_settings(folder, config)):
+    return folder
+  own = folder.with_name(f'{name}_{workdir_lib.name_of_settings(config)}')
+  logging.info('%s holds the result of other settings (%s), so this one goes to %s',
+               folder, config_lib.summary(changed), own)
+  return own
+
+
+def write_features(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
+                   path: pathlib.Path | str) -> list[str]:
+  """Writes the features of all images of the splits that there are to an .npz.
+
+  The file holds, of each split, `<split>_features` [N, D], `<split>_labels` [N] (-1
+  for none) and, where the data have file names, `<split>_file_names` [N] without
+  folders and `<split>_bad_images`, the names of those that have no row because they
+  do not decode; `class_names`; and `step` and `encoder` (a path), which say what made
+  them. Nothing is held out of images without labels: all of `train` is one split.
+
+  Returns:
+    Lines that say what was written.
+
+  Raises:
+    errors.UserError: there is no encoder, no split, or images do not suit.
+  """
+  mesh = mesh_lib.data_mesh()
+  encoder = _preprocessing(config, encoder_lib.load(checkpoint, mesh))
+  splits = downstream.splits_there_are(config, encoder)
+  found = extract(config, encoder, mesh, splits)
+  arrays = {
+      'class_names': np.array(next(iter(splits.values())).class_names, np.str_),
+      'step': np.int64(encoder.step),
+      'encoder': np.array(str(checkpoint_lib.locate(checkpoint)))}
+  lines = []
+  for split, data in found.items():
+    lines.append(f'{split}_features {data.features.shape}, {split}_labels '
+                 f'{data.labels.shape}')
+    bad = np.setdiff1d(np.arange(len(splits[split])), data.rows)
+    if names := _file_names(splits[split]):
+      arrays[f'{split}_file_names'] = np.array([names[i] for i in data.rows], np.str_)
+      arrays[f'{split}_bad_images'] = np.array([names[i] for i in bad], np.str_)
+    if len(bad):
+      shown = ', '.join(str(names[i] if names else i) for i in bad[:3])
+      lines.append(f'{split} has no row of what does not decode ({len(bad)}): '
+                   f'{shown}{", ..." if len(bad) > 3 else ""}')
+  features_lib.save_npz(path, found, **arrays)
+  return [f'{path}: {line}' for line in lines]
+
+
+def _file_names(source: sources.base.Source) -> Sequence[str]:
+  try:
+    return source.file_names
+  except errors.UserError:  # of the source: it has none
+    return ()
 
 
 def _preprocessing(config: Mapping[str, Any],
@@ -102,22 +174,18 @@ def _preprocessing(config: Mapping[str, Any],
   """The encoder, with `config.preprocess` for how it is shown images."""
   if not (own := config.get('preprocess')):
     return encoder
-  policy = policies.build('none', **{**frame(encoder), **own})
+  policy = policies.build('none', **{**downstream.frame(encoder), **own})
   return dataclasses.replace(
       encoder, method=dataclasses.replace(encoder.method, preprocess=policy))
 
 
-def frame(encoder: encoder_lib.Encoder) -> dict[str, Any]:
-  """Size and normalisation of views, as the encoder knows them: of every policy."""
-  known = encoder.config['augment']
-  return {k: known[k] for k in ('size', 'mean', 'std') if k in known}
-
-
 def _splits(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
             mesh: jax.sharding.Mesh) -> Splits:
-  turns, loaded = _turns(config, encoder), load_splits(config, encoder)
-  if not turns:
-    require_labels(loaded['train'])
+  turns, load = _turns(config, encoder), downstream.load_split
+  loaded = {'train': load(config, encoder, 'train')}
+  if not turns:  # before other splits are found missing
+    downstream.require_labels(loaded['train'])
+  loaded |= {s: load(config, encoder, s) for s in downstream.SPLITS[1:]}
   names = rotation.names(turns) if turns else loaded['train'].class_names
   return Splits(**extract(config, encoder, mesh, loaded), class_names=tuple(names))
 
@@ -154,78 +222,15 @@ def _turns(config: Mapping[str, Any], encoder: encoder_lib.Encoder) -> tuple[int
   return encoder.method.turns
 
 
-def load_splits(config: Mapping[str, Any], encoder: encoder_lib.Encoder
-                ) -> dict[str, sources.base.Source | None]:
-  """All splits; None in the place of a validation split that there is not."""
-  return {split: load_split(config, encoder, split) for split in SPLITS}
-
-
-def load_split(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
-               split: str) -> sources.base.Source | None:
-  """One split of what `data_fields` describes.
-
-  Where the encoder resizes its views, images of any size do.
-
-  Raises:
-    errors.UserError: the images do not fit the encoder.
-  """
-  data = data_fields(config, encoder)
-  labels = data.pop('labels', None)
-  if split == 'validation' and data.get('validation_fraction') == 0:
-    return None
-  source = sources.load(split=split, **data,
-                        labels=labels if split == 'train' else None)
-  shape, known = source.image_shape, encoder.image_shape
-  resized = encoder.method.preprocess.size is not None
-  if shape != known and not (resized and shape[2] == known[2]):
-    field, value = (('channels', known[2]) if shape[2] != known[2] else
-                    ('image_size', known[0]))
-    raise errors.UserError(f'{source.name} has images {shape}, the encoder was trained '
-                           f'on {known}; set config.data.{field}={value}')
-  return source
-
-
-def require_labels(source: sources.base.Source) -> None:
-  """Raises `errors.UserError` unless every image can have one label."""
-  if not source.num_classes:
-    raise errors.UserError(
-        f'{source.name} has no labels, or several of an image as VOC 2007 has; a '
-        'classifier needs one of each: name such a data set in config.data.name')
-
-
-def data_fields(config: Mapping[str, Any], encoder: encoder_lib.Encoder
-                ) -> dict[str, Any]:
-  """The encoder's own data, with what `config.data` puts in its place.
-
-  Another data set comes in the size and the channels that the encoder knows.
-  """
-  fields = inherit(encoder.config['data'], config.get('data', {}))
-  if fields['name'] != encoder.config['data']['name']:
-    height, _, channels = encoder.image_shape
-    fields = {'image_size': height, 'channels': channels} | fields
-  return fields
-
-
-def inherit(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-  """Fields of the data that an encoder was trained on, and `own` in their place.
-
-  Its label subset and validation split are of its training alone; of another data
-  set's fields it only has those that any set has.
-  """
-  own = {k: v for k, v in own.items() if v is not None}
-  same = own.get('name', theirs['name']) == theirs['name']
-  kept = {k: v for k, v in theirs.items() if v is not None and (
-      k not in ('labels', 'validation_fraction') if same else k in _ANY_SET)}
-  return kept | own
-
-
 def show(result: Mapping[str, Any]) -> str:
-  """The accuracies as aligned text."""
-  rows = [f'{result["protocol"]}; chosen: {result["chosen"] or "nothing"}']
-  for split in SPLITS:
+  """Formats accuracies as aligned text; top-5 only of more than five classes."""
+  chosen = ', '.join(f'{name} {value:g}' if isinstance(value, float) else
+                     f'{name} {value}' for name, value in result['chosen'].items())
+  rows = [result['protocol'] + (f'; chosen: {chosen}' if chosen else '')]
+  for split in downstream.SPLITS:
     if scores := result[split]:
-      rows.append(f'{split:>10}  top-1 {scores["top1"]:7.2%}  '
-                  f'top-5 {scores["top5"]:7.2%}  '
+      top5 = (f'top-5 {scores["top5"]:7.2%}  ' if len(scores['per_class']) > 5 else '')
+      rows.append(f'{split:>10}  top-1 {scores["top1"]:7.2%}  {top5}'
                   f'mean per class {scores["mean_per_class"]:7.2%}  n {scores["n"]}')
   return '\n'.join(rows)
 
@@ -235,17 +240,9 @@ def main() -> None:
   config = app.config(_CONFIG)
   checkpoint = app.require(_CHECKPOINT, 'runs/simclr')
   if _OUTPUT.value:
-    mesh = mesh_lib.data_mesh()
-    encoder = _preprocessing(config, encoder_lib.load(checkpoint, mesh))
-    found = extract(config, encoder, mesh, load_splits(config, encoder))
-    found = {split: data for split, data in found.items() if data}
-    features_lib.save_npz(_OUTPUT.value, found)
-    for split, data in found.items():
-      print(f'{_OUTPUT.value}: {split}_features {data.features.shape}, '
-            f'{split}_labels {data.labels.shape}')
+    print('\n'.join(write_features(config, checkpoint, _OUTPUT.value)))
     return
-  name = config['protocol']['name']
-  workdir = _WORKDIR.value or pathlib.Path(checkpoint) / 'evaluations' / name
+  workdir = _WORKDIR.value or default_workdir(config, checkpoint)
   print(show(run(config, checkpoint, workdir)))
   print(f'Per class and confusion: {workdir}/result.json')
 
@@ -258,8 +255,9 @@ if __name__ == '__main__':
   _CHECKPOINT = flags.DEFINE_string(
       'checkpoint', None, 'The --workdir of a pre-training run.')
   _OUTPUT = flags.DEFINE_string(
-      'output', None, 'Only write the features of all splits to this .npz.')
+      'output', None, 'Only write the features of all splits to this .npz; images need '
+      'no labels.')
   _WORKDIR = flags.DEFINE_string(
-      'workdir', None, 'Folder for result.json; <checkpoint>/evaluations/<name> if not '
-      'given.')
+      'workdir', None, 'Folder for result.json; a folder of its own in '
+      '<checkpoint>/evaluations if not given.')
   app.run(main, default_config='configs/evaluate.py:knn')

@@ -33,7 +33,7 @@ from absl import flags
 from flax import traverse_util
 from ml_collections import config_flags
 
-from ssl_jax import app, errors, evaluate, grid_search, methods, models
+from ssl_jax import app, downstream, errors, evaluate, grid_search, methods, models
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.augment import policies
@@ -109,19 +109,22 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   """
   config = config_lib.plain(config)
   check(config)
-  workdir = workdir_lib.prepare(workdir, config)
-  if (done := workdir_lib.finished(workdir, config)) is not None:
-    return done
+  config['encoder'] = encoder_lib.identify_if_there(checkpoint)
+  return workdir_lib.run_once(
+      workdir, config, lambda folder: _search_or_train(config, folder, label))
+
+
+def _search_or_train(config: dict[str, Any], workdir: pathlib.Path,
+                     label: str) -> dict[str, Any]:
   started, origin = time.monotonic(), workdir_lib.provenance()
-  encoder = encoder_lib.load(checkpoint, mesh_lib.data_mesh())
+  encoder = encoder_lib.load_identified(config['encoder'], mesh_lib.data_mesh())
   train = functools.partial(_train, encoder)
   if config.get('grid'):
     result = grid_search.run(config, workdir, label, train)
   else:
-    result = train(config, workdir, label, evaluate.SPLITS)
-  result |= {'step': encoder.step, 'seconds': time.monotonic() - started, **origin}
-  workdir_lib.write_result(workdir, config, result)
-  return result
+    result = train(config, workdir, label, downstream.SPLITS)
+  return result | {'step': encoder.step, 'seconds': time.monotonic() - started,
+                   **origin}
 
 
 def _train(encoder: encoder_lib.Encoder, config: dict[str, Any], workdir: pathlib.Path,
@@ -144,7 +147,7 @@ def _train(encoder: encoder_lib.Encoder, config: dict[str, Any], workdir: pathli
                                for split in scored})
   return {'protocol': _protocol(resolved), 'chosen': {},
           'score': config.get('score', 'top1'),
-          **dict.fromkeys(evaluate.SPLITS), **scores.score_splits(lambda x: x, **{
+          **dict.fromkeys(downstream.SPLITS), **scores.score_splits(lambda x: x, **{
               split: x and x.labelled(source.num_classes)
               for split, x in logits.items()}),
           'class_names': list(source.class_names)}
@@ -153,10 +156,10 @@ def _train(encoder: encoder_lib.Encoder, config: dict[str, Any], workdir: pathli
 def _images(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
             split: str) -> data_lib.Source | None:
   """A split; to refit, that of training holds the validation images too."""
-  source = evaluate.load_split(config, encoder, split)
+  source = downstream.load_split(config, encoder, split)
   if split != 'train' or not config.get('refit'):
     return source
-  validation = evaluate.load_split(config, encoder, 'validation')
+  validation = downstream.load_split(config, encoder, 'validation')
   return joined.Joined(source, validation, f'{source.name} + validation')
 
 
@@ -167,7 +170,7 @@ def _resolve(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
   It is what the checkpoint holds, and `methods.build` needs no more to make the
   network again.
   """
-  evaluate.require_labels(source)
+  downstream.require_labels(source)
   momentum = config.get('bn_momentum')
   if momentum == 'auto':  # about an epoch's worth of batches (arXiv:2002.05709, B.8)
     momentum = max(1 - 10 / max(1, len(source) // config['feed']['batch_size']), 0.9)
@@ -178,8 +181,8 @@ def _resolve(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
                  'bn_momentum': momentum},
       'head': config.get('head', LINEAR),
       'features': dataclasses.asdict(features),
-      'augment': {**evaluate.frame(encoder), **config['augment']},
-      'data': evaluate.data_fields(config, encoder),
+      'augment': {**downstream.frame(encoder), **config['augment']},
+      'data': downstream.data_fields(config, encoder),
       'dataset': {'image_shape': source.image_shape, 'class_names': source.class_names},
       'pretrained': encoder.config})
 
@@ -188,7 +191,7 @@ def _plan(config: dict[str, Any], encoder: encoder_lib.Encoder,
           method: finetune_lib.FineTune, source: data_lib.Source,
           mesh: jax.sharding.Mesh, workdir: pathlib.Path, label: str) -> loop.Run:
   stages = method.stages(source.image_shape)  # complains before images are decoded
-  _check_batch(config, source)
+  _check_batch(config, source, mesh.size)
   feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
   train = _train_config(config['train'], feed.steps_per_epoch)
   tx, schedule = optim.build(
@@ -207,13 +210,21 @@ def _plan(config: dict[str, Any], encoder: encoder_lib.Encoder,
       warm_start=None if config.get('from_scratch') else warm_start)
 
 
-def _check_batch(config: Mapping[str, Any], source: data_lib.Source) -> None:
-  batch_size, labels = config['feed']['batch_size'], config['data'].get('labels')
-  if labels and batch_size > len(source):
-    raise errors.UserError(
-        f'config.feed.batch_size is {batch_size}, more than the {len(source)} images '
-        f'that config.data.labels leaves; use at most {len(source)}, or set '
-        'config.data.labels.repeat to True')
+def _check_batch(config: Mapping[str, Any], source: data_lib.Source,
+                 devices: int) -> None:
+  """Raises `errors.UserError` where there are fewer images than a batch has."""
+  batch_size, images = config['feed']['batch_size'], len(source)
+  if batch_size <= images:
+    return
+  # A power of two below the number of images: some may not decode.
+  use = max(devices, 1 << max(0, (images - 1).bit_length() - 1))
+  labels = config['data'].get('labels')
+  raise errors.UserError(
+      f'config.feed.batch_size is {batch_size}, more than the {images} images '
+      f'{"that config.data.labels leaves" if labels else f"of {source.name}"}; use '
+      f'--config.feed.batch_size={use // devices * devices}'
+      + (', or --config.data.labels.repeat=True'
+         if labels and not labels.get('repeat') else ''))
 
 
 def _decayed(tx: optax.GradientTransformation, stages: tuple[str, ...],

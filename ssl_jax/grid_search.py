@@ -87,8 +87,8 @@ def run(config: Config, workdir: pathlib.Path, label: str,
   logging.info('%s: chose %s, %s %.4f on validation', label, _name(cells[best]), score,
                values[best])
   last = {**at(config, cells[best]), 'refit': True}
-  folder = workdir_lib.prepare(workdir / 'refit', last)
-  result = train(last, folder, f'{label} refit', ('train', 'test'))
+  result = workdir_lib.run_once(workdir / 'refit', last, lambda folder: train(
+      last, folder, f'{label} refit', ('train', 'test')))
   return result | {
       'protocol': f'{result["protocol"]}, the best of {len(cells)} settings on '
                   'validation, trained on train + validation',
@@ -112,15 +112,14 @@ def _name(cell: Mapping[str, float]) -> str:
 def _cell(config: dict[str, Any], folder: pathlib.Path, label: str,
           train: Train) -> dict[str, Any] | None:
   """The scores on validation images; None where the training diverged."""
-  if (done := workdir_lib.finished(folder, config)) is not None:
-    return done['validation']
-  workdir_lib.prepare(folder, config)
-  try:
-    result = train(config, folder, label, ('validation',))
-  except errors.Diverged as e:
-    logging.warning('%s: %s', label, e)
-    result = {'validation': None, 'diverged': str(e)}
-  workdir_lib.write_result(folder, config, result)
+  def work(folder):
+    try:
+      return train(config, folder, label, ('validation',))
+    except errors.Diverged as e:
+      logging.warning('%s: %s', label, e)
+      return {'validation': None, 'diverged': str(e)}
+
+  result = workdir_lib.run_once(folder, config, work)
   if jax.process_index() == 0:  # those of a grid of large networks would fill a disk
     shutil.rmtree(folder / 'checkpoints', ignore_errors=True)
   return result['validation']

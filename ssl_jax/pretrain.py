@@ -42,18 +42,24 @@ def run(config: Mapping[str, Any], workdir: pathlib.Path | str,
   """Trains to the end of `config` in `workdir`; returns what result.json holds."""
   config = config_lib.plain(config)
   check(config)
-  workdir = workdir_lib.prepare(workdir, config)
-  if (done := workdir_lib.finished(workdir, config)) is not None:
-    return done
+  return workdir_lib.run_once(workdir, config,
+                              lambda folder: _train(config, folder, label))
+
+
+def _train(config: dict[str, Any], workdir: pathlib.Path, label: str) -> dict[str, Any]:
   origin = workdir_lib.provenance()  # now: the checkout may change under a long run
   plan = _plan(config, workdir, label)
   state = loop.fit(plan)
   rows = metrics.read(workdir / 'metrics.jsonl')
-  result = {'steps': int(state.step), 'epochs': plan.epochs,
-            'images': int(state.step) * plan.feed.batch_size,
-            'seconds': rows[-1]['time'] if rows else 0.0, **origin}
-  workdir_lib.write_result(workdir, config, result)
-  return result
+  return {'steps': int(state.step), 'epochs': plan.epochs,
+          'images': int(state.step) * plan.feed.batch_size,
+          'seconds': rows[-1]['time'] if rows else 0.0, **origin}
+
+
+def show(result: Mapping[str, Any]) -> str:
+  """Formats what a finished run did as one line."""
+  return (f'{result["steps"]:,} steps, {result["epochs"]:g} epochs, '
+          f'{result["images"]:,} images in {result["seconds"]:,.0f} s')
 
 
 def _plan(config: dict[str, Any], workdir: pathlib.Path, label: str) -> loop.Run:
@@ -128,7 +134,10 @@ def _knn_monitor(config: dict[str, Any], method: base.Base, mesh: jax.sharding.M
 
 def main() -> None:
   app.setup_jax()
-  run(app.config(_CONFIG), pathlib.Path(app.require(_WORKDIR, 'runs/simclr')))
+  config = app.config(_CONFIG)
+  workdir = pathlib.Path(app.require(_WORKDIR, 'runs/simclr'))
+  print(show(run(config, workdir)))
+  print(f'The encoder: {workdir}/checkpoints')
 
 
 if __name__ == '__main__':

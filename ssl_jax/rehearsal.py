@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_jax import config as config_lib
-from ssl_jax import errors, evaluate
+from ssl_jax import downstream, errors
 from ssl_jax.data import sources
 from ssl_jax.train import checkpoint
 
@@ -119,7 +119,7 @@ def _on_one_set(fields: Config, scale: float, methods: Config) -> dict[str, Any]
     small['subsets'] = subsets
 
   def fewest(rules):
-    return min(_count(evaluate.inherit(theirs, {**data, 'labels': labels}))
+    return min(_count(downstream.inherit(theirs, {**data, 'labels': labels}))
                for theirs in trained_on for labels in rules)
 
   images = fewest([None])

@@ -39,6 +39,7 @@ from ssl_jax import (
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.train import checkpoint as checkpoint_lib
+from ssl_jax.train import encoder as encoder_lib
 
 Config = Mapping[str, Any]
 PRETRAIN = 'pretrain'  # the first stage of a method, and its folder
@@ -98,11 +99,9 @@ def run(config: Config, workdir: pathlib.Path, command: str = '') -> pathlib.Pat
   failed = _run_stages(config, list(_stages(config)), workdir)
   page = report.write(workdir) if jax.process_index() == 0 else workdir
   if failed:
-    named = '; '.join(
-        f'{", ".join(stage for stage, of in failed.items() if of == reason)} ({reason})'
-        for reason in dict.fromkeys(failed.values()))
-    raise errors.UserError(f'{len(failed)} stages failed: {named}; the others are '
-                           f'in {page}')
+    stages = 'stage' if len(failed) == 1 else 'stages'
+    raise errors.UserError(f'{len(failed)} {stages} failed, for the reasons above: '
+                           f'{"; ".join(failed)}; the others are in {page}')
   return page
 
 
@@ -169,50 +168,55 @@ def _stages(config: Config) -> Iterator[Stage]:
 
 
 def _run_stages(config: Config, stages: list[Stage],
-                workdir: pathlib.Path) -> dict[str, str]:
-  """Does what is not done; the names of stages that failed, with the reason."""
-  failed, extracted, encoder = {}, {}, None
+                workdir: pathlib.Path) -> list[str]:
+  """Runs what is not done and says why a stage fails; returns those that failed."""
+  failed, encoder, ran = {}, None, 0
   for i, stage in enumerate(stages, start=1):
     if encoder != (stage.method, stage.seed):
-      encoder = stage.method, stage.seed
-      extracted = {}  # features that evaluations of one encoder share
+      encoder, extracted = (stage.method, stage.seed), {}  # what its stages share
     if stage.evaluation and str(Stage(*encoder)) in failed:
       continue
     folder = workdir / stage.method / f'seed{stage.seed}'
-    fields = _fields(config, stage)
-    done = workdir_lib.finished(folder / stage.name, fields) is not None
-    logging.info('[%d/%d] %s%s', i, len(stages), stage, ' is done' if done else '')
     try:
-      if not done:
-        _run_stage(stage, fields, folder, extracted)
+      fields = _fields(config, stage, folder)
+      if workdir_lib.finished(folder / stage.name, fields) is not None:
+        continue
+      logging.info('[%d/%d] %s', i, len(stages), stage)
+      ran += 1
+      _run_stage(stage, fields, folder, extracted)
     except errors.UserError as e:
-      logging.error('%s failed: %s', stage, e)
+      known = next((s for s, reason in failed.items() if reason == str(e)), '')
+      logging.error('%s failed%s', stage, f' as {known} did' if known else f': {e}')
       failed[str(stage)] = str(e)
-  return failed
+  if not ran and not failed:
+    logging.info('%s is finished (%d stages); nothing was done', workdir, len(stages))
+  return list(failed)
 
 
-def _fields(config: Config, stage: Stage) -> dict[str, Any]:
-  """The whole config of a stage; of an evaluation it names the encoder's too."""
+def _fields(config: Config, stage: Stage, folder: pathlib.Path) -> dict[str, Any]:
+  """Makes the whole config of a stage; of an evaluation it names the encoder's too."""
   trained = {**config['methods'][stage.method], 'seed': stage.seed}
   if 'checkpoint' in trained:
     path = _checkpoint(trained, stage.seed)
     trained |= {'checkpoint': str(path), 'step': checkpoint_lib.newest_step(path)}
   if stage.evaluation is None:
     return trained
-  return {**stage.evaluation.fields, 'seed': stage.seed, 'pretrain': trained}
+  encoder = encoder_lib.identify_if_there(trained.get('checkpoint', folder / PRETRAIN))
+  return {**stage.evaluation.fields, 'seed': stage.seed, 'pretrain': trained,
+          'encoder': encoder}
 
 
 def _run_stage(stage: Stage, fields: Config, folder: pathlib.Path,
                extracted: dict[str, evaluate.Splits]) -> None:
-  checkpoint = fields.get('pretrain', {}).get('checkpoint', folder / PRETRAIN)
-  workdir = folder / stage.name
-  label = f'{stage.method} seed {stage.seed}'
+  workdir, label = folder / stage.name, f'{stage.method} seed {stage.seed}'
   if stage.evaluation is None:
     pretrain.run(fields, workdir, label=label)
-  elif stage.evaluation.module is evaluate:
-    evaluate.run(fields, checkpoint, workdir, extracted)
+    return
+  args = fields, fields['encoder']['path'], workdir
+  if stage.evaluation.module is evaluate:
+    evaluate.run(*args, extracted)
   else:
-    stage.evaluation.module.run(fields, checkpoint, workdir, f'{label} {stage.name}')
+    stage.evaluation.module.run(*args, f'{label} {stage.name}')
 
 
 def _check(config: Config) -> None:

@@ -1,5 +1,6 @@
 """A folder per run: config.json says what it is, result.json that it is done."""
 
+import datetime
 import hashlib
 import json
 import os
@@ -7,13 +8,15 @@ import pathlib
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+from absl import logging
 
 from ssl_jax import config as config_lib
 from ssl_jax import errors
+from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import mesh as mesh_lib
 
 # What may change between two calls that go on with the same run.
@@ -44,8 +47,7 @@ def prepare(folder: pathlib.Path | str, config: Mapping[str, Any]) -> pathlib.Pa
 
 
 def _check_same_run(path: pathlib.Path, config: Mapping[str, Any]) -> None:
-  changed = config_lib.difference(_identity(json.loads(path.read_text())),
-                                  _identity(config))
+  changed = changes(json.loads(path.read_text()), config)
   if changed:
     raise errors.UserError(
         f'{path.parent} belongs to a run with another config '
@@ -80,29 +82,163 @@ def writable(folder: pathlib.Path | str) -> pathlib.Path:
   return folder
 
 
-def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
-  """What makes a run another one; a field of `data` that is None says nothing."""
-  same = {k: v for k, v in config_lib.plain(config).items() if k not in FREE_SECTIONS}
-  data = {k: v for k, v in (same.get('data') or {}).items() if v is not None}
-  return same | ({'data': data} if 'data' in same else {})
+def run_once(folder: pathlib.Path | str, config: Mapping[str, Any],
+             work: Callable[[pathlib.Path], dict[str, Any]],
+             resumable: bool = True) -> dict[str, Any]:
+  """Returns the result in `folder`, for which `work` is done unless it was before.
+
+  A result of other settings is never replaced. One of the same settings but another
+  encoder is refused where the work is `resumable`, since the folder is full of what
+  belongs to it; otherwise it is kept under another name.
+
+  Args:
+    folder: of the run.
+    config: plain; in `encoder` it holds `train.encoder.identify_if_there` of the
+      encoder that the run is about, if any.
+    work: called with the absolute folder, gives what can be written as JSON.
+    resumable: whether `work` goes on from what an earlier call left in the folder.
+
+  Raises:
+    errors.UserError: the folder holds something else, the encoder is gone before
+      there is a result, or `work` fails.
+  """
+  folder = pathlib.Path(folder).absolute()
+  with mesh_lib.together():
+    saved = _saved(folder)
+    if done := saved is not None and not changes(saved['config'], config, saved):
+      logging.info(_finished(folder, saved, config))
+    elif saved is not None:
+      _check_replaceable(folder, saved, config, resumable)
+    if not done and _encoder_is_gone(config):
+      encoder_lib.identify(config['encoder']['path'])  # raises what is wrong with it
+    if not done and not resumable:
+      if (folder / 'config.json').exists():  # of a training
+        _check_same_run(folder / 'config.json', config)
+      writable(folder)
+  if done:
+    return saved['result']
+  if resumable:
+    prepare(folder, config)
+  result = work(folder)
+  if saved is not None and jax.process_index() == 0:
+    _set_aside(folder, saved)
+  write_result(folder, config, result)
+  return result
 
 
 def finished(folder: pathlib.Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
-  """The result in `folder`, if it was made with the same config."""
+  """Returns the result in `folder`, or None unless it is that of `config`."""
+  saved = _saved(folder)
+  same = saved is not None and not changes(saved['config'], config, saved)
+  return saved['result'] if same else None
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any],
+            saved: Mapping[str, Any] | None = None) -> list[str]:
+  """Names what makes `new` another run than `old`: `'seed: 0 -> 1'`.
+
+  Args:
+    old: the config of what is in a folder.
+    new: the config of what is to be done there.
+    saved: result.json, where `old` is from there: what versions wrote that did not
+      name the encoder in the config counts by the step in the result.
+  """
+  changed = config_lib.difference(_settings(old), _settings(new))
+  was, now = old.get('encoder'), new.get('encoder')
+  if not now or _encoder_is_gone(new):
+    return changed
+  step = saved['result'].get('step') if saved else None
+  if was is None:
+    return changed + ([] if step in (None, now['step']) else
+                      [f'encoder: step {step} -> {_encoder(now)}'])
+  same = all(was.get(k) == now[k] for k in ('step', 'digest'))
+  return changed + ([] if same else [f'encoder: {_encoder(was)} -> {_encoder(now)}'])
+
+
+def other_settings(folder: pathlib.Path, config: Mapping[str, Any]) -> list[str]:
+  """Names what differs between `config` and what the result in `folder` was made by."""
+  saved = _saved(folder)
+  return config_lib.difference(_settings(saved['config']),
+                               _settings(config)) if saved else []
+
+
+def name_of_settings(config: Mapping[str, Any]) -> str:
+  """Returns 6 characters that differ where settings do, whatever the encoder."""
+  settings = dict(sorted(config_lib.flatten(_settings(config))))
+  return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:6]
+
+
+def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
+  """Drops from a config what may change within a run, and the encoder.
+
+  A field of `data` that is None says nothing. A run that a study was given goes by
+  its encoder and not by where it lies.
+  """
+  same = {k: v for k, v in config_lib.plain(config).items()
+          if k not in (*FREE_SECTIONS, 'encoder')}
+  if 'data' in same:
+    same['data'] = {k: v for k, v in (same['data'] or {}).items() if v is not None}
+  if 'checkpoint' in same.get('pretrain', {}):
+    same['pretrain'] = {k: v for k, v in same['pretrain'].items()
+                        if k not in ('checkpoint', 'step')}
+  return same
+
+
+def _encoder_is_gone(config: Mapping[str, Any]) -> bool:
+  return 'digest' not in config.get('encoder', {'digest': None})
+
+
+def _encoder(identity: Mapping[str, Any]) -> str:
+  return (f'step {identity.get("step")} of {identity["path"]} '
+          f'({identity.get("digest", "unknown")})')
+
+
+def _saved(folder: pathlib.Path) -> dict[str, Any] | None:
+  """Reads result.json; None where there is none that can be read."""
   try:
-    saved = json.loads((folder / 'result.json').read_text())
+    return json.loads((folder / 'result.json').read_text())
   except (OSError, json.JSONDecodeError):
     return None
-  same = not config_lib.difference(_identity(saved['config']), _identity(config))
-  return saved['result'] if same else None
+
+
+def _finished(folder: pathlib.Path, saved: Mapping[str, Any],
+              config: Mapping[str, Any]) -> str:
+  """Says that there is nothing left to do."""
+  step = saved['result'].get('steps', saved['result'].get('step'))
+  facts = [f'step {step}' if step is not None else '', saved.get('finished', '')]
+  said = f' ({", ".join(filter(None, facts))})' if any(facts) else ''
+  gone = (f'; {config["encoder"]["path"]} no longer holds the encoder, so whether this '
+          'is its result was not checked' if _encoder_is_gone(config) else '')
+  return f'{folder} is finished{said}; nothing was done{gone}'
+
+
+def _check_replaceable(folder: pathlib.Path, saved: Mapping[str, Any],
+                       config: Mapping[str, Any], resumable: bool) -> None:
+  """Raises `errors.UserError` where the result in a folder must stay."""
+  changed = changes(saved['config'], config, saved)
+  if resumable or not all(change.startswith('encoder: ') for change in changed):
+    raise errors.UserError(
+        f'{folder} holds the result of another run ({config_lib.summary(changed)}); '
+        'choose another --workdir, or delete this one')
+
+
+def _set_aside(folder: pathlib.Path, saved: Mapping[str, Any]) -> None:
+  """Renames the result of another encoder."""
+  encoder = saved['config'].get('encoder', {})
+  parts = ('result', f'step{saved["result"].get("step")}', encoder.get('digest'))
+  kept = folder / ('_'.join(p for p in parts if p) + '.json')
+  (folder / 'result.json').replace(kept)
+  logging.info('%s held the result of another encoder, %s; it is now %s', folder,
+               encoder.get('path', 'which was not recorded'), kept.name)
 
 
 def write_result(folder: pathlib.Path, config: Mapping[str, Any],
                  result: Mapping[str, Any]) -> None:
   """Marks the run as done. Process 0 writes, atomically."""
   if jax.process_index() == 0:
-    write_json(folder / 'result.json', {'config': config_lib.plain(config),
-                                    'result': dict(result)})
+    now = datetime.datetime.now(datetime.UTC).isoformat(sep=' ', timespec='minutes')
+    write_json(folder / 'result.json', {
+        'config': config_lib.plain(config), 'finished': now, 'result': dict(result)})
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:

@@ -107,6 +107,22 @@ def test_evaluate_prints_accuracies_and_writes_the_rest(environment, trained):
   assert np.sum(result['test']['confusion']) == result['test']['n']
 
 
+def test_what_is_finished_says_so_and_is_shown_again(
+    environment, trained, config_file, tmp_path):
+  evaluate = ['evaluate', [f'--checkpoint={trained}', '--config.protocol.k=5']]
+  pretrain = ['pretrain', [f'--config={config_file}', f'--workdir={trained}',
+                           '--config.train.epochs=1']]
+  before = (trained / 'metrics.jsonl').read_bytes()
+  first, again, trained_again = run_forks(
+      environment, tmp_path, [evaluate, evaluate, pretrain])
+  assert first[1] == again[1] and 'top-1' in again[1]
+  folder = trained / 'evaluations' / 'knn'
+  assert f'{folder} is finished (step 5, ' in again[2]
+  assert f'{trained} is finished (step 5, ' in trained_again[2]
+  assert '5 steps, 1 epochs, 80 images' in trained_again[1]
+  assert (trained / 'metrics.jsonl').read_bytes() == before
+
+
 def test_evaluate_writes_features(environment, trained, tmp_path):
   path = tmp_path / 'features.npz'
   run(environment, 'evaluate', f'--checkpoint={trained}', f'--output={path}',

@@ -1,5 +1,7 @@
 """kNN against scikit-learn, NumPy by hand and its invariances."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn import neighbors
@@ -138,3 +140,17 @@ def test_nearest_is_one_nearest_neighbour():
 def test_train_is_not_scored_where_not_asked():
   train = features.Features(BANK, LABELS)
   assert knn.Knn(k=3, score_train=False)(train, None, train, 5)['train'] is None
+
+
+@pytest.mark.parametrize('k, warns', [(4, False), (5, True), (200, True)])
+def test_more_neighbours_than_a_class_has_images_are_warned_of(caplog, k, warns):
+  labels = np.repeat(np.arange(5), 4).astype(np.int32)
+  bank = features.Features(np.eye(20, 5, dtype=np.float32), labels)
+  knn.Knn(k=k)(bank, None, bank, 5)
+  assert bool(caplog.records) == warns
+  if warns:
+    assert f'config.protocol.k is {k}, but a class has 4 labelled' in caplog.text
+    remedy = int(re.search(r'try --config.protocol.k=(\d+)', caplog.text)[1])
+    caplog.clear()
+    knn.Knn(k=remedy)(bank, None, bank, 5)
+    assert not caplog.records

@@ -139,3 +139,14 @@ def test_mistakes_are_named():
     logistic.Logistic()(TRAIN, None, TEST, 4)
   with pytest.raises(errors.UserError, match='numbers above 0'):
     logistic.Logistic(l2=(0., 1.))
+
+
+@pytest.mark.parametrize('strengths, lines', [(45, 4), (4, 4), (1, 1)])
+def test_progress_is_a_few_lines(monkeypatch, caplog, strengths, lines):
+  caplog.set_level('INFO')
+  head = {'kernel': np.zeros((2, 3)), 'bias': np.zeros(3)}
+  monkeypatch.setattr(logistic, '_minimise', lambda *args: (head, 0.5, 3))
+  data = features.Features(np.eye(3, 2, dtype=np.float32), np.arange(3))
+  logistic.Logistic().fit(data, 3, [1.] * strengths)
+  assert len(caplog.records) == lines
+  assert f'{strengths} of {strengths}' in caplog.text

@@ -30,6 +30,7 @@ def test_fits_and_scores_the_two_parts_of_all_splits():
   assert result['test']['top1'] == pytest.approx(theirs.score(x[test], y[test]))
   assert result['validation'] is None
   assert '120 representations of all splits, 30' in result['protocol']
+  assert result['protocol'].endswith('l2 2') and result['chosen'] == {}
 
 
 def test_without_a_validation_split_and_with_another_seed():

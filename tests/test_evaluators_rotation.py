@@ -5,7 +5,7 @@ import pytest
 import stub_encoder
 import tiny
 
-from ssl_jax import errors, evaluate
+from ssl_jax import downstream, errors, evaluate
 from ssl_jax.evaluators import classifier, features, rotation
 
 
@@ -81,7 +81,7 @@ def test_from_a_checkpoint(rotations, count, tmp_path):
   result = evaluate.run(evaluation(), run, tmp_path / 'result')
   plain = evaluate.run({**evaluation(), 'protocol': {'name': 'nearest'}}, run,
                        tmp_path / 'plain')
-  for split in evaluate.SPLITS:
+  for split in downstream.SPLITS:
     assert result[split]['n'] == count * plain[split]['n']
     # Every image comes in every turn once.
     assert np.ptp(np.sum(result[split]['confusion'], 1)) == 0

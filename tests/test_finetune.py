@@ -1,6 +1,7 @@
 """Fine-tuning from a checkpoint to a result, and on from there."""
 
 import json
+import re
 
 import jax
 import numpy as np
@@ -148,7 +149,10 @@ def test_momentum_of_batch_statistics_by_the_steps_of_an_epoch(images, momentum)
                                                  'projection1, projection2']),
     ({'data': {**DATA, 'labels': {'fraction': 0.01}}}, ['none of the', 'class 0']),
     ({'data': {**DATA, 'labels': {'per_class': 5}}},
-     ['batch_size is 16, more than the 15', 'config.data.labels.repeat']),
+     ['batch_size is 16, more than the 15', 'config.feed.batch_size=8',
+      'config.data.labels.repeat=True']),
+    ({'feed': {'batch_size': 512}}, ['batch_size is 512, more than the 65 images of ',
+                                     'use --config.feed.batch_size=64']),
     ({'data': {'image_size': 16}}, ['config.data.image_size=8']),
 ])
 def test_mistakes_are_explained(fields, words, pretrained, tmp_path, monkeypatch):
@@ -160,6 +164,32 @@ def test_mistakes_are_explained(fields, words, pretrained, tmp_path, monkeypatch
   for word in words:
     assert word in str(error.value)
   assert '\n' not in str(error.value)
+
+
+def test_the_batch_size_that_is_named_will_do(pretrained, tmp_path):
+  fields = config(feed={'batch_size': 512})
+  with pytest.raises(errors.UserError) as error:
+    linear_probe.run(fields, pretrained, tmp_path)
+  named = int(re.search(r'--config.feed.batch_size=(\d+)', str(error.value))[1])
+  fields['feed'] = {'batch_size': named}
+  source = finetune._images(fields, load(pretrained), 'train')
+  feed = finetune.feed_lib.make_feed(source, seed=0, mesh=mesh_lib.data_mesh(),
+                                     **fields['feed'])
+  assert feed.steps_per_epoch == 1
+
+
+def test_a_probe_of_another_encoder_is_refused(pretrained, tmp_path, monkeypatch):
+  result = {'chosen': {}, **dict.fromkeys(('train', 'validation', 'test'))}
+  monkeypatch.setattr(finetune, '_train', lambda *args: result)
+  linear_probe.run(config(), pretrained, tmp_path / 'probe')
+  other = tiny.pretrained(tmp_path / 'other', model={'name': 'staged'}, seed=1,
+                          train={'epochs': 0})
+  words = f'encoder: step 0 of {pretrained}/.* -> step 0 of {other}/'
+  with pytest.raises(errors.UserError, match=words):
+    linear_probe.run(config(), other, tmp_path / 'probe')
+  (tmp_path / 'probe' / 'result.json').unlink()  # as if it had not come to its end
+  with pytest.raises(errors.UserError, match=words):
+    linear_probe.run(config(), other, tmp_path / 'probe')
 
 
 def test_a_probe_trains_nothing_of_the_encoder():

@@ -24,7 +24,7 @@ def search(tmp_path):
 
   def train(fields, folder, label, splits):
     assert json.loads((folder / 'config.json').read_text()) == fields
-    (folder / 'checkpoints').mkdir()
+    (folder / 'checkpoints').mkdir(parents=True)
     optim = fields['optim']
     trained.append((folder.relative_to(tmp_path), fields, splits))
     top1 = SCORES[optim['learning_rate'], round(optim['weight_decay'], 9)]
@@ -69,9 +69,11 @@ def test_goes_on_where_it_stopped_and_keeps_no_checkpoints_of_cells(search, tmp_
   assert not list((tmp_path / 'grid').glob('*/checkpoints'))
   assert (tmp_path / 'refit' / 'checkpoints').is_dir()
   (tmp_path / 'refit' / 'checkpoints').rmdir()
+  for part in ('grid/lr0.01_wd0', 'refit'):
+    (tmp_path / part / 'result.json').unlink()
   again, _ = search()
   assert again == first
-  assert [str(folder) for folder, _, _ in trained[7:]] == ['refit']
+  assert [str(folder) for folder, _, _ in trained[7:]] == ['grid/lr0.01_wd0', 'refit']
 
 
 def test_a_grid_that_diverges_throughout_is_one_sentence(search, monkeypatch):

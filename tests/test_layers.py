@@ -17,7 +17,7 @@ LAYERS = (
     ('train.loop',),
     ('report', 'workdir', 'app'),
     ('pretrain', 'evaluate', 'finetune', 'linear_probe', 'make_report', 'prepare_data',
-     'rehearsal', 'grid_search'),
+     'rehearsal', 'grid_search', 'downstream'),
     ('study', 'performance', 'benchmark'),
 )
 ONLY_IN = {  # what may import it

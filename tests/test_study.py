@@ -1,6 +1,7 @@
 """A study: its stages, skipping, going on, and failures that stay local."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import tiny
 
 from ssl_jax import errors, evaluate, finetune, linear_probe, pretrain, report, study
 from ssl_jax import workdir as workdir_lib
+from ssl_jax.train import checkpoint
+from ssl_jax.train import encoder as encoder_lib
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -49,10 +52,19 @@ def ran(monkeypatch, tmp_path):
 
   def fake(binary, place):
     def run(fields, *folders, **unused):
-      calls.append((binary, str(folders[place].relative_to(tmp_path)), fields))
-      folders[place].mkdir(parents=True, exist_ok=True)
-      workdir_lib.write_result(folders[place], fields, {'test': {'top1': 0.5}})
+      def work(folder):
+        calls.append((binary, str(folder.relative_to(tmp_path)), fields))
+        if binary == 'pretrain':
+          (folder / 'checkpoints' / '3').mkdir(parents=True)
+        return {'test': {'top1': 0.5}}
+      workdir_lib.run_once(folders[place], fields, work, binary != 'evaluate')
     return run
+
+  def identify(path):
+    folder = checkpoint.locate(path)
+    return {'path': str(folder), 'step': checkpoint.newest_step(folder), 'digest': 'd'}
+
+  monkeypatch.setattr(encoder_lib, 'identify_if_there', identify)
 
   monkeypatch.setattr(pretrain, 'run', fake('pretrain', 0))
   for module in (evaluate, linear_probe, finetune):
@@ -128,17 +140,37 @@ def test_goes_on_where_it_was_killed(ran, tmp_path, monkeypatch):
   assert folders(ran).count('simclr/seed0/pretrain') == 1 and len(ran) == 5
 
 
-def test_a_changed_evaluation_is_done_again_and_only_that(ran, tmp_path):
+def test_the_result_of_another_config_is_never_replaced(ran, tmp_path, caplog):
   study.run(config(), tmp_path)
   ran.clear()
   changed = config()
   changed['evaluations']['knn']['protocol']['k'] = 3
-  study.run(changed, tmp_path)
-  assert folders(ran) == ['simclr/seed0/knn', 'random/seed0/knn']
+  changed['evaluations']['probe']['train']['epochs'] = 2
+  with pytest.raises(errors.UserError, match='3 stages failed'):
+    study.run(changed, tmp_path)
+  words = 'seed0/knn holds the result of another run (protocol.k: 5 -> 3)'
+  assert not ran and words in caplog.text
+  saved = json.loads((tmp_path / 'simclr/seed0/knn/result.json').read_text())
+  assert saved['config']['protocol']['k'] == 5
+
+
+def test_results_outlive_the_checkpoint_and_a_move(tmp_path, monkeypatch, caplog):
+  monkeypatch.setattr(report.plots, 'plots', lambda study: [])
+  fields = config()
+  del fields['methods']['simclr'], fields['evaluations']['probe']
+  study.run(fields, tmp_path / 'here')
+  (tmp_path / 'here').rename(tmp_path / 'there')
+  monkeypatch.setattr(evaluate, 'run', None)
+  monkeypatch.setattr(pretrain, 'run', None)
+  caplog.set_level('INFO')
+  study.run(fields, tmp_path / 'there')
+  assert 'there is finished (2 stages); nothing was done' in caplog.text
+  shutil.rmtree(tmp_path / 'there/random/seed0/pretrain/checkpoints')
+  study.run(fields, tmp_path / 'there')
 
 
 def test_a_failed_pretraining_takes_only_its_own_evaluations_along(
-    ran, tmp_path, monkeypatch):
+    ran, tmp_path, monkeypatch, caplog):
   def diverges(fields, folder, label):
     if fields['train']['epochs']:
       raise errors.UserError('the loss is nan')
@@ -147,18 +179,21 @@ def test_a_failed_pretraining_takes_only_its_own_evaluations_along(
   original = pretrain.run
   monkeypatch.setattr(pretrain, 'run', diverges)
   with pytest.raises(errors.UserError, match=(
-      r'^1 stages failed: simclr, seed 0: pretrain \(the loss is nan\); the others')):
+      r'^1 stage failed, for the reasons above: simclr, seed 0: pretrain; the others')):
     study.run(config(), tmp_path)
+  assert caplog.text.count('the loss is nan') == 1
   assert folders(ran) == ['random/seed0/pretrain', 'random/seed0/knn']
 
 
-def test_a_failed_evaluation_fails_alone(ran, tmp_path, monkeypatch):
+def test_a_failed_evaluation_fails_alone(ran, tmp_path, monkeypatch, caplog):
   def fails(*args):
     raise errors.UserError('no such endpoint')
 
   monkeypatch.setattr(evaluate, 'run', fails)
-  with pytest.raises(errors.UserError, match=r'2 stages failed: simclr, seed 0: knn'):
+  with pytest.raises(errors.UserError, match='^2 stages failed, .*simclr, seed 0: k'):
     study.run(config(), tmp_path)
+  assert caplog.text.count('no such endpoint') == 1
+  assert 'random, seed 0: knn failed as simclr, seed 0: knn did' in caplog.text
   assert 'simclr/seed0/probe' in folders(ran)
 
 
@@ -200,18 +235,18 @@ def test_data_sets_become_stages_with_fields_of_their_own(ran, tmp_path):
       'knn_digits': ['knn', 'digits'], 'knn_other': ['knn', 'other']}
 
 
-def test_a_data_set_that_is_not_there_fails_alone(tmp_path, monkeypatch):
+def test_a_data_set_that_is_not_there_fails_alone(tmp_path, monkeypatch, caplog):
   monkeypatch.setattr(report.plots, 'plots', lambda study: [])
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'none'))
   fields = config()
   fields['methods'].pop('simclr')
   fields['evaluations'] = {'knn': {**fields['evaluations']['knn'], 'data_sets': {
       name: {'data': {'name': name}} for name in ('dtd', 'food10l', 'digits')}}}
-  with pytest.raises(errors.UserError) as error:
+  with pytest.raises(errors.UserError, match='2 stages failed.*random, seed 0: knn_dt'):
     study.run(fields, tmp_path / 'w')
-  for words in ('2 stages failed', 'random, seed 0: knn_dtd', '`tfds build dtd',
-                "'food10l', not a data set", "did you mean 'food101'"):
-    assert words in str(error.value)
+  for words in ('knn_dtd failed: ', '`tfds build dtd', "'food10l', not a data set",
+                "did you mean 'food101'"):
+    assert words in caplog.text
   assert result(tmp_path, 'w/random/seed0/knn_digits')['test']['n'] == 359
 
 
@@ -229,7 +264,7 @@ def test_a_method_may_be_a_checkpoint(ran, tmp_path, monkeypatch):
   used = []
   original = evaluate.run
   monkeypatch.setattr(evaluate, 'run', lambda fields, path, *rest: (
-      used.append(path), original(fields, tmp_path, *rest)))
+      used.append(path), original(fields, path, *rest)))
   fields = given(tmp_path, 0, 2)
   study.run(fields, tmp_path / 'w')
   assert [binary for binary, _, _ in ran] == ['evaluate', 'linear_probe'] * 2
@@ -239,9 +274,9 @@ def test_a_method_may_be_a_checkpoint(ran, tmp_path, monkeypatch):
   study.run(fields, tmp_path / 'w')
   assert not ran
   (tmp_path / 'run2' / 'checkpoints' / '9').mkdir()  # it was trained on
-  study.run(fields, tmp_path / 'w')
-  assert [folder for _, folder, _ in ran] == [
-      f'w/simclr/seed2/{name}' for name in ('knn', 'probe')]
+  with pytest.raises(errors.UserError, match='1 stage failed.*simclr, seed 2: probe'):
+    study.run(fields, tmp_path / 'w')  # its folder holds checkpoints and logs too
+  assert [folder for _, folder, _ in ran] == ['w/simclr/seed2/knn']
 
 
 def test_a_checkpoint_that_is_not_there_is_found_before_anything_runs(ran, tmp_path):
@@ -280,7 +315,7 @@ def test_progress_counts_stages(ran, tmp_path, monkeypatch):
   study.run(config(), tmp_path)
   assert lines[2] == '[3/5] simclr, seed 0: probe' and len(lines) == 5
   study.run(config(), tmp_path)
-  assert lines[-1] == '[5/5] random, seed 0: knn is done'
+  assert lines[5:] == [f'{tmp_path} is finished (5 stages); nothing was done']
 
 
 @pytest.mark.parametrize('change, match', [

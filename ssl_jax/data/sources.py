@@ -94,10 +94,11 @@ def _open(native: Openers, name: str, split: str, fraction: float,
     indices = train if split == 'train' else validation
     return base.subset(whole, indices, f'{name}/{split}')
   accepted = sorted({*native, 'validation'} if cut else native)
-  raise errors.UserError(f'{name} has no split {split!r}; it has '
-                         f'{", ".join(accepted)}{errors.nearest(split, accepted)}'
-                         + ('; config.data.validation_fraction=0.1 cuts one from train'
-                            if split == 'validation' and 'train' in native else ''))
+  raise errors.MissingSplit(
+      f'{name} has no split {split!r}; it has {", ".join(accepted)}'
+      f'{errors.nearest(split, accepted)}'
+      + ('; config.data.validation_fraction=0.1 cuts one from train'
+         if split == 'validation' and 'train' in native else ''))
 
 
 def _thinned(source: base.Source, fraction: float) -> base.Source:

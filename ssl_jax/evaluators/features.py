@@ -26,9 +26,12 @@ class Features:
   Attributes:
     features: float32 [N, D].
     labels: int32 [N], a class id or `UNLABELLED`.
+    rows: int [N], the position in the split of every image, where that is known:
+      images that do not decode have no row.
   """
   features: np.ndarray
   labels: np.ndarray
+  rows: np.ndarray | None = None
 
   def __post_init__(self):
     if self.features.ndim != 2 or self.labels.shape != self.features.shape[:1]:
@@ -96,11 +99,12 @@ def extract(encode: Encode, variables: Any, batches: Iterable[Batch],
     errors.UserError: an unknown endpoint or pool (before anything is compiled),
       no images, or features that are not finite.
   """
-  features, labels, pending = [], [], None
+  features, labels, masks, pending = [], [], [], None
 
   def collect(rows):
     rows = mesh.gather(rows)
     mask = rows['mask'].astype(bool)
+    masks.append(mask)
     features.append(rows['features'][mask])
     labels.append(rows['label'][mask].astype(np.int32))
 
@@ -116,7 +120,8 @@ def extract(encode: Encode, variables: Any, batches: Iterable[Batch],
   if pending is None:
     raise errors.UserError('the split to encode has no images')
   collect(pending)
-  out = Features(np.concatenate(features), np.concatenate(labels))
+  out = Features(np.concatenate(features), np.concatenate(labels),
+                 np.flatnonzero(np.concatenate(masks)))
   broken = ~np.isfinite(out.features).all(1)
   if broken.any():
     raise errors.UserError(
@@ -141,15 +146,22 @@ def _check(encode, variables, batch, endpoint, pool):
   jax.eval_shape(functools.partial(pooling.pooled, pool=pool), shape)
 
 
-def save_npz(path: str | os.PathLike, splits: Mapping[str, Features]) -> None:
-  """Writes `<split>_features` and `<split>_labels`, atomically, from process 0."""
+def save_npz(path: str | os.PathLike, splits: Mapping[str, Features],
+             **arrays: Any) -> None:
+  """Writes features to a file that NumPy reads without pickle, from process 0.
+
+  Args:
+    path: of the file, which is replaced atomically.
+    splits: each becomes `<split>_features` and `<split>_labels`.
+    **arrays: what else the file holds.
+  """
   if jax.process_index():
     return
   path = pathlib.Path(path)
   path.parent.mkdir(parents=True, exist_ok=True)
   partial = path.with_name(path.name + '.partial')
   with partial.open('wb') as f:
-    np.savez(f, **{f'{split}_{field}': getattr(data, field)
-                   for split, data in splits.items()
-                   for field in ('features', 'labels')})
+    np.savez(f, **arrays, **{f'{split}_{field}': getattr(data, field)
+                             for split, data in splits.items()
+                             for field in ('features', 'labels')})
   os.replace(partial, path)

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from ssl_jax import errors
 from ssl_jax.evaluators import features as features_lib
@@ -131,6 +132,19 @@ class Knn:
   def __call__(self, train: features_lib.Features,
                validation: features_lib.Features | None,
                test: features_lib.Features, num_classes: int) -> dict[str, Any]:
+    images = np.count_nonzero(train.labels != features_lib.UNLABELLED)
+    if self.k > images / num_classes:
+      logging.warning(
+          'config.protocol.k is %d, but a class has %.3g labelled training images on '
+          'average, so most of the neighbours of an image are of other classes; try '
+          '--config.protocol.k=%d', self.k, images / num_classes,
+          max(1, min(20, images // num_classes // 2)))
+    return self.measure(train, validation, test, num_classes)
+
+  def measure(self, train: features_lib.Features,
+              validation: features_lib.Features | None,
+              test: features_lib.Features, num_classes: int) -> dict[str, Any]:
+    """Does what a call does, whatever k is."""
     train, validation, test = (
         split and split.labelled(num_classes) for split in (train, validation, test))
 
@@ -144,8 +158,7 @@ class Knn:
     return {
         'protocol': f'{self.k} nearest training images by {self.metric} similarity, '
                     f'weights exp(similarity / {self.temperature})',
-        'chosen': {'k': self.k, 'temperature': self.temperature,
-                   'metric': self.metric},
+        'chosen': {},
         'train': score(train, exclude_self=True) if self.score_train else None,
         'validation': validation and score(validation),
         'test': score(test),
@@ -168,6 +181,5 @@ class Nearest:
   def __call__(self, train: features_lib.Features,
                validation: features_lib.Features | None,
                test: features_lib.Features, num_classes: int) -> dict[str, Any]:
-    result = self._knn()(train, validation, test, num_classes)
-    return result | {'protocol': f'nearest training image by {self.metric} distance',
-                     'chosen': {'metric': self.metric}}
+    result = self._knn().measure(train, validation, test, num_classes)
+    return result | {'protocol': f'nearest training image by {self.metric} distance'}

@@ -75,8 +75,9 @@ class Logistic:
       params, loss, steps = _minimise(
           params, x, y, jnp.float32(strength * penalty / len(y)), self.tolerance,
           self.max_steps)
-      logging.info('logistic regression: %d of %d, l2 %.3g, objective %.5f after %d '
-                   'steps', i + 1, len(l2), strength, loss, steps)
+      if (i + 1) % -(-len(l2) // 4) == 0 or i + 1 == len(l2):  # four lines at most
+        logging.info('logistic regression: %d of %d, l2 %.3g, objective %.5f after %d '
+                     'steps', i + 1, len(l2), strength, loss, steps)
       heads.append((linear.unstandardise(
           np.asarray(params['kernel']), np.asarray(params['bias']), mean, scale),
                     int(steps)))

@@ -23,5 +23,6 @@ class KnnMonitor:
     bank, queries = (
         features_lib.extract(self.encode, encoder, batches(), self.endpoint, self.pool)
         for batches in (self.bank, self.queries))
-    result = knn.Knn(k=self.k, score_train=False)(bank, None, queries, self.num_classes)
+    result = knn.Knn(k=self.k, score_train=False).measure(
+        bank, None, queries, self.num_classes)
     return {'knn/top1': result['test']['top1']}

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
+from etils import epath
 
 from ssl_jax import errors
 
@@ -115,6 +117,26 @@ def restore_encoder(folder: pathlib.Path | str, step: int,
           f'the encoder in {folder} at step {step} does not fit the architecture '
           f'its config names ({_first_line(e)}); was it saved by another version?'
       ) from e
+
+
+def read_encoder(folder: pathlib.Path | str, step: int) -> Tree:
+  """Reads the `encoder` item as NumPy arrays, whatever its architecture.
+
+  Raises:
+    errors.UserError: the item cannot be read.
+  """
+  path = epath.Path(folder) / str(step) / 'encoder'
+  handler = ocp.PyTreeCheckpointHandler()
+  try:
+    arrays = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
+                          handler.metadata(path).tree)
+    return handler.restore(path, args=ocp.args.PyTreeRestore(restore_args=arrays))
+  except Exception as e:  # Orbax raises many kinds for a damaged file.
+    raise errors.UserError(
+        f'the encoder in {folder} at step {step} cannot be read ({_first_line(e)}); '
+        'give the --workdir of another run as --checkpoint') from e
+  finally:
+    handler.close()
 
 
 def locate(path: pathlib.Path | str) -> pathlib.Path:

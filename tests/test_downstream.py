@@ -1,0 +1,65 @@
+"""Which images an encoder is given: fields that it inherits, splits that there are."""
+
+import numpy as np
+import pytest
+import stub_encoder
+import tiny
+from PIL import Image
+
+from ssl_jax import downstream, errors
+from ssl_jax.train import encoder as encoder_lib
+from ssl_jax.train import mesh as mesh_lib
+
+
+@pytest.fixture(scope='module')
+def encoder(tmp_path_factory):
+  with stub_encoder.registered():
+    run = tiny.pretrained(tmp_path_factory.mktemp('runs') / 'run',
+                          model={'name': 'stub'}, train={'epochs': 0})
+    return encoder_lib.load(run, mesh_lib.data_mesh())
+
+
+@pytest.fixture
+def images(tmp_path):
+  """Writes flat black images to some folders; gives the config that names them all."""
+  def write(*folders):
+    for folder in folders:
+      (tmp_path / folder).mkdir(parents=True)
+      for i in range(4):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(
+            tmp_path / folder / f'{i}.png')
+    return {'name': f'folder:{tmp_path}/images'}
+  return write
+
+
+@pytest.mark.parametrize('own, fields', [
+    ({}, {'name': 'synthetic', 'num_classes': 4, 'image_size': 8}),
+    ({'num_classes': 3, 'data_dir': None},
+     {'name': 'synthetic', 'num_classes': 3, 'image_size': 8}),
+    ({'name': 'digits', 'labels': {'per_class': 1}},
+     {'name': 'digits', 'image_size': 8, 'labels': {'per_class': 1}}),
+    ({'name': 'digits', 'image_size': 16}, {'name': 'digits', 'image_size': 16})])
+def test_what_another_data_set_inherits(own, fields):
+  theirs = {'name': 'synthetic', 'num_classes': 4, 'image_size': 8, 'data_dir': None,
+            'labels': {'fraction': 0.1}, 'validation_fraction': 0.2}
+  assert downstream.inherit(theirs, own) == fields
+
+
+@pytest.mark.parametrize('folders, sizes', [
+    (['images'], {'train': 4}),
+    (['images/train', 'images/test'], {'train': 4, 'test': 4}),
+    (['images/train', 'images/val', 'images/test'],
+     {'train': 4, 'validation': 4, 'test': 4})])
+def test_nothing_is_held_out_of_images_without_labels(encoder, images, folders, sizes):
+  found = downstream.splits_there_are({'data': images(*folders)}, encoder)
+  assert {split: len(source) for split, source in found.items()} == sizes
+
+
+def test_a_split_that_is_not_there_is_an_error_unless_nothing_should_be_cut(
+    encoder, images):
+  config = {'data': images('images')}
+  with pytest.raises(errors.UserError, match="no split 'test'; it has train, valid"):
+    downstream.load_split(config, encoder, 'test')
+  assert len(downstream.load_split(config, encoder, 'validation')) == 1
+  config['data']['validation_fraction'] = 0
+  assert downstream.load_split(config, encoder, 'validation') is None
