@@ -15,14 +15,14 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from ssl_jax import app, methods
+from ssl_jax import app, jsonl, methods
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.data import sources
 from ssl_jax.evaluators import monitor
 from ssl_jax.methods import base
-from ssl_jax.train import loop, metrics, online_probe, optim
+from ssl_jax.train import loop, online_probe, optim
 from ssl_jax.train import mesh as mesh_lib
 
 
@@ -48,7 +48,7 @@ def run(config: Mapping[str, Any], workdir: pathlib.Path | str,
   origin = workdir_lib.provenance()  # now: the checkout may change under a long run
   plan = _plan(config, workdir, label)
   state = loop.fit(plan)
-  rows = metrics.read(workdir / 'metrics.jsonl')
+  rows = jsonl.read(workdir / 'metrics.jsonl')
   result = {'steps': int(state.step), 'epochs': plan.epochs,
             'images': int(state.step) * plan.feed.batch_size,
             'seconds': rows[-1]['time'] if rows else 0.0, **origin}
