@@ -28,8 +28,8 @@ def footers(monkeypatch):
 def test_a_rehearsal_is_marked_in_image_files_only(tmp_path, footers, sentence, footer):
   figures = report.write(
       fake_study.write(tmp_path, rehearsal=sentence)).parent / 'figures'
-  files = [f'{name}.{suffix}' for name in (
-      'confusion', 'loss', 'online', 'per_class', 'pretext') for suffix in ('png', 'svg')]
+  names = 'confusion', 'loss', 'online', 'per_class', 'pretext'
+  files = [f'{name}.{suffix}' for name in names for suffix in ('png', 'svg')]
   assert sorted(path.name for path in figures.iterdir()) == files
   # The last ten are the page's, five figures in two palettes.
   assert [text for _, _, text in footers] == [footer] * 10 + [''] * 10

@@ -8,6 +8,7 @@ import pytest
 
 from ssl_jax import errors
 from ssl_jax.report import read
+from ssl_jax.report.study import CONFIG, METRICS
 
 
 def test_a_whole_study(tmp_path):
@@ -98,6 +99,6 @@ def test_files_are_those_that_exist(tmp_path):
   folder = fake_study.write(tmp_path)
   (folder / 'simclr/seed0/pretrain/config.json').unlink()
   first, second, _ = read.study(folder).runs_of('simclr')
-  assert first.files == (read.METRICS,)
-  assert second.files == (read.CONFIG, read.METRICS)
+  assert first.files == (METRICS,)
+  assert second.files == (CONFIG, METRICS)
   assert second.folder == 'simclr/seed1'

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ssl_jax.report import read
+from ssl_jax.report.study import MethodRun
 
 
 def test_missing_results_are_named(tmp_path):
@@ -79,3 +80,9 @@ def test_all_results_are_in_the_order_of_the_study(tmp_path):
       ('simclr', 'linear', 0), ('simclr', 'linear', 1), ('simclr', 'linear', 2),
       ('simclr', 'knn', 0)]
   assert found[0][2].top1 == top1 and len(found) == 13
+
+
+def test_links_are_relative_to_the_report_and_quoted():
+  run = MethodRun('a b', 0, (), {}, {}, folder='a b/seed0')
+  assert run.link() == '../a%20b/seed0/'
+  assert run.link('x#/result.json') == '../a%20b/seed0/x%23/result.json'

@@ -14,6 +14,8 @@ import numpy as np
 
 from ssl_jax import errors, jsonl
 from ssl_jax.report.study import (
+    CONFIG,
+    METRICS,
     EvaluationResult,
     Groups,
     HeatmapLayout,
@@ -25,8 +27,6 @@ from ssl_jax.report.study import (
 
 REHEARSAL = ('Rehearsal: a scaled-down run that checks that everything works. Its '
              'numbers say nothing about the methods.')
-CONFIG = 'pretrain/config.json'
-METRICS = 'pretrain/metrics.jsonl'
 
 
 def study(workdir: str | pathlib.Path) -> Study:

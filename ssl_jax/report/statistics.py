@@ -79,13 +79,25 @@ def _t95(u: float, n: int, v: float, m: int) -> float:
 
 
 def margin_between(study: Study, a: MethodEvaluation, b: MethodEvaluation) -> float:
-  """Returns `margin` for two results of a study, both of which have seeds."""
+  """Returns `margin` for two evaluations of which the study has results.
+
+  Args:
+    study: the study.
+    a: one method and its evaluation.
+    b: another method and its evaluation.
+  """
   images = min(r.effective_sample_size for e in (a, b) for r in study.results(*e))
   return margin(study.accuracy(*a), study.accuracy(*b), images)
 
 
 def separated(study: Study, a: MethodEvaluation, b: MethodEvaluation) -> bool:
-  """Returns whether the means of two results differ by more than their margin."""
+  """Returns whether two means differ by more than their margin.
+
+  Args:
+    study: the study.
+    a: one method and its evaluation.
+    b: another method and its evaluation.
+  """
   difference = study.accuracy(*a).mean() - study.accuracy(*b).mean()
   return abs(difference) > margin_between(study, a, b)
 

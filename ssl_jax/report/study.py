@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import urllib.parse
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,10 @@ import numpy as np
 MethodEvaluation = tuple[str, str]  # a method and an evaluation of it
 # Evaluation -> its group and its column, for a group of evaluations that share a table.
 Groups = Mapping[str, tuple[str, str]]
+
+# Files of pre-training, relative to a run's folder.
+CONFIG = 'pretrain/config.json'
+METRICS = 'pretrain/metrics.jsonl'
 
 # Names that a study need not give, by evaluation or label subset.
 _DISPLAY_NAMES = {
@@ -114,7 +119,7 @@ class MethodRun:
     pretrain: `{'config': ..., 'result': ...}`; empty until pre-training is done.
     results: evaluation -> its result.
     folder: the run's folder, relative to the study's.
-    files: which of the files of pre-training exist, relative to `folder`.
+    files: those of CONFIG and METRICS that exist.
   """
 
   method: str
@@ -136,6 +141,10 @@ class MethodRun:
               and finite(line['epoch']) and finite(line[metric])}
     ordered = [points[step] for step in sorted(points)]
     return np.array(ordered, dtype=np.float64).reshape(-1, 2)
+
+  def link(self, file: str = '') -> str:
+    """Returns the address of a file, or of the folder, from the report's folder."""
+    return f'../{urllib.parse.quote(self.folder)}/{urllib.parse.quote(file)}'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,6 @@ from typing import Any
 
 from ssl_jax.report import tables
 from ssl_jax.report.content import Content
-from ssl_jax.report.links import address
 from ssl_jax.report.study import EvaluationResult, Study
 
 
@@ -22,7 +21,7 @@ def table(study: Study) -> tables.Table:
     rows.append((
         tables.Cell(study.display_name(run.method)),
         tables.Cell(study.display_name(evaluation),
-                    link=address(run, f'{evaluation}/result.json')),
+                    link=run.link(f'{evaluation}/result.json')),
         *tables.text_cells(str(run.seed), _settings(result), *(
             tables.ABSENT if a is None else f'{100 * a:.2f}' for a in accuracies))))
   header = ('Method', 'Evaluation', 'Seed', 'Settings', 'top-1', 'top-5',
