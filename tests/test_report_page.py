@@ -158,7 +158,7 @@ def test_the_table_of_a_heat_map_is_below_it(tmp_path):
   study = read.study(fake_study.heatmap(tmp_path))
   content = Content(figures=sections.heatmap.figures(study))
   for shown in (Page(page.html(study, content)).text, page.markdown(study, content)):
-    assert shown.index('each one alone. The last') < shown.index('62.0 ± 2.8 (2)')
+    assert shown.index('diagonal has one alone.') < shown.index('62.0 ± 2.8 (2)')
   assert '62.0 ± 2.8 (2)' in page.terminal(study, content)
 
 

@@ -70,3 +70,9 @@ def test_a_link_is_in_markdown_and_not_in_the_terminal():
   table = tables.Table('', ('n',), ((Cell('a|b', link='../x'),),))
   assert '| [a\\|b](../x) |' in tables.markdown(table)
   assert '../x' not in tables.terminal(table)
+
+
+def test_markdown_has_no_markup_of_cells():
+  table = tables.Table('', ('<n>',), ((Cell('<i>'),),))
+  assert '| &lt;n> |' in tables.markdown(table)
+  assert '| &lt;i> |' in tables.markdown(table)

@@ -152,4 +152,4 @@ def _markdown_cell(cell: Cell) -> str:
 
 
 def _escaped(text: str) -> str:
-  return text.replace('|', '\\|').replace('\n', ' ')
+  return text.replace('|', '\\|').replace('<', '&lt;').replace('\n', ' ')

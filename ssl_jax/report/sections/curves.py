@@ -60,7 +60,7 @@ def loss(study: Study) -> theme.Figure | None:
       f'{np.mean([c[-1, 1] for c in line.curves]):.3g}' for line in lines)
   return theme.Figure(
       'loss', 'Training loss of each method: mean over seeds (thick) and each seed '
-      '(thin). Losses of different methods cannot be compared.',
+      '(thin). Losses of different training tasks cannot be compared.',
       f'Training loss by epoch. {ends}.',
       _curves([_Panel(line.label, (line,)) for line in lines], 'loss', 1))
 

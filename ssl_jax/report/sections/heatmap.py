@@ -87,7 +87,7 @@ def table(study: Study, evaluation: str) -> tables.Table:
   cells_in_words = 'every cell'
   if found.averages is not None:
     header.append('Average')
-    cells_in_words = 'every pair, each one alone on the diagonal'
+    cells_in_words = 'every pair (on the diagonal: one alone)'
   notes = [f'Published: {study.display_name(p.method)} {p.value:.2f} % ({p.source}).'
            for p in study.published
            if p.evaluation == evaluation and p.method in found.methods.values()]
@@ -104,8 +104,8 @@ def figures(study: Study) -> list[theme.Figure]:
     found = data(study, evaluation)
     if np.isfinite(found.means).any():
       what = ('cell, mean over seeds.' if found.averages is None else
-              'pair, mean over seeds. The diagonal has each one alone. The last column '
-              'averages the row.')
+              'pair, mean over seeds. The diagonal has one alone. The last column is '
+              'the average of the row.')
       drawn.append(theme.Figure(
           f'heatmap_{evaluation}',
           f'{study.display_name(evaluation)}: test accuracy (%) of every {what}',
