@@ -1,4 +1,4 @@
-"""Builds tables of test accuracies beside published figures."""
+"""Builds tables of test accuracies with published figures."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ def table(study: Study, title: str, columns: Sequence[str],
           rows: Sequence[tuple[str, Sequence[MethodEvaluation | None]]],
           row_header: str = 'Method', competition: Competition | None = None
           ) -> tables.Table:
-  """Returns a table of test accuracies in percent beside the published figures.
+  """Returns a table of test accuracies in percent with the published figures.
 
   An accuracy that is not requested is blank; one that is requested but has no result
   is a dash. A column has a column of published figures to its right if there are any.

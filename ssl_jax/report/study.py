@@ -59,7 +59,7 @@ class EvaluationResult:
 
   Attributes:
     top1: accuracy on the test split.
-    top5: likewise, or None.
+    top5: top-5 accuracy on the test split, or None.
     mean_per_class: mean of the classes' accuracies on the test split, or None.
     per_class: float [K] or None; NaN for a class without test images.
     confusion: counts [K, K], true class by predicted class, or None.

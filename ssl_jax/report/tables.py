@@ -107,7 +107,7 @@ def terminal(table: Table) -> str:
 def _blocks(header: Sequence[str], widths: Sequence[int]) -> Iterator[list[int]]:
   """Yields the columns that fit on a line, each block starting with the first.
 
-  A column of published figures stays beside the column that it belongs to.
+  A column of published figures stays next to the column that it belongs to.
   """
   inseparable: list[list[int]] = []
   for j, name in enumerate(header[1:], 1):
