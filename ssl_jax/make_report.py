@@ -2,7 +2,7 @@ r"""Writes the report of a study, finished or not.
 
   python -m ssl_jax.make_report --workdir=runs/quickstart
 
-It reads files only: no accelerator, no JAX. The page is
+It only reads files, and needs neither an accelerator nor JAX. The page is
 `<workdir>/report/index.html`.
 """
 
@@ -15,7 +15,7 @@ _WORKDIR = flags.DEFINE_string(
 
 
 def main() -> None:
-  """Writes the pages, prints the headline table and where the page is."""
+  """Writes the pages; prints the tables of results and the path of the page."""
   workdir = app.require(_WORKDIR, 'runs/quickstart')
   page = report.write(workdir)
   print(report.summary(workdir))

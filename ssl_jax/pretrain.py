@@ -15,14 +15,14 @@ import numpy as np
 from absl import flags, logging
 from ml_collections import config_flags
 
-from ssl_jax import app, errors, methods
+from ssl_jax import app, errors, jsonl, methods
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.data import sources
 from ssl_jax.evaluators import monitor
 from ssl_jax.methods import base
-from ssl_jax.train import loop, metrics, online_probe, optim
+from ssl_jax.train import loop, online_probe, optim
 from ssl_jax.train import mesh as mesh_lib
 
 
@@ -50,7 +50,7 @@ def _train(config: dict[str, Any], workdir: pathlib.Path, label: str) -> dict[st
   origin = workdir_lib.provenance()  # now: the checkout may change under a long run
   plan = _plan(config, workdir, label)
   state = loop.fit(plan)
-  rows = metrics.read(workdir / 'metrics.jsonl')
+  rows = jsonl.read(workdir / 'metrics.jsonl')
   return {'steps': int(state.step), 'epochs': plan.epochs,
           'images': int(state.step) * plan.feed.batch_size,
           'seconds': rows[-1]['time'] if rows else 0.0, **origin}

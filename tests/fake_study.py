@@ -1,17 +1,17 @@
-"""Folders of studies with known numbers, as `ssl_jax.study` would leave them."""
+"""Writes folders of studies with known numbers, as `ssl_jax.study` does."""
 
 import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-TOP1 = {  # method -> evaluation -> fraction of each seed; the tests' arithmetic
+TOP1 = {  # method -> evaluation -> fraction of each seed
     'simclr': {'linear': [0.90, 0.91, 0.95], 'knn': [0.86, 0.87, 0.88]},
     'random': {'linear': [0.70, 0.72, 0.71], 'knn': [0.86, 0.86, 0.89]},
     'supervised': {'linear': [0.93]},
 }
 CLASSES = ('cat', 'dog', '<i>')
-TURNS = ('0 degrees', '90 degrees', '180 degrees', '270 degrees')
+ROTATIONS = ('0 degrees', '90 degrees', '180 degrees', '270 degrees')
 IMAGES = {'finetune_1pct': 500, 'finetune_100pct': 50000, 'linear_1pct': 500}
 
 
@@ -20,10 +20,11 @@ def write(folder: pathlib.Path, top1: Any = TOP1, images: Mapping[str, int] = IM
   """Writes the study under `folder`.
 
   Args:
-    folder: where.
-    top1: see TOP1. The evaluation 'rotation' is of four turns, others of CLASSES.
-    images: evaluation -> number of labelled training images, where recorded.
-    **head: replaces fields of study.json.
+    folder: the folder to write.
+    top1: method -> evaluation -> accuracy of each seed, as in TOP1. The classes of
+      the evaluation 'rotation' are ROTATIONS, those of all others are CLASSES.
+    images: evaluation -> number of labelled training images, if it is recorded.
+    **head: fields of study.json to replace.
   """
   study = {
       'name': 'fake', 'title': 'A fake study', 'description': 'Numbers by hand.',
@@ -32,23 +33,25 @@ def write(folder: pathlib.Path, top1: Any = TOP1, images: Mapping[str, int] = IM
       'rehearsal': False, 'config': {'batch': 8}, 'methods': list(top1),
       'evaluations': ['linear', 'knn'], 'labels': {'simclr': 'SimCLR'},
       'published': [{'method': 'simclr', 'evaluation': 'linear', 'value': 54.16,
-                     'source': 'report D'}]} | head
-  put(folder / 'study.json', study)
+                     'source': 'paper D'}]} | head
+  write_json(folder / 'study.json', study)
   for method, evaluations in top1.items():
     for evaluation, values in evaluations.items():
-      names = TURNS if evaluation == 'rotation' else CLASSES
+      names = ROTATIONS if evaluation == 'rotation' else CLASSES
       for seed, value in enumerate(values):
-        put(folder / method / f'seed{seed}' / evaluation / 'result.json',
-            evaluation_result(value, names, images.get(evaluation)))
+        write_json(folder / method / f'seed{seed}' / evaluation / 'result.json',
+            evaluation_result(value, names, images.get(evaluation),
+                              searched=evaluation.startswith('linear')))
     for seed in range(max(map(len, evaluations.values()), default=0)):
       pretrain(folder / method / f'seed{seed}' / 'pretrain', method, seed)
   return folder
 
 
 def by_labels(folder: pathlib.Path, **head: Any) -> pathlib.Path:
-  """SimCLR and RotNet, fine-tuned on two subsets; SimCLR also probed on one.
+  """Writes SimCLR and RotNet, fine-tuned on two subsets; SimCLR also probed on one.
 
-  Rotations are asked of RotNet only. Fine-tuning RotNet on all labels is lacking.
+  Rotations are requested for RotNet only. Fine-tuning RotNet on all labels has no
+  result.
   """
   top1 = {'simclr': {'finetune_1pct': [0.88, 0.90], 'finetune_100pct': [0.94, 0.94],
                      'linear_1pct': [0.80, 0.82], 'linear': [0.9, 0.9]},
@@ -70,7 +73,10 @@ def by_labels(folder: pathlib.Path, **head: Any) -> pathlib.Path:
 
 
 def by_data_set(folder: pathlib.Path, **head: Any) -> pathlib.Path:
-  """SimCLR on two data sets, frozen and fine-tuned; one told by a mean over classes."""
+  """Writes SimCLR on two data sets, frozen and fine-tuned.
+
+  The linear probe on Pets is measured by the mean over classes.
+  """
   top1 = {'simclr': {'linear_pets': [0.80, 0.82], 'linear_food': [0.60, 0.60],
                      'tuned_pets': [0.90, 0.90]}}
   write(folder, top1, **{
@@ -83,42 +89,53 @@ def by_data_set(folder: pathlib.Path, **head: Any) -> pathlib.Path:
       'published': [published('simclr', 'linear_food', 68.4),
                     published('simclr', 'tuned_pets', 89.2)]} | head)
   for method, seed in ((m, s) for m in top1 for s in (0, 1)):
-    place = folder / method / f'seed{seed}' / 'linear_pets' / 'result.json'
-    record = json.loads(place.read_text())
+    path = folder / method / f'seed{seed}' / 'linear_pets' / 'result.json'
+    record = json.loads(path.read_text())
     record['result'] |= {'score': 'mean_per_class', 'at_edge': ['l2']}
     record['result']['test'] |= {
         'top1': 0.1, 'confusion': [[8, 2, 0], [50, 50, 0], [0, 0, 40]]}
-    put(place, record)
+    write_json(path, record)
   return folder
 
 
-def grid(folder: pathlib.Path, **head: Any) -> pathlib.Path:
-  """Two singles and their pair, one pair that is lacking, and one method beside."""
+def heatmap(folder: pathlib.Path, **head: Any) -> pathlib.Path:
+  """Writes a heat map of two single cells and their pair, and one listed method.
+
+  Another pair has no result.
+  """
   top1 = {'crop': {'nearest': [0.50, 0.52]}, 'blur': {'nearest': [0.20, 0.20]},
-          'crop_blur': {'nearest': [0.60, 0.64]}, 'turn_crop': {},
+          'crop_blur': {'nearest': [0.60, 0.64]}, 'rotate_crop': {},
           'batch_8': {'nearest': [0.70, 0.70]}}
   return write(folder, top1, **{
       'seeds': [0, 1], 'evaluations': ['nearest'],
-      'heatmap': {'axes': ['crop', 'gaussian_blur', 'turn'], 'cells': {
-          'crop': [0, 0], 'blur': [1, 1], 'crop_blur': [0, 1], 'turn_crop': [2, 0]}},
+      'heatmap': {'axes': ['crop', 'gaussian_blur', 'rotate'], 'cells': {
+          'crop': [0, 0], 'blur': [1, 1], 'crop_blur': [0, 1], 'rotate_crop': [2, 0]}},
       'published': []} | head)
 
 
 def published(method: str, evaluation: str, value: float) -> dict[str, Any]:
-  """As in study.json."""
+  """Returns a published figure as in study.json."""
   return {'method': method, 'evaluation': evaluation, 'value': value,
-          'source': 'report A'}
+          'source': 'paper A'}
 
 
-def put(path: pathlib.Path, value: Any) -> None:
-  """Writes JSON, making folders."""
+def write_json(path: pathlib.Path, value: Any) -> None:
+  """Writes JSON and the folders above it."""
   path.parent.mkdir(parents=True, exist_ok=True)
   path.write_text(json.dumps(value), encoding='utf-8')
 
 
 def evaluation_result(top1: float, names: tuple[str, ...] = CLASSES,
-                      labelled: int | None = None) -> dict[str, Any]:
-  """One evaluation on 100 images of each class; the last ones get all errors."""
+                      labelled: int | None = None,
+                      searched: bool = False) -> dict[str, Any]:
+  """Returns result.json of an evaluation on 100 images of each class.
+
+  Args:
+    top1: accuracy; all errors are in the last classes.
+    names: names of the classes.
+    labelled: number of labelled training images, if it is recorded.
+    searched: whether the setting was chosen from three on the validation split.
+  """
   classes, n = len(names), 100 * len(names)
   confusion = [[100 * (i == j) for j in range(classes)] for i in range(classes)]
   errors = round(n * (1 - top1))
@@ -129,6 +146,7 @@ def evaluation_result(top1: float, names: tuple[str, ...] = CLASSES,
   return {
       'config': {}, 'seconds': 2.0, 'result': {
           'protocol': 'fake', 'chosen': {'l2': 0.001},
+          **({'grid': [{'l2': v} for v in (0.001, 0.01, 0.1)]} if searched else {}),
           'train': {'top1': 1.0, 'n': labelled} if labelled else None,
           'validation': {'top1': top1}, 'class_names': names,
           'test': {'top1': top1, 'top5': 1.0, 'mean_per_class': top1, 'n': n,
@@ -137,14 +155,24 @@ def evaluation_result(top1: float, names: tuple[str, ...] = CLASSES,
 
 
 def pretrain(folder: pathlib.Path, method: str, seed: int) -> None:
-  """A log of four steps, the loss falling from 4 + seed to 1 + seed."""
+  """Writes the files of a pre-training of four steps.
+
+  The loss falls from 4 + seed to 1 + seed.
+
+  Args:
+    folder: the folder to write.
+    method: name of the method.
+    seed: its seed.
+  """
   lines = [{'step': i, 'epoch': i / 2, 'time': i * 1.0, 'train/loss': 4 - i + seed,
             'train/contrastive_accuracy': i / 4} for i in range(4)]
   lines += [{'step': i, 'epoch': i / 2, 'knn/top1': 0.5 + i / 10} for i in (1, 3)]
   folder.mkdir(parents=True, exist_ok=True)
   text = ''.join(json.dumps(line) + '\n' for line in lines)
   (folder / 'metrics.jsonl').write_text(text, encoding='utf-8')
-  put(folder / 'result.json', {
-      'config': {'method': {'name': method}, 'epochs': 2, 'seed': seed},
+  config = {'method': {'name': method}, 'epochs': 2, 'seed': seed}
+  write_json(folder / 'config.json', config)
+  write_json(folder / 'result.json', {
+      'config': config,
       'result': {'steps': 4, 'seconds': 100.0 + 20 * seed,
                  'images_per_second': 1500.0}})

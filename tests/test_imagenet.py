@@ -11,9 +11,8 @@ import stub_encoder
 import tiny
 from PIL import Image
 
-from ssl_jax import errors, evaluate, finetune, pretrain
+from ssl_jax import errors, evaluate, finetune, jsonl, pretrain
 from ssl_jax.data import sources
-from ssl_jax.train import metrics
 
 SIDE = 16
 TRAIN, VAL = (220, 20), (55, 5)  # good images, bad ones
@@ -128,7 +127,7 @@ def test_training_names_every_bad_image_and_goes_on(trained, photos):
   # In training, and in one of the splits that the monitor looks at.
   assert min(bad.values()) == 2
   assert all(np.isfinite(row['train/loss'])
-             for row in metrics.read(workdir / 'metrics.jsonl') if 'train/loss' in row)
+             for row in jsonl.read(workdir / 'metrics.jsonl') if 'train/loss' in row)
 
 
 def test_evaluation_counts_the_good_images(trained, photos, tmp_path):

@@ -19,9 +19,9 @@ from jax.experimental import multihost_utils
 from PIL import Image
 from processes import Run
 
-from ssl_jax import app, errors, evaluate, finetune, pretrain
+from ssl_jax import app, errors, evaluate, finetune, jsonl, pretrain
 from ssl_jax import workdir as workdir_lib
-from ssl_jax.train import loop, mesh, metrics, preemption
+from ssl_jax.train import loop, mesh, preemption
 
 # One after the other in one worker: all look at the same runs.
 pytestmark = pytest.mark.xdist_group('multiprocess')
@@ -141,7 +141,7 @@ def outcomes(folder):
 
 
 def losses(workdir):
-  return [row['train/loss'] for row in metrics.read(workdir / 'metrics.jsonl')]
+  return [row['train/loss'] for row in jsonl.read(workdir / 'metrics.jsonl')]
 
 
 def result(workdir):

@@ -1,4 +1,4 @@
-"""A study's folder is read as it is; what is unusable is left out and named."""
+"""Reads a study's folder; files that cannot be used are left out and named."""
 
 import json
 
@@ -8,43 +8,36 @@ import pytest
 
 from ssl_jax import errors
 from ssl_jax.report import read
+from ssl_jax.report.study import CONFIG, METRICS
 
 
 def test_a_whole_study(tmp_path):
   study = read.study(fake_study.write(tmp_path))
   np.testing.assert_array_equal(study.accuracy('simclr', 'linear'), [0.90, 0.91, 0.95])
   np.testing.assert_array_equal(study.per_class('random', 'linear')[0], [1, 1, 0.1])
-  assert study.label('simclr') == 'SimCLR'
-  assert study.label('knn') == 'kNN'
-  assert study.label('linear_1_percent') == 'linear 1 percent'
-  assert study.label('100pct') == '100 %'
+  assert study.display_name('simclr') == 'SimCLR'
+  assert study.display_name('knn') == 'kNN'
+  assert study.display_name('linear_1_percent') == 'linear 1 percent'
+  assert study.display_name('100pct') == '100 %'
   assert study.class_names(3) == fake_study.CLASSES
   assert study.class_names(4) == ('0', '1', '2', '3')
-  assert study.images_per_second('simclr').tolist() == [1500.0] * 3
 
 
-def test_what_is_missing_is_named(tmp_path):
-  study = read.study(fake_study.write(tmp_path))
-  assert study.missing() == {'supervised, seed 0': ['kNN'],
-                             'supervised, seed 1': ['Linear probe', 'kNN'],
-                             'supervised, seed 2': ['Linear probe', 'kNN']}
-  assert study.accuracy('supervised', 'knn').shape == (0,)
-
-
-def test_what_is_not_wanted_is_neither_missing_nor_read(tmp_path):
+def test_an_evaluation_that_is_not_requested_is_neither_missing_nor_read(tmp_path):
   fake_study.by_labels(tmp_path)
-  fake_study.put(tmp_path / 'simclr/seed0/rotation/result.json',
+  fake_study.write_json(tmp_path / 'simclr/seed0/rotation/result.json',
                  fake_study.evaluation_result(0.25))
   study = read.study(tmp_path)
   assert study.missing() == {
       'RotNet, seed 0': ['Fine-tuning on 100 %'],
       'RotNet, seed 1': ['Linear probe', 'Fine-tuning on 100 %']}
-  assert study.wants('rotnet', 'rotation') and not study.wants('simclr', 'rotation')
-  assert not study.wants('rotnet', 'absent')
+  assert study.requests('rotnet', 'rotation')
+  assert not study.requests('simclr', 'rotation')
+  assert not study.requests('rotnet', 'absent')
   assert study.accuracy('simclr', 'rotation').shape == (0,)
 
 
-def test_a_published_figure_for_what_is_not_wanted_is_named(tmp_path):
+def test_a_published_figure_that_is_not_requested_is_named(tmp_path):
   study = read.study(fake_study.by_labels(
       tmp_path, published=[fake_study.published('simclr', 'rotation', 80)]))
   assert ['80.00' in note and 'does not run' in note for note in study.notes] == [True]
@@ -53,43 +46,9 @@ def test_a_published_figure_for_what_is_not_wanted_is_named(tmp_path):
 @pytest.mark.parametrize('written, sentence', [
     (False, ''), (None, ''), ('', ''), ('At 0.05.', 'At 0.05.'),
     (True, read.REHEARSAL)])
-def test_rehearsals_of_before_there_was_a_sentence(tmp_path, written, sentence):
+def test_rehearsals_of_earlier_versions(tmp_path, written, sentence):
   fake_study.write(tmp_path, rehearsal=written)
   assert read.study(tmp_path).rehearsal == sentence
-
-
-def test_a_method_is_not_labelled_as_an_evaluation_of_its_name(tmp_path):
-  study = read.study(fake_study.write(tmp_path, {'nearest': {}}, published=[]))
-  assert study.label('nearest') == 'nearest' and study.label('knn') == 'kNN'
-
-
-def test_cells_of_the_heat_map_are_not_listed(tmp_path):
-  study = read.study(fake_study.grid(tmp_path))
-  assert study.listed_methods == ('batch_8',)
-  assert study.heatmap.cells['turn_crop'] == (2, 0)
-
-
-def test_curve_skips_a_truncated_line_and_prefers_the_last_of_a_step(tmp_path):
-  fake_study.write(tmp_path)
-  log = tmp_path / 'simclr/seed0/pretrain/metrics.jsonl'
-  with log.open('a') as f:
-    f.write('{"step": 4, "epoch": 2.0, "train/lo\n')  # killed here, then resumed
-    f.write('{"step": 3, "epoch": 1.5, "train/loss": 0.25}\n')
-    f.write('{"step": 4, "epoch": 2.0, "train/loss": NaN}\n')
-    f.write('{"step": 5, "epoch": 2.5, "train/loss": 0.125}\n')
-    f.write('{"step": 6, "epoch"')
-  curve = read.study(tmp_path).of('simclr')[0].curve('train/loss')
-  np.testing.assert_array_equal(
-      curve, [[0, 4], [0.5, 3], [1, 2], [1.5, 0.25], [2.5, 0.125]])
-
-
-def test_throughput_falls_back_to_the_log(tmp_path):
-  fake_study.write(tmp_path)
-  place = tmp_path / 'simclr/seed0/pretrain'
-  fake_study.put(place / 'result.json', {'config': {}, 'result': {'steps': 4}})
-  lines = [{'step': i, 'images_per_second': v} for i, v in enumerate((10, 900, 1000))]
-  (place / 'metrics.jsonl').write_text('\n'.join(map(json.dumps, lines)))
-  assert read.study(tmp_path).images_per_second('simclr').tolist() == [900, 1500, 1500]
 
 
 @pytest.mark.parametrize('text', [
@@ -103,7 +62,7 @@ def test_an_unusable_result_is_left_out_and_named(tmp_path, text):
   assert any('simclr/seed1/linear/result.json' in note for note in study.notes)
 
 
-def test_a_published_figure_without_a_place_is_named(tmp_path):
+def test_a_published_figure_of_an_unknown_method_is_named(tmp_path):
   fake_study.write(tmp_path, published=[
       {'method': 'byol', 'evaluation': 'linear', 'value': 91.3, 'source': 'a paper'}])
   assert any('91.30' in note and 'byol' in note for note in read.study(tmp_path).notes)
@@ -118,8 +77,28 @@ def test_a_published_figure_without_a_place_is_named(tmp_path):
      "lacks the field 'methods'"),
     (lambda folder: (folder / 'study.json').write_text('[]') and folder,
      "lacks the field 'name'")])
-def test_what_is_no_study_is_one_sentence(tmp_path, spoil, says):
+def test_a_folder_that_is_no_study_is_one_sentence(tmp_path, spoil, says):
   folder = spoil(fake_study.write(tmp_path))
   with pytest.raises(errors.UserError, match=says) as caught:
     read.study(folder)
   assert '\n' not in str(caught.value)
+
+
+def test_settings_are_searched_if_several_were_tried(tmp_path):
+  folder = fake_study.write(tmp_path)
+  run = read.study(folder).runs_of('simclr')[0]
+  assert run.results['linear'].searched and not run.results['knn'].searched
+  path = folder / 'simclr/seed0/linear/result.json'
+  record = json.loads(path.read_text())
+  record['result']['grid'] = record['result']['grid'][:1]
+  fake_study.write_json(path, record)
+  assert not read.study(folder).runs_of('simclr')[0].results['linear'].searched
+
+
+def test_files_are_those_that_exist(tmp_path):
+  folder = fake_study.write(tmp_path)
+  (folder / 'simclr/seed0/pretrain/config.json').unlink()
+  first, second, _ = read.study(folder).runs_of('simclr')
+  assert first.files == (METRICS,)
+  assert second.files == (CONFIG, METRICS)
+  assert second.folder == 'simclr/seed1'

@@ -86,7 +86,7 @@ def result(workdir, *parts):
 
 
 def test_a_whole_study(tmp_path, monkeypatch):
-  monkeypatch.setattr(report.plots, 'plots', lambda study: [])  # half of the time
+  monkeypatch.setattr(report.theme, 'render', lambda *args: b'')  # half of the time
   fields = config()
   fields['evaluations'] = {
       'knn': fields['evaluations']['knn'],
@@ -155,7 +155,7 @@ def test_the_result_of_another_config_is_never_replaced(ran, tmp_path, caplog):
 
 
 def test_results_outlive_the_checkpoint_and_a_move(tmp_path, monkeypatch, caplog):
-  monkeypatch.setattr(report.plots, 'plots', lambda study: [])
+  monkeypatch.setattr(report.theme, 'render', lambda *args: b'')
   fields = config()
   del fields['methods']['simclr'], fields['evaluations']['probe']
   study.run(fields, tmp_path / 'here')
@@ -236,7 +236,7 @@ def test_data_sets_become_stages_with_fields_of_their_own(ran, tmp_path):
 
 
 def test_a_data_set_that_is_not_there_fails_alone(tmp_path, monkeypatch, caplog):
-  monkeypatch.setattr(report.plots, 'plots', lambda study: [])
+  monkeypatch.setattr(report.theme, 'render', lambda *args: b'')
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'none'))
   fields = config()
   fields['methods'].pop('simclr')

@@ -12,7 +12,7 @@ import pytest
 import stub_encoder
 import tiny
 
-from ssl_jax import errors, pretrain
+from ssl_jax import errors, jsonl, pretrain
 from ssl_jax.train import checkpoint, loop, metrics, preemption
 from ssl_jax.train import mesh as mesh_lib
 
@@ -39,7 +39,7 @@ def final_arrays(workdir):
 def rows_without_time(workdir):
   timed = ('time', 'images_per_second')
   return [{k: v for k, v in row.items() if k not in timed}
-          for row in metrics.read(workdir / 'metrics.jsonl')]
+          for row in jsonl.read(workdir / 'metrics.jsonl')]
 
 
 class SignalAt:
@@ -128,7 +128,7 @@ def test_metrics_file_has_one_row_per_logged_step(tmp_path, caplog):
   told = re.findall(r'pretrain: step (\d+) after [\d.]+ s, compilation included',
                     caplog.text)
   assert told == ['1']
-  rows = metrics.read(tmp_path / 'run' / 'metrics.jsonl')
+  rows = jsonl.read(tmp_path / 'run' / 'metrics.jsonl')
   assert [row['step'] for row in rows] == [1, 2, 3, 4, 5]
   assert [row['epoch'] for row in rows] == pytest.approx([.2, .4, .6, .8, 1.])
   first = rows[0]
@@ -189,12 +189,6 @@ def test_profile_leaves_a_trace(tmp_path):
     (5, 3, 8, True), (5, 5, 9, False)])
 def test_crossed(every, before, after, expected):
   assert loop.crossed(every, before, after) is expected
-
-
-@pytest.mark.parametrize('seconds, text', [
-    (0.4, '0 s'), (65, '1 min 5 s'), (3600, '1 h 0 min'), (93784, '1 d 2 h')])
-def test_duration(seconds, text):
-  assert metrics.duration(seconds) == text
 
 
 def test_progress_line_shows_what_matters(capsys):

@@ -1,17 +1,18 @@
-"""Reports of a study: files in, pages out. Never imports JAX."""
+"""Writes reports of studies: reads files, writes pages, and never imports JAX."""
 
 import pathlib
-import textwrap
 
-from ssl_jax.report import details, heatmap, html, plots, read, tables, theme
+from ssl_jax.report import page, read, results_csv, sections, theme
+
+_REHEARSAL = 'From a rehearsal: these numbers are not results.'  # inside image files
 
 
 def write(workdir: str | pathlib.Path) -> pathlib.Path:
   """Writes `<workdir>/report/` from what the study has produced so far.
 
-  The folder gets index.html (self-contained), report.md, results.csv (one line
-  per method, evaluation and seed) and figures/ (PNG and SVG). Writing again from
-  the same files gives the same bytes.
+  The folder has index.html (self-contained), report.md, results.csv (one line per
+  method, evaluation and seed) and figures/ (PNG and SVG). The same files give the
+  same bytes again.
 
   Returns:
     The path of index.html.
@@ -20,18 +21,19 @@ def write(workdir: str | pathlib.Path) -> pathlib.Path:
     errors.UserError: `workdir` is not a study's folder.
   """
   study = read.study(workdir)
-  drawn = plots.plots(study)
+  content = sections.content(study)
   folder = pathlib.Path(workdir) / 'report'
   figures = folder / 'figures'
   figures.mkdir(parents=True, exist_ok=True)
-  for plot in drawn:
+  footer = _REHEARSAL if study.rehearsal else ''
+  for drawing in content.figures:
     for suffix in ('png', 'svg'):
-      image = theme.render(plot, theme.LIGHT, suffix)
-      (figures / f'{plot.name}.{suffix}').write_bytes(image)
-  pages = {'report.md': html.markdown(study, drawn),
-           'results.csv': details.to_csv(study),
-           'index.html': html.page(study, drawn)}
-  for name, text in pages.items():
+      image = theme.render(drawing, theme.LIGHT, suffix, footer)
+      (figures / f'{drawing.name}.{suffix}').write_bytes(image)
+  texts = {'report.md': page.markdown(study, content),
+           'results.csv': results_csv.text(study),
+           'index.html': page.html(study, content)}
+  for name, text in texts.items():
     (folder / name).write_text(text, encoding='utf-8')
   return folder / 'index.html'
 
@@ -43,7 +45,4 @@ def summary(workdir: str | pathlib.Path) -> str:
     errors.UserError: `workdir` is not a study's folder.
   """
   study = read.study(workdir)
-  grids = [heatmap.table(study, e) for e in heatmap.evaluations(study)]
-  parts = [textwrap.fill(study.rehearsal, 80), '\n'.join(html.warnings(study)),
-           *map(tables.terminal, html.main_tables(study) + grids)]
-  return '\n\n'.join(part.rstrip() for part in parts if part) + '\n'
+  return page.terminal(study, sections.content(study))

@@ -1,6 +1,6 @@
-"""The tables of a report: one structure, rendered as text, Markdown or HTML.
+"""Holds a report's tables and renders them as text and Markdown.
 
-HTML is rendered by the page's template, from the same `Table`.
+The page's template renders the same `Table` as HTML.
 """
 
 import dataclasses
@@ -10,18 +10,25 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-ABSENT = '–'      # asked for and not there
-THEIRS = 'theirs'  # header of published figures, beside ours on the left
-_TERMINAL = 100   # columns of text before a table goes on below
+from ssl_jax.report import statistics
+
+ABSENT = '–'             # requested, but there is no result
+PUBLISHED = 'published'  # header of published figures, to the right of this study's
+_TERMINAL = 100          # characters of a line; wider tables continue below
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-  """A value and, set more quietly after it, its spread and number of seeds."""
+  """Holds a value and, printed in a lighter colour, its spread and seed count.
+
+  Attributes:
+    link: address of a file, relative to the report's folder; '' for no link.
+  """
 
   value: str
   detail: str = ''
   bold: bool = False
+  link: str = ''
 
   def __str__(self) -> str:
     return f'{self.value} {self.detail}'.rstrip()
@@ -29,42 +36,52 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-  """Rows of cells under a header; the first `left` columns are aligned left."""
+  """Holds rows of cells under a header.
+
+  Attributes:
+    notes: sentences printed below the table.
+    left_aligned: number of columns, from the left, that are aligned left.
+    title: the line that stands for the table while it is folded.
+    file: name of a file in the report's folder with the same numbers, or ''.
+  """
 
   caption: str
   header: tuple[str, ...]
   rows: tuple[tuple[Cell, ...], ...]
   notes: tuple[str, ...] = ()
-  left: int = 1
+  left_aligned: int = 1
+  title: str = ''
+  file: str = ''
 
 
-BLANK = Cell('')  # not asked for
+BLANK = Cell('')  # not requested
 
 
-def row(*texts: str) -> tuple[Cell, ...]:
-  """Cells of plain text."""
+def text_cells(*texts: str) -> tuple[Cell, ...]:
+  """Returns cells of plain text."""
   return tuple(map(Cell, texts))
 
 
-def spread(values: Sequence[float], decimals: int = 2) -> Cell:
-  """`mean ± sd (n)`, sd being the sample standard deviation (ddof = 1).
+def mean_and_sd(values: Sequence[float], decimals: int = 2) -> Cell:
+  """Returns the cell `mean ± sd (n)`, sd being the sample standard deviation.
 
-  One value prints no ±, none prints a dash.
+  A single value has no ±; without values the cell is a dash.
   """
   if not len(values):
     return Cell(ABSENT)
   mean = f'{np.mean(values):.{decimals}f}'
   if len(values) == 1:
     return Cell(mean, '(1)')
-  return Cell(mean, f'± {np.std(values, ddof=1):.{decimals}f} ({len(values)})')
+  sd = statistics.standard_deviation(values)
+  return Cell(mean, f'± {sd:.{decimals}f} ({len(values)})')
 
 
 def terminal(table: Table) -> str:
-  """The table as aligned text; `*` marks what other renderings set in bold.
+  """Returns the table as aligned text; `*` marks bold numbers.
 
-  Columns beyond the width of a terminal go on below, under the same first one.
+  Columns beyond the width of a terminal continue below, after the first column.
   """
-  # A column with a star anywhere keeps a blank in its place everywhere else.
+  # A column with a star anywhere has a blank in its place in all other rows.
   blank = [' ' * any(cells[j].bold for cells in table.rows)
            for j in range(len(table.header))]
   grid = [[name + b for name, b in zip(table.header, blank, strict=True)]]
@@ -73,24 +90,28 @@ def terminal(table: Table) -> str:
                  for cell, b in zip(cells, blank, strict=True)])
   widths = [max(_width(line[j]) for line in grid) for j in range(len(table.header))]
   blocks = []
-  for chosen in _blocks(table.header, widths):
+  for columns in _blocks(table.header, widths):
     lines = []
     for line in grid:
-      padded = (_padded(line[j], widths[j], left=j < table.left) for j in chosen)
+      padded = (_padded(line[j], widths[j], left=j < table.left_aligned)
+                for j in columns)
       lines.append('  '.join(padded).rstrip())
-    lines.insert(1, '  '.join('─' * widths[j] for j in chosen))
+    lines.insert(1, '  '.join('─' * widths[j] for j in columns))
     blocks.append('\n'.join(lines))
-  notes = [textwrap.fill(n.replace('Bold:', '*'), 80) for n in table.notes]
+  notes = [textwrap.fill(n.replace('Bold:', '*:'), 80) for n in table.notes]
   caption = textwrap.fill(table.caption, 80)
   parts = [caption, '\n\n'.join(blocks), '\n'.join(notes)]
   return '\n\n'.join(part for part in parts if part) + '\n'
 
 
 def _blocks(header: Sequence[str], widths: Sequence[int]) -> Iterator[list[int]]:
-  """Columns that fit side by side, after the first; published stay beside ours."""
+  """Yields the columns that fit on a line, each block starting with the first.
+
+  A column of published figures stays next to the column that it belongs to.
+  """
   inseparable: list[list[int]] = []
   for j, name in enumerate(header[1:], 1):
-    if name == THEIRS:
+    if name == PUBLISHED:
       inseparable[-1].append(j)
     else:
       inseparable.append([j])
@@ -110,18 +131,25 @@ def _padded(text: str, width: int, left: bool) -> str:
 
 
 def _width(text: str) -> int:
-  """Columns that `text` takes in a terminal: wide characters take two."""
+  """Returns the columns of a terminal that `text` fills; wide characters fill two."""
   return sum(2 if unicodedata.east_asian_width(c) in 'WF' else 1 for c in text)
 
 
 def markdown(table: Table) -> str:
-  """The table in GitHub's Markdown, its caption above and its notes below."""
-  def escaped(text: str) -> str:
-    return text.replace('|', '\\|').replace('\n', ' ')
-
-  rules = ['---' if i < table.left else '---:' for i in range(len(table.header))]
-  rows = [[f'**{c.value}** {c.detail}'.rstrip() if c.bold else str(c) for c in cells]
-          for cells in table.rows]
-  lines = ['| ' + ' | '.join(map(escaped, line)) + ' |'
-           for line in (list(table.header), rules, *rows)]
+  """Returns the table in GitHub's Markdown, its caption above and its notes below."""
+  rules = ['---' if i < table.left_aligned else '---:'
+           for i in range(len(table.header))]
+  rows = [list(map(_markdown_cell, cells)) for cells in table.rows]
+  lines = ['| ' + ' | '.join(line) + ' |'
+           for line in (map(_escaped, table.header), rules, *rows)]
   return '\n\n'.join([table.caption, '\n'.join(lines), *table.notes]) + '\n'
+
+
+def _markdown_cell(cell: Cell) -> str:
+  value = f'**{_escaped(cell.value)}**' if cell.bold else _escaped(cell.value)
+  value = f'[{value}]({cell.link})' if cell.link else value
+  return f'{value} {_escaped(cell.detail)}'.rstrip()
+
+
+def _escaped(text: str) -> str:
+  return text.replace('|', '\\|').replace('<', '&lt;').replace('\n', ' ')

@@ -6,10 +6,12 @@ import pathlib
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import TextIO
 
 import jax
 import tensorboardX
+
+from ssl_jax import durations, jsonl
 
 
 class Writer:
@@ -25,7 +27,7 @@ class Writer:
     self._active = jax.process_index() == 0
     if not self._active:
       return
-    kept = [row for row in read(self._path) if row['step'] <= resume_step]
+    kept = [row for row in jsonl.read(self._path) if row['step'] <= resume_step]
     spent = max((row['time'] for row in kept), default=0.0)
     self._started = time.monotonic() - spent
     self._path.write_text(''.join(json.dumps(row) + '\n' for row in kept))
@@ -48,18 +50,6 @@ class Writer:
   def close(self) -> None:
     if self._events is not None:
       self._events.close()
-
-
-def read(path: pathlib.Path) -> list[dict[str, Any]]:
-  """The rows of a JSONL file; a last line cut short by a kill is left out."""
-  rows = []
-  if path.exists():
-    for line in path.read_text().splitlines():
-      try:
-        rows.append(json.loads(line))
-      except json.JSONDecodeError:
-        continue
-  return rows
 
 
 class Progress:
@@ -119,7 +109,8 @@ class Progress:
               if name not in self._hidden]
     if not math.isnan(self.images_per_second):
       left = (self._total - step) * self._batch / max(self.images_per_second, 1e-9)
-      parts += [f'{self.images_per_second:,.0f} images/s', f'ETA {duration(left)}']
+      parts += [f'{self.images_per_second:,.0f} images/s',
+                f'ETA {durations.text(left)}']
     if memory := device_memory():
       parts.append(f'{memory / 2**30:.1f} GiB')
     line = '  '.join(parts)
@@ -135,13 +126,3 @@ def device_memory() -> int | None:
   """Peak bytes in use on the first device, or None where it does not say."""
   stats = jax.local_devices()[0].memory_stats() or {}
   return stats.get('peak_bytes_in_use')
-
-
-def duration(seconds: float) -> str:
-  """93784 -> '1 d 2 h', 65 -> '1 min 5 s'."""
-  units = (('d', 86400), ('h', 3600), ('min', 60), ('s', 1))
-  seconds = int(round(seconds))
-  for (big, n), (small, m) in zip(units[:-1], units[1:], strict=True):
-    if seconds >= n:
-      return f'{seconds // n} {big} {seconds % n // m} {small}'
-  return f'{seconds} s'

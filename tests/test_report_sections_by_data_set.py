@@ -1,10 +1,11 @@
-"""Accuracy on several data sets: cells, sentences and points by hand."""
+"""Several data sets: cells, sentences and points by hand."""
 
 import fake_study
 import numpy as np
 import pytest
 
-from ssl_jax.report import by_data_set, compare, details, html, read, results, theme
+from ssl_jax.report import read, theme
+from ssl_jax.report.sections import by_data_set
 
 
 @pytest.fixture
@@ -14,23 +15,22 @@ def study(tmp_path):
 
 def test_table_by_hand(study):
   table = by_data_set.table(study)
-  assert table.header == ('Data set', 'SimCLR, Linear', 'theirs', 'SimCLR, Fine-tuned',
-                          'theirs')
+  assert table.header == ('Data set', 'SimCLR, Linear', 'published',
+                          'SimCLR, Fine-tuned', 'published')
   assert [[str(cell) for cell in row] for row in table.rows] == [
       ['Pets', '81.00 ± 1.41 (2)', '–', '90.00 ± 0.00 (2)', '89.20'],
       ['Food-101', '60.00 ± 0.00 (2)', '68.40', '–', '–']]
   assert '(top-1; for Pets the mean over classes)' in table.caption
-  assert table.notes == ('Theirs: as published in report A; seeds and spread as stated '
-                         'there, if at all.',)  # one method: nothing to be best of
-  assert html.main_tables(study) == [table] and not results.headline(study).rows
+  assert [note.split(';')[0] for note in table.notes] == [
+      'Published figures are from paper A']  # one method: no competition, no bold rule
 
 
 def test_one_sentence_for_each_row_with_published_figures(study):
   assert by_data_set.findings(study) == {'By data set': [
       'SimCLR, Linear minus the published figures, in points: −8.4 (Food-101) '
-      '(report A; 2 seeds here).',
+      '(paper A; 2 seeds here).',
       'SimCLR, Fine-tuned minus the published figures, in points: +0.8 (Pets) '
-      '(report A; 2 seeds here).']}
+      '(paper A; 2 seeds here).']}
 
 
 def test_methods_compete_by_protocol_and_data_set(tmp_path):
@@ -43,19 +43,11 @@ def test_methods_compete_by_protocol_and_data_set(tmp_path):
   assert table.header == ('Data set', 'a, x', 'a, y', 'b, x', 'b, y')
   assert [[cell.bold for cell in row[1:]] for row in table.rows] == [
       [True, False, False, True], [False] * 4]
-  assert 'best mean of its data set and protocol' in table.notes[0]
+  assert 'every other mean of its data set and protocol' in table.notes[0]
 
 
-def test_a_mean_over_classes_is_as_sure_as_its_classes_are_large(study):
-  scores = study.scores('simclr', 'linear_pets')[0]
-  # Variance of the mean of three recalls of the same rate, as if of one sample.
-  assert 1 / scores.sample == pytest.approx((1 / 10 + 1 / 100 + 1 / 40) / 3**2)
-  assert study.scores('simclr', 'linear_food')[0].sample == 300
-  assert compare._images(study, ('simclr', 'linear_pets')) == scores.sample
-
-
-def test_figure_holds_means_and_published_hollow(study):
-  ax, = by_data_set.plot(study).draw(theme.LIGHT).axes
+def test_figure_shows_means_and_published_hollow(study):
+  ax, = by_data_set.figures(study)[0].draw(theme.LIGHT).axes
   assert [tick.get_text() for tick in ax.get_yticklabels()] == ['Pets', 'Food-101']
   assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first on top
   drawn = {c.get_label(): c.lines[0].get_xydata() for c in ax.containers}
@@ -67,18 +59,7 @@ def test_figure_holds_means_and_published_hollow(study):
   assert hollow[0].get_ydata()[0] == drawn['SimCLR, Linear'][1, 1]
 
 
-def test_details_of_many_data_sets_stay_short(study):
-  times = details.times(study)
-  assert times.header[4:] == ('Linear, all data sets', 'Fine-tuned, all data sets')
-  assert [str(cell) for cell in times.rows[0][4:]] == ['4.0 s', '2.0 s']
-  every = details.every_run(study)
-  assert str(every.rows[0][3]) == 'l2 = 0.001 (edge)'
-  assert str(every.rows[2][3]) == 'l2 = 0.001' and 'wider one' in every.notes[0]
-  assert study.about_classes() == ()  # each data set has others
-
-
 def test_nothing_without_data_sets(tmp_path):
   study = read.study(fake_study.write(tmp_path))
   assert not by_data_set.table(study).rows
-  assert by_data_set.plot(study) is None
-  assert not details.every_run(study).notes
+  assert by_data_set.figures(study) == []

@@ -1,10 +1,11 @@
-"""Accuracy over subsets of the labels: cells, sentences and points by hand."""
+"""Label subsets: cells, sentences and points by hand."""
 
 import fake_study
 import numpy as np
 import pytest
 
-from ssl_jax.report import by_labels, read, theme
+from ssl_jax.report import read, theme
+from ssl_jax.report.sections import by_labels
 
 
 @pytest.fixture
@@ -13,8 +14,8 @@ def study(tmp_path):
 
 
 def drawn(study):
-  """Label -> what is drawn filled, and what hollow, as lists of (x, y)."""
-  (ax, *_) = by_labels.plot(study).draw(theme.LIGHT).axes
+  """Returns the axes, label -> (points, colour), and the hollow (points, colour)."""
+  (ax, *_) = by_labels.figures(study)[0].draw(theme.LIGHT).axes
   found = {}
   for container in ax.containers:
     line = container.lines[0]
@@ -26,7 +27,7 @@ def drawn(study):
 
 def test_table_by_hand(study):
   table = by_labels.table(study)
-  assert table.header == ('Method', '1 %', 'theirs', '100 %', 'theirs')
+  assert table.header == ('Method', '1 %', 'published', '100 %', 'published')
   assert [[str(cell) for cell in row] for row in table.rows] == [
       ['SimCLR, Fine-tuning', '89.00 ± 1.41 (2)', '89.40', '94.00 ± 0.00 (2)', '94.10'],
       ['SimCLR, Linear', '81.00 ± 1.41 (2)', '–', '', ''],
@@ -34,7 +35,7 @@ def test_table_by_hand(study):
   assert 'by share of labels' in table.caption and '300 images' in table.caption
 
 
-def test_bold_is_of_a_column_whatever_the_group(tmp_path):
+def test_results_of_a_column_compete_across_groups(tmp_path):
   top1 = {'a': {'x_1': [0.90, 0.90], 'y_1': [0.50, 0.50]}, 'b': {'x_1': [0.40, 0.40]}}
   study = read.study(fake_study.write(
       tmp_path, top1, evaluations=['x_1', 'y_1'], wanted={'y_1': ['a']}, published=[],
@@ -47,18 +48,18 @@ def test_bold_is_of_a_column_whatever_the_group(tmp_path):
 def test_one_sentence_for_each_row_with_published_figures(study):
   assert by_labels.findings(study) == {'By number of labels': [
       'SimCLR, Fine-tuning minus the published figures, in points: −0.4 (1 %), '
-      '−0.1 (100 %) (report A; 2 seeds here).']}
+      '−0.1 (100 %) (paper A; 2 seeds here).']}
 
 
-def test_a_rehearsal_is_not_compared_with_what_is_published(tmp_path):
+def test_a_rehearsal_is_not_compared_with_published_figures(tmp_path):
   study = read.study(fake_study.by_labels(tmp_path, rehearsal='Only a rehearsal.'))
-  assert by_labels.findings(study) == {}
+  assert by_labels.findings(study) == {'By number of labels': []}
   assert '89.40' in [str(cell) for cell in by_labels.table(study).rows[0]]
 
 
-def test_figure_holds_means_over_images_and_published_hollow(study):
+def test_figure_shows_means_over_images_and_published_hollow(study):
   ax, ours, theirs = drawn(study)
-  blue, orange = theme.LIGHT.colour(0), theme.LIGHT.colour(1)
+  blue, orange = theme.LIGHT.color(0), theme.LIGHT.color(1)
   expected = {'SimCLR, Fine-tuning': ([[500, 89], [50000, 94]], blue),
               'SimCLR, Linear': ([[500, 81]], blue),
               'RotNet, unfrozen': ([[500, 41]], orange)}
@@ -72,16 +73,16 @@ def test_figure_holds_means_over_images_and_published_hollow(study):
 
 
 def test_bars_are_one_sample_standard_deviation(study):
-  ax = by_labels.plot(study).draw(theme.LIGHT).axes[0]
+  ax = by_labels.figures(study)[0].draw(theme.LIGHT).axes[0]
   bars = ax.containers[0].lines[2][0].get_segments()
   sd = 100 * np.std([0.88, 0.90], ddof=1)
   np.testing.assert_allclose(bars[0], [[500, 89 - sd], [500, 89 + sd]])
 
 
-def test_positions_stand_in_for_numbers_of_images_that_are_unknown(tmp_path):
+def test_positions_replace_unknown_numbers_of_images(tmp_path):
   folder = fake_study.by_labels(tmp_path)
   for seed in (0, 1):
-    fake_study.put(folder / f'simclr/seed{seed}/finetune_100pct/result.json',
+    fake_study.write_json(folder / f'simclr/seed{seed}/finetune_100pct/result.json',
                    fake_study.evaluation_result(0.94))
   ax, ours, _ = drawn(read.study(folder))
   assert [x for x, _ in ours['SimCLR, Fine-tuning'][0]] == [0, 1]
@@ -93,7 +94,7 @@ def test_many_lines_get_a_panel_for_each_group(tmp_path):
   study = read.study(fake_study.write(
       tmp_path, {f'm{i}': values for i in range(5)}, evaluations=['x_1', 'y_1'],
       subsets={'x_1': ['x', '1pct'], 'y_1': ['y', '1pct']}, published=[]))
-  axes = by_labels.plot(study).draw(theme.LIGHT).axes
+  axes = by_labels.figures(study)[0].draw(theme.LIGHT).axes
   assert [ax.get_title(loc='left') for ax in axes] == ['x', 'y']
   assert [[c.get_label() for c in ax.containers] for ax in axes] == [
       [f'm{i}' for i in range(5)]] * 2
@@ -107,7 +108,7 @@ def test_many_groups_of_few_methods_get_a_panel_for_each_method(tmp_path):
       wanted={f'{g}_1': ['a'] for g in groups} | {'prune_8_1': ['b']},
       subsets={f'{g}_1': [g, '1pct'] for g in (*groups, 'prune_8')},
       labels={'b/prune_8': 'B pruned'}))
-  axes = by_labels.plot(study).draw(theme.LIGHT).axes
+  axes = by_labels.figures(study)[0].draw(theme.LIGHT).axes
   assert [ax.get_title(loc='left') for ax in axes] == ['a', 'B pruned']
   assert [len(ax.containers) for ax in axes] == [8, 1]
   styles = {(line.get_color(), line.get_marker(), line.get_linestyle())
@@ -118,4 +119,4 @@ def test_many_groups_of_few_methods_get_a_panel_for_each_method(tmp_path):
 def test_nothing_without_subsets(tmp_path):
   study = read.study(fake_study.write(tmp_path))
   assert not by_labels.table(study).rows
-  assert by_labels.plot(study) is None
+  assert by_labels.figures(study) == []

@@ -1,0 +1,20 @@
+"""Writes durations for people."""
+
+
+def text(seconds: float) -> str:
+  """Returns `8.2 s`, `45 s`, `3 min 20 s`, `2 h 05 min` or `1 d 02 h`.
+
+  The value is rounded to the smaller of the units that are printed.
+  """
+  if round(seconds, 1) < 10:
+    return f'{seconds:.1f} s'
+  whole = round(seconds)
+  if whole < 60:
+    return f'{whole} s'
+  if whole < 3600:
+    return f'{whole // 60} min {whole % 60:02d} s'
+  minutes = round(seconds / 60)
+  if minutes < 24 * 60:
+    return f'{minutes // 60} h {minutes % 60:02d} min'
+  hours = round(seconds / 3600)
+  return f'{hours // 24} d {hours % 24:02d} h'

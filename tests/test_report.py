@@ -1,0 +1,64 @@
+"""The report's folder, and that writing it needs no JAX."""
+
+import subprocess
+import sys
+
+import fake_study
+import pytest
+
+from ssl_jax import errors, report
+from ssl_jax.report import theme
+
+
+@pytest.fixture
+def footers(monkeypatch):
+  """Replaces drawing, which takes seconds; returns the names and footers drawn."""
+  drawn = []
+
+  def render(figure, palette, suffix, footer=''):
+    drawn.append((figure.name, suffix, footer))
+    return f'{figure.name} {palette.text} {suffix}'.encode()
+
+  monkeypatch.setattr(theme, 'render', render)
+  return drawn
+
+
+@pytest.mark.parametrize('sentence, footer', [
+    ('', ''), ('Made small.', 'From a rehearsal: these numbers are not results.')])
+def test_a_rehearsal_is_marked_in_image_files_only(tmp_path, footers, sentence, footer):
+  figures = report.write(
+      fake_study.write(tmp_path, rehearsal=sentence)).parent / 'figures'
+  names = 'confusion', 'loss', 'online', 'per_class', 'pretext'
+  files = [f'{name}.{suffix}' for name in names for suffix in ('png', 'svg')]
+  assert sorted(path.name for path in figures.iterdir()) == files
+  # The last ten are the page's, five figures in two palettes.
+  assert [text for _, _, text in footers] == [footer] * 10 + [''] * 10
+
+
+def test_writing_again_gives_the_same_bytes(tmp_path, footers):
+  folder = fake_study.write(tmp_path)
+
+  def contents():
+    report.write(folder)
+    return {path: path.read_bytes() for path in (folder / 'report').rglob('*.*')}
+
+  assert contents() == contents()
+
+
+def test_the_summary_has_the_tables_and_the_warnings(tmp_path):
+  text = report.summary(fake_study.write(tmp_path))
+  assert text.startswith('Incomplete: 13 of 18') and '92.00 ± 2.65 (3)' in text
+
+
+def test_a_folder_that_is_no_study_is_named(tmp_path):
+  for function in (report.write, report.summary):
+    with pytest.raises(errors.UserError, match='holds no study.json'):
+      function(tmp_path)
+
+
+@pytest.mark.parametrize('module', ['ssl_jax.report', 'ssl_jax.make_report'])
+def test_reports_need_no_jax(module):
+  code = (f'import sys, {module}; '
+          'sys.exit(str({"jax", "flax", "optax"} & set(sys.modules) or ""))')
+  done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+  assert done.stderr.strip() == ''
