@@ -24,7 +24,7 @@ setuptools.setup(
         'flax>=0.12',
         'grain',                  # parallel decoding of data that streams
         'importlib_resources',    # tensorflow-datasets needs it, undeclared
-        'jax>=0.10',              # pip installs 0.10.2 on Python 3.11, 0.12 from 3.12 up
+        'jax>=0.10',              # on Python 3.11 pip installs 0.10.2, its last one
         'jinja2',                 # the report's HTML page
         'matplotlib',
         'ml-collections',

@@ -257,7 +257,7 @@ def test_views_do_not_depend_on_the_number_of_devices(key, images):
     results.append(compiled(jax.device_put(key, meshes.replicated(mesh)), batch))
   # The two programs round differently. A crop is two sums of a few products and rounds
   # by some 4 ulps of 1; brightness, contrast and saturation then multiply that by up to
-  # 1.8 each, so by up to 6; blur averages it. Views of another key differ by 0.1.
+  # 1.8 each, so by up to 6; blur averages it.
   np.testing.assert_allclose(*results, rtol=0, atol=32 * np.finfo(np.float32).eps)
   rows = NamedSharding(mesh, PartitionSpec(meshes.DATA_AXIS))
   assert results[1].sharding.is_equivalent_to(rows, 4)
