@@ -15,6 +15,8 @@ setuptools.setup(
     packages=setuptools.find_packages(include=['ssl_jax', 'ssl_jax.*']),
     package_data={'ssl_jax.report': ['*.html']},
     python_requires='>=3.11',
+    classifiers=[f'Programming Language :: Python :: 3.{minor}'
+                 for minor in (11, 12, 13)],
     install_requires=[
         'absl-py',
         'array-record',           # the file format tfds.data_source reads
@@ -22,7 +24,7 @@ setuptools.setup(
         'flax>=0.12',
         'grain',                  # parallel decoding of data that streams
         'importlib_resources',    # tensorflow-datasets needs it, undeclared
-        'jax>=0.10',
+        'jax>=0.10',              # on Python 3.11 pip installs 0.10.2, its last one
         'jinja2',                 # the report's HTML page
         'matplotlib',
         'ml-collections',

@@ -25,6 +25,8 @@ jax.config.update('jax_platforms', 'cpu')
 jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
+import ssl_jax  # noqa: E402, F401  (completes XLA_FLAGS before a test starts JAX)
+
 
 @pytest.fixture
 def key():

@@ -68,7 +68,9 @@ def test_scales_low_temperatures_and_dot_products(monkeypatch, options):
   monkeypatch.setattr(tiled, 'IMAGES', 5)
   got, expected = run(tiled.nt_xent, z, **options), run(dense, z, **options)
   assert np.isfinite(got[1]).all() and np.abs(got[1]).max() > 1e-3
-  same(got, expected, rtol=2e-5, atol=1e-6 * np.abs(expected[1]).max())
+  # An ulp of a logit of 200 to 500 is 1.5e-5 to 3e-5. As it stands in an exponent, that
+  # is the relative error of a probability, and so of a gradient: up to 4 ulps.
+  same(got, expected, rtol=1e-4, atol=4e-6 * np.abs(expected[1]).max())
 
 
 def test_rows_that_are_far_from_all_others(monkeypatch):

@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ssl_jax import config as config_lib
-from ssl_jax import errors
+from ssl_jax import errors, xla_flags
 
 DATA_AXIS = 'data'
 Tree = Any
@@ -139,6 +139,7 @@ def data_mesh(devices: list[jax.Device] | None = None) -> Mesh:
   Explicit the default, which rejects the global-view losses.)
   """
   devices = jax.devices() if devices is None else devices
+  xla_flags.keep_cpu_sums_right()  # warns if JAX fell back to the CPU after all
   return jax.make_mesh((len(devices),), (DATA_AXIS,),
                        axis_types=(AxisType.Auto,), devices=devices)
 
