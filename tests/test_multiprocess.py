@@ -239,5 +239,6 @@ def test_jax_is_told_every_number_whatever_a_dispatch_holds(monkeypatch):
   monkeypatch.setattr(multihost_utils, 'reached_preemption_sync_point', told.append)
   for _ in range(2):  # two loops of one process
     with preemption.Listener() as listener:
+      listener.listen()
       listener.reached(), listener.reached()
   assert np.diff(told).tolist() == [1, 1, 1]
