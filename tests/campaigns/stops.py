@@ -2,14 +2,14 @@
 
     python tests/campaigns/stops.py [--stops=30] [--seed=0] [--workdir=runs/stops]
 
-A small encoder learns digits, with a kNN monitor and a checkpoint every few steps. Each
-time it runs it is stopped: by SIGTERM, SIGTERM twice, Ctrl-C or SIGKILL, at a random
-moment of its training, while a checkpoint is written, when the monitor begins, or while
-it starts. The same command is then given again. After each stop the newest checkpoint
-must be at least as new as before, and the one that the run says it has saved, if it
-could say so. When a run ends, all its logged values and the hash of its final state
-must be those of a run that was left alone; then the next run begins, until there were
-enough stops. Otherwise this script ends with status 1.
+A tiny encoder is pre-trained with SimCLR on synthetic images, with a kNN monitor and a
+checkpoint every few steps. Each time it runs it is stopped: by SIGTERM, SIGTERM twice,
+Ctrl-C or SIGKILL, at a random moment of its training, while a checkpoint is written,
+when the monitor begins, or while it starts. The same command is then given again. After
+each stop the newest checkpoint must be at least as new as before, and the one that the
+run says it has saved, if it could say so. When a run ends, all its logged values and
+the hash of its final state must be those of a run that was left alone; then the next
+run begins, until there were enough stops. Otherwise this script ends with status 1.
 
 Runs are forked from this process, which has imported what they need: to start up takes
 longer than all else. (benchmarks/preemption_soak.py kills one of two processes.)
@@ -24,7 +24,6 @@ import os
 import pathlib
 import random
 import re
-import runpy
 import shutil
 import signal
 import sys
@@ -36,8 +35,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import orbax.checkpoint as ocp
 
-import ssl_jax.study  # noqa: F401  (what the forks need not import again)
-from ssl_jax import errors
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import stub_encoder  # noqa: E402  (a file beside the tests, as the next)
+import tiny  # noqa: E402
+
+from ssl_jax import app, errors, pretrain  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[2]
 FORK = multiprocessing.get_context('fork')
@@ -49,7 +51,7 @@ Plan = collections.deque[tuple[str, str]]  # ways and moments of the stops to co
 _LONGEST = 4.0  # seconds from the first step of a start to its stop at random
 _STARTING = 5.0  # seconds from a start to a stop before it trains, or just after
 _EVALUATES = 18  # steps from one evaluation of the monitor to the next
-_EPOCHS = 12  # of 12 steps
+_EPOCHS = 40  # of 5 steps
 _PATIENCE = 300  # seconds within which a start must have begun, or ended
 
 
@@ -86,7 +88,7 @@ def start(workdir: pathlib.Path) -> Process:
 
 
 def _pretrain(workdir: pathlib.Path) -> None:
-  """Becomes `python -m ssl_jax.pretrain`."""
+  """Becomes a binary, with the handlers and exit statuses of one."""
   os.setsid()
   log = os.open(workdir.with_suffix('.log'), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
   os.dup2(log, 1), os.dup2(log, 2)
@@ -94,14 +96,16 @@ def _pretrain(workdir: pathlib.Path) -> None:
   os.environ |= {'JAX_PLATFORMS': 'cpu',
                  'JAX_COMPILATION_CACHE_DIR': str(workdir.parent / 'cache'),
                  'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
-  sys.argv = [
-      'pretrain', '--config=configs/simclr_cifar10.py:resnet20',
-      f'--workdir={workdir}', '--config.model.name=resnet8',
-      '--config.data.name=digits', '--config.augment.recipe=crop_flip',
-      '--config.feed.batch_size=112', f'--config.train.epochs={_EPOCHS}',
-      '--config.optim.warmup_epochs=1', '--config.train.knn_every_epochs=1.5',
-      '--config.log.every_steps=1', '--config.log.checkpoint_every_epochs=1']
-  runpy.run_module('ssl_jax.pretrain', run_name='__main__', alter_sys=True)
+  sys.argv = ['pretrain']
+  app.run(lambda: _train(workdir))
+
+
+def _train(workdir: pathlib.Path) -> None:
+  app.setup_jax()
+  fields = tiny.config(epochs=_EPOCHS, knn_every_epochs=_EVALUATES / 5)
+  fields['log']['checkpoint_every_epochs'] = 2.4  # 12 steps
+  with stub_encoder.registered():
+    pretrain.run({**fields, 'model': {'name': 'stub'}}, workdir)
 
 
 def ended(process: Process) -> int:
@@ -180,14 +184,14 @@ def wait_until(process: Process, workdir: pathlib.Path, moment: str,
     return process.exitcode is None
   metrics = workdir / 'metrics.jsonl'
   changed = lambda: metrics.stat().st_mtime_ns if metrics.exists() else 0
-  started = changed()
-  trains = lambda: changed() != started and rows(workdir)
-  evaluates = lambda: rows(workdir)[-1]['step'] % _EVALUATES == 0 and (
-      'train/loss' in rows(workdir)[-1])  # the row of that step comes before
+  started, resumed = changed(), newest(workdir)
+  last = lambda: next(reversed(rows(workdir)), {'step': -1})
+  # It listens once the first row is written, which is before the second.
+  trains = lambda: changed() != started and last()['step'] >= max(resumed, 0) + 2
+  evaluates = lambda: last()['step'] % _EVALUATES == 0 and 'train/loss' in last()
   writes = lambda: any((workdir / 'checkpoints').glob('*tmp*'))
   if not wait_for(process, trains):
     return False
-  time.sleep(0.05)  # it listens as soon as the first row is written
   if moment == 'at random':
     time.sleep(rng.uniform(0, _LONGEST))
     return process.exitcode is None
