@@ -1,7 +1,8 @@
 """What every binary does: parse flags, join the cluster, fail in one sentence.
 
-Exit status: 0 done; 2 a user's mistake, told in one sentence; 75 stopped by
-SIGTERM with the state saved (run the same command again).
+Exit status: 0 done; 2 a user's mistake, told in one sentence; 75 stopped by SIGTERM or
+Ctrl-C with the state saved (run the same command again); 143 or 130 stopped by them
+where there was nothing to save.
 """
 
 import logging as std_logging
@@ -18,8 +19,9 @@ from absl import app, flags, logging
 
 from ssl_jax import config as config_lib
 from ssl_jax import errors
+from ssl_jax.train import preemption
 
-USER_ERROR, PREEMPTED = 2, 75
+USER_ERROR = 2
 # Seconds that a process which failed waits at exit for the others. Those that failed
 # with it come at once; one that waits for it in a collective must see it gone.
 _LEAVE_AFTER = 30
@@ -42,6 +44,7 @@ def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
   handler = logging.get_absl_handler()
   handler.setFormatter(None)
   handler.addFilter(_ours_or_serious)
+  preemption.watch()
   try:
     if argv[1:]:
       raise errors.UserError(f'unexpected argument {argv[1]!r}; flags start with --')
@@ -50,7 +53,7 @@ def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
     _leave_others(USER_ERROR)
     _fail(f'error: {e}', USER_ERROR)
   except errors.Preempted as e:
-    _fail(str(e), PREEMPTED)
+    _fail(str(e), errors.PREEMPTED)
   except Exception:
     _leave_others(1)
     raise

@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
+
 
 class UserError(Exception):
   """Bad input. Its message names the field, the value and what is accepted.
@@ -21,13 +23,15 @@ class Diverged(UserError):
 
 
 class Preempted(Exception):
-  """SIGTERM came and the state is saved; binaries exit with status 75.
+  """A signal came and the state is saved; binaries exit with status `PREEMPTED`.
 
-  That is EX_TEMPFAIL of sysexits.h: run the same command again.
+  Args:
+    step: the last one done, which is saved.
+    cause: the name of the signal.
   """
 
-  def __init__(self, step: int):
-    super().__init__(f'stopped by SIGTERM; step {step} is saved, run the same command '
+  def __init__(self, step: int, cause: str = 'SIGTERM'):
+    super().__init__(f'stopped by {cause}; step {step} is saved, run the same command '
                      'again to go on from there')
 
 

@@ -22,7 +22,7 @@ import functools
 import hashlib
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -118,7 +118,8 @@ def _search_or_train(config: dict[str, Any], workdir: pathlib.Path,
                      label: str) -> dict[str, Any]:
   started, origin = time.monotonic(), workdir_lib.provenance()
   encoder = encoder_lib.load_identified(config['encoder'], mesh_lib.data_mesh())
-  train = functools.partial(_train, encoder)
+  train = functools.partial(
+      _train, encoder, functools.partial(workdir_lib.claim, workdir, config))
   if config.get('grid'):
     result = grid_search.run(config, workdir, label, train)
   else:
@@ -127,16 +128,31 @@ def _search_or_train(config: dict[str, Any], workdir: pathlib.Path,
                    **origin}
 
 
-def _train(encoder: encoder_lib.Encoder, config: dict[str, Any], workdir: pathlib.Path,
-           label: str, scored: tuple[str, ...]) -> dict[str, Any]:
-  """One training, and the scores of what it made on the splits `scored`."""
+def _train(encoder: encoder_lib.Encoder, claim: Callable[[], None],
+           config: dict[str, Any], workdir: pathlib.Path, label: str,
+           scored: tuple[str, ...]) -> dict[str, Any]:
+  """Trains once, and scores what that made on the splits `scored`.
+
+  Args:
+    encoder: that of the checkpoint.
+    claim: takes the folder that a grid of trainings shares.
+    config: of this training.
+    workdir: its folder.
+    label: its name in messages.
+    scored: names of splits.
+  """
   mesh = mesh_lib.data_mesh()
   source = _images(config, encoder, 'train')
   resolved = _resolve(config, encoder, source)
   method = methods.build(resolved, source.num_classes)
   plan = _plan(resolved, encoder, method, source, mesh, workdir, label)
   frozen = digest(_start(method, encoder).slow)
-  state = loop.fit(plan)
+
+  def claim_both():
+    claim()
+    workdir_lib.claim(workdir, config)
+
+  state = loop.fit(dataclasses.replace(plan, claim=claim_both))
   if plan.warm_start and digest(state.variables.slow) != frozen:
     raise AssertionError(f'{label}: frozen layers changed during the training')
   trained = dataclasses.replace(encoder, method=method, class_names=source.class_names,
@@ -183,7 +199,7 @@ def _resolve(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
       'features': dataclasses.asdict(features),
       'augment': {**downstream.frame(encoder), **config['augment']},
       'data': downstream.data_fields(config, encoder),
-      'dataset': {'image_shape': source.image_shape, 'class_names': source.class_names},
+      'dataset': source.description,
       'pretrained': encoder.config})
 
 
@@ -195,7 +211,7 @@ def _plan(config: dict[str, Any], encoder: encoder_lib.Encoder,
   feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
   train = _train_config(config['train'], feed.steps_per_epoch)
   tx, schedule = optim.build(
-      config['optim'], batch_size=feed.batch_size, num_examples=len(source),
+      config['optim'], batch_size=feed.batch_size, num_examples=feed.num_examples,
       total_steps=round(train.epochs * feed.steps_per_epoch))
   if config.get('layer_decay', 1) != 1:
     tx = _decayed(tx, stages, config['layer_decay'])

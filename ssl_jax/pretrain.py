@@ -6,6 +6,8 @@ Run the same command again to go on with a run that was stopped. Every field of
 the config can be set on the command line: --config.optim.learning_rate=0.5
 """
 
+import dataclasses
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -49,7 +51,8 @@ def run(config: Mapping[str, Any], workdir: pathlib.Path | str,
 def _train(config: dict[str, Any], workdir: pathlib.Path, label: str) -> dict[str, Any]:
   origin = workdir_lib.provenance()  # now: the checkout may change under a long run
   plan = _plan(config, workdir, label)
-  state = loop.fit(plan)
+  state = loop.fit(dataclasses.replace(
+      plan, claim=functools.partial(workdir_lib.claim, workdir, config)))
   rows = jsonl.read(workdir / 'metrics.jsonl')
   return {'steps': int(state.step), 'epochs': plan.epochs,
           'images': int(state.step) * plan.feed.batch_size,
@@ -90,14 +93,13 @@ def assemble(config: dict[str, Any], source: sources.base.Source, feed: feed_lib
   train = config_lib.build(loop.TrainConfig, config['train'], 'train')
   method = methods.build(config, source.num_classes)
   tx, schedule = optim.build(
-      config['optim'], batch_size=feed.batch_size, num_examples=len(source),
+      config['optim'], batch_size=feed.batch_size, num_examples=feed.num_examples,
       total_steps=round(train.epochs * feed.steps_per_epoch))
   labelled = source.num_classes > 0
   watch = labelled and train.knn_every_epochs > 0
   return loop.Run(
       method=method, tx=tx, schedule=schedule, feed=feed, mesh=mesh, workdir=workdir,
-      config={**config, 'dataset': {'image_shape': list(source.image_shape),
-                                    'class_names': list(source.class_names)}},
+      config={**config, 'dataset': source.description},
       seed=config['seed'], epochs=train.epochs,
       log=config_lib.build(loop.LogConfig, config.get('log', {}), 'log'),
       probe=online_probe.OnlineProbe(

@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,7 +28,9 @@ _SEEN_WITHIN = 60
 
 
 def prepare(folder: pathlib.Path | str, config: Mapping[str, Any]) -> pathlib.Path:
-  """Makes the folder and records the resolved config in it.
+  """Makes the folder, which may be empty or belong to the run of this config.
+
+  It belongs to a run once that has called `claim`.
 
   Raises:
     errors.UserError: the folder cannot be written, it belongs to a run with another
@@ -36,14 +39,47 @@ def prepare(folder: pathlib.Path | str, config: Mapping[str, Any]) -> pathlib.Pa
   """
   with mesh_lib.together():
     folder = writable(folder)
-    path = folder / 'config.json'
-    if path.exists():
-      _check_same_run(path, config)
-    if jax.process_index() == 0:
-      write_json(path, config)
+  _check_shared(folder)
+  path = folder / 'config.json'
+  claimed = mesh_lib.exchange(str(path.exists()))[0] == 'True'  # as process 0 sees it
   with mesh_lib.together():
-    _wait_for(path)
+    if claimed:
+      _wait_for(path)
+      _check_same_run(path, config)
   return folder
+
+
+def claim(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
+  """Records in config.json whose folder it is. All processes must call it.
+
+  A run does so when its first step is done: up to then a mistake leaves nothing
+  behind that a corrected command would be refused for.
+
+  Raises:
+    errors.UserError: a process does not see what process 0 wrote.
+  """
+  with mesh_lib.together():
+    if jax.process_index() == 0:
+      write_json(folder / 'config.json', config_lib.plain(config))
+  with mesh_lib.together():
+    _wait_for(folder / 'config.json')
+
+
+def _check_shared(folder: pathlib.Path) -> None:
+  """Raises `errors.UserError` unless all processes see one file in `folder`."""
+  if jax.process_count() == 1:
+    return
+  # The name is new each time: no host can remember that there was no such file.
+  path = folder / f'.{mesh_lib.exchange(uuid.uuid4().hex)[0]}'
+  with mesh_lib.together():
+    if jax.process_index() == 0:
+      path.touch()
+  try:
+    with mesh_lib.together():
+      _wait_for(path)
+  finally:
+    if jax.process_index() == 0:
+      path.unlink()
 
 
 def _check_same_run(path: pathlib.Path, config: Mapping[str, Any]) -> None:
@@ -55,7 +91,7 @@ def _check_same_run(path: pathlib.Path, config: Mapping[str, Any]) -> None:
 
 
 def _wait_for(path: pathlib.Path) -> None:
-  """Process 0 alone writes what `finished` and a resume read on every process."""
+  """Waits until this process sees what process 0 wrote, as `finished` must."""
   deadline = time.monotonic() + _SEEN_WITHIN
   while not path.exists():
     if time.monotonic() > deadline:

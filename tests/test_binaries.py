@@ -141,7 +141,7 @@ def test_linear_probe_trains_a_head(environment, trained, tmp_path):
   assert (tmp_path / 'probe' / 'result.json').exists()
 
 
-def test_sigterm_exits_with_75_and_the_same_command_goes_on(
+def test_sigterm_and_ctrl_c_exit_with_75_and_the_same_command_goes_on(
     environment, config_file, tmp_path):
   flags = [f'--config={config_file}', f'--workdir={tmp_path}',
            '--config.train.epochs=400', '--config.log.checkpoint_every_epochs=400']
@@ -160,8 +160,13 @@ def test_sigterm_exits_with_75_and_the_same_command_goes_on(
   again = start(environment, 'pretrain', *flags)
   while f'resumed from step {saved[0]}' not in again.stderr.readline():
     assert again.poll() is None
-  again.kill()
-  again.communicate()
+  while len((tmp_path / 'metrics.jsonl').read_text().splitlines()) <= saved[0]:
+    assert again.poll() is None
+    time.sleep(0.05)
+  again.send_signal(signal.SIGINT)
+  _, err = again.communicate(timeout=60)
+  assert again.returncode == 75
+  assert 'stopped by Ctrl-C; step' in err and 'Traceback' not in err
 
 
 MISTAKES = [

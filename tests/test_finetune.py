@@ -47,6 +47,32 @@ def config(**fields):
           'train': {'epochs': 0.3}, **fields}
 
 
+@pytest.mark.parametrize('grid', [None, {'learning_rates': (0.1,)}])
+def test_data_that_changed_end_a_resume(pretrained, tmp_path, monkeypatch, grid):
+  """Nor does the folder belong to it before its first step."""
+  fields = config(train={'epochs': 1}, **({'grid': grid} if grid else {}))
+  wrong = {**fields, 'optim': {**fields['optim'], 'warmup_epochs': 9}}
+  with pytest.raises(errors.UserError, match='warmup_epochs is 9'):
+    finetune.run(wrong, pretrained, tmp_path)
+  assert not [path for path in tmp_path.rglob('*') if path.is_file()]
+  with monkeypatch.context() as patch:
+    patch.setattr(evaluate, 'extract', lambda *args: 1 / 0)  # stopped before the scores
+    with pytest.raises(ZeroDivisionError):
+      finetune.run(fields, pretrained, tmp_path)
+  with pytest.raises(errors.UserError, match='belongs to a run with another config'):
+    finetune.run(wrong, pretrained, tmp_path)
+  rotate = data_lib.Source.description.fget
+
+  def rotated(source):
+    changed = rotate(source)
+    return {**changed, 'fingerprint': {**changed['fingerprint'], 'labels': 'others'}}
+  with monkeypatch.context() as patch:
+    patch.setattr(data_lib.Source, 'description', property(rotated))
+    with pytest.raises(errors.UserError, match='as many images, but other labels'):
+      finetune.run(fields, pretrained, tmp_path)
+  assert finetune.run(fields, pretrained, tmp_path)['test']['n'] == 20
+
+
 def load(workdir):
   return encoder_lib.load(workdir, mesh_lib.data_mesh())
 

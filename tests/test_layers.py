@@ -12,7 +12,7 @@ LAYERS = (
     ('data', 'augment', 'models', 'objectives', 'train.optim'),
     ('methods',),
     ('train.online_probe', 'train.step'),
-    ('train.checkpoint', 'train.encoder'),
+    ('train.checkpoint', 'train.encoder', 'train.resume'),
     ('evaluators',),
     ('train.loop',),
     ('report', 'workdir', 'app'),

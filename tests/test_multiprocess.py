@@ -1,5 +1,6 @@
 """Several processes on loopback train, evaluate, stop and fail as one."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -72,13 +73,14 @@ def files_written_below(folder):
 
 def train_with_signal(workdir, process, step, name):
   """A signal comes to one process, after it has dispatched a step."""
-  reached = preemption.Listener.reached
+  reached, calls = preemption.Listener.reached, itertools.count(1)
 
-  def interrupted(self, now):
-    if now == step and jax.process_index() == process:
+  def interrupted(self):
+    if next(calls) == step and jax.process_index() == process:
+      time.sleep(1)  # a checkpoint that was begun is written
       os.kill(os.getpid(), getattr(signal, name))
       time.sleep(3)  # JAX looks once a second; steps take milliseconds
-    return reached(self, now)
+    return reached(self)
   preemption.Listener.reached = interrupted
   train(workdir)
 
@@ -130,8 +132,9 @@ def outcomes(folder):
       Run('one', f'{HERE}:train_and_evaluate', (str(folder / 'one'),), (4,)),
       Run('two', f'{HERE}:train_and_evaluate', (str(folder / 'two'),), two),
       Run('four', f'{HERE}:train', (str(folder / 'four'), 'streamed'), (1,) * 4),
-      Run('terminated', f'{HERE}:train_with_signal', (disturbed, 1, 2, 'SIGTERM'), two),
-      Run('killed', f'{HERE}:train_with_signal', (disturbed, 1, 8, 'SIGKILL'), two),
+      # Ctrl-C is passed to JAX as SIGTERM.
+      Run('stopped', f'{HERE}:train_with_signal', (disturbed, 1, 2, 'SIGINT'), two),
+      Run('killed', f'{HERE}:train_with_signal', (disturbed, 1, 5, 'SIGKILL'), two),
       Run('resumed', f'{HERE}:train', (disturbed,), two),
       Run('missing', 'ssl_jax.pretrain', images, (1, 1), (host[0], host[1])),
       Run('fewer', 'ssl_jax.pretrain', images, (1, 1), (host[0], host[2])),
@@ -176,12 +179,13 @@ def test_process_0_alone_writes(outcomes):
   assert not second
 
 
-def test_sigterm_to_one_process_saves_and_stops_all(outcomes):
-  statuses, logs = outcomes['terminated']
+def test_ctrl_c_or_sigterm_to_one_process_saves_and_stops_all(outcomes):
+  statuses, logs = outcomes['stopped']
   assert statuses == [75, 75], logs
   saved = {re.search(r'step (\d+) is saved', log)[1] for log in logs}
   assert len(saved) == 1 and 2 <= int(saved.pop()) < 10
   assert not any('Traceback' in log for log in logs)
+  assert 'stopped by SIGTERM' in logs[0] and 'stopped by Ctrl-C' in logs[1]
 
 
 def test_what_was_terminated_and_killed_ends_as_if_undisturbed(outcomes, folder):
@@ -239,5 +243,6 @@ def test_jax_is_told_every_number_whatever_a_dispatch_holds(monkeypatch):
   monkeypatch.setattr(multihost_utils, 'reached_preemption_sync_point', told.append)
   for _ in range(2):  # two loops of one process
     with preemption.Listener() as listener:
+      listener.listen()
       listener.reached(), listener.reached()
   assert np.diff(told).tolist() == [1, 1, 1]

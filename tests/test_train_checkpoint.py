@@ -1,6 +1,8 @@
 """Checkpoints: any device count, the encoder alone, damage, other architectures."""
 
 import dataclasses
+import hashlib
+import re
 
 import jax
 import numpy as np
@@ -77,29 +79,97 @@ def truncate(step_folder):
   largest.write_bytes(largest.read_bytes()[:largest.stat().st_size // 2])
 
 
-def test_a_truncated_checkpoint_gives_way_to_the_one_before(tmp_path, caplog):
+def truncate_all(step_folder):
+  """Cuts every data file in half, but leaves what says which arrays there are."""
+  for path in step_folder.rglob('*'):
+    if path.is_file() and path.name != '_METADATA':
+      path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+
+
+def contents(folder):
+  """A hash of every file below a folder, by its relative path."""
+  return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+          for path in sorted(folder.rglob('*')) if path.is_file()}
+
+
+def saved(folder, state, steps):
+  """A folder with a checkpoint of each step, `state` plus the step."""
+  with checkpoint.Checkpoints(folder) as checkpoints:
+    for step in steps:
+      later = jax.tree.map(lambda x, step=step: x + step, state)
+      checkpoints.save(step, later, state, {})
+  return folder
+
+
+@pytest.mark.parametrize('damage', [
+    lambda step: truncate(step / 'state'), lambda step: truncate_all(step / 'state'),
+    lambda step: (step / 'state' / '_METADATA').unlink(),
+    lambda step: (step / 'config' / 'metadata').write_text('{')])
+def test_a_damaged_checkpoint_is_set_aside_for_the_one_before(tmp_path, caplog, damage):
   state, sharding = state_on(1)
   target = checkpoint.abstract(state, sharding)
-  later = jax.tree.map(lambda x: x + 1, state)
-  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
-    checkpoints.save(1, state, state, {})
-    checkpoints.save(2, later, state, {})
-  truncate(tmp_path / 'c' / '2' / 'state')
-  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
+  folder = saved(tmp_path / 'c', state, (1, 2))
+  damage(folder / '2')
+  before = contents(folder / '2')
+  with checkpoint.Checkpoints(folder) as checkpoints:
     restored = checkpoints.restore_latest(target)
-    assert checkpoints.steps() == [1]
-  np.testing.assert_array_equal(restored['w'], state['w'])
-  assert 'Checkpoint 2' in caplog.text and 'falling back' in caplog.text
+    assert checkpoints.steps() == [1] == [checkpoints.written()]
+    checkpoints.save(2, restored, state, {})  # the step can be saved again
+  np.testing.assert_array_equal(restored['w'], state['w'] + 1)
+  assert 'Checkpoint 2' in caplog.text and 'is now 2.damaged.' in caplog.text
+  assert contents(folder / '2.damaged') == before
+  damage(folder / '2')
+  with checkpoint.Checkpoints(folder) as checkpoints:
+    checkpoints.restore_latest(target)
+  assert contents(folder / '2.damaged') == before
+  assert sorted(p.name for p in folder.iterdir()) == ['1', '2.damaged', '2.damaged.2']
+  assert checkpoint.newest_step(checkpoint.locate(folder)) == 1
 
 
-def test_no_readable_checkpoint_is_one_sentence(tmp_path):
+def test_no_readable_checkpoint_is_one_sentence_and_all_stay(tmp_path):
   state, sharding = state_on(1)
-  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
-    checkpoints.save(1, state, state, {})
-  truncate(tmp_path / 'c' / '1' / 'state')
-  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
+  folder = saved(tmp_path / 'c', state, (1, 2))
+  truncate(folder / '1' / 'state'), truncate(folder / '2' / 'state')
+  before = contents(folder)
+  with checkpoint.Checkpoints(folder) as checkpoints:
     with pytest.raises(errors.UserError, match='none of the checkpoints'):
       checkpoints.restore_latest(checkpoint.abstract(state, sharding))
+  assert contents(folder) == before
+
+
+@pytest.mark.parametrize('changed, words', [
+    ({'w': np.zeros((2, 4), np.float32)}, [
+        r'w is float\d+ \(2, 3\) there and float32 \(2, 4\) here']),
+    ({'step': np.int16(7)}, [r'step is int32 \(\) there and int16 \(\) here']),
+    ({'mu': np.zeros(2), 'nu': (np.zeros(2), np.zeros(2)), 'w': None}, [
+        'mu is not in the checkpoint; nu/0 is not .*; nu/1 is not .*; and 1 more'])])
+@pytest.mark.parametrize('newest_is_damaged', [False, True])
+def test_a_checkpoint_that_does_not_fit_says_what_differs_and_stays(
+    tmp_path, changed, words, newest_is_damaged):
+  state, sharding = state_on(1)
+  folder = saved(tmp_path / 'c', state, (1, 2))
+  if newest_is_damaged:
+    truncate(folder / '2' / 'state')
+  before = contents(folder)
+  with checkpoint.Checkpoints(folder) as checkpoints:
+    with pytest.raises(errors.UserError) as error:
+      checkpoints.restore_latest(checkpoint.abstract({**state, **changed}, sharding))
+  step = 1 if newest_is_damaged else 2
+  for word in [f'checkpoint {step} in .*/c is intact but does not fit', *words,
+               'choose another --workdir']:
+    assert re.search(word, str(error.value)), error.value
+  assert contents(folder) == before
+
+
+def test_no_folder_is_made_before_the_first_save(tmp_path):
+  state, sharding = state_on(1)
+  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
+    assert checkpoints.restore_latest(checkpoint.abstract(state, sharding)) is None
+    assert checkpoints.steps() == [] and checkpoints.written() is None
+    assert not (tmp_path / 'c').exists()
+    checkpoints.save(3, state, state, {})
+  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
+    assert checkpoints.steps() == [3]
 
 
 def test_no_checkpoint_at_all(tmp_path):

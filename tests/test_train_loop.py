@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import shutil
 import signal
 import types
 
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 import stub_encoder
 import tiny
+from PIL import Image
 
 from ssl_jax import errors, jsonl, pretrain
-from ssl_jax.train import checkpoint, loop, metrics, preemption
+from ssl_jax.train import checkpoint, loop, metrics
 from ssl_jax.train import mesh as mesh_lib
 
 
@@ -43,15 +45,15 @@ def rows_without_time(workdir):
 
 
 class SignalAt:
-  """A monitor that sends this process SIGTERM the first time it is asked."""
+  """A monitor that sends this process a signal at one of its calls."""
 
-  def __init__(self, after):
-    self.calls, self.after = 0, after
+  def __init__(self, after, number=signal.SIGTERM):
+    self.calls, self.after, self.number = 0, after, number
 
   def __call__(self, encoder):
     self.calls += 1
     if self.calls == self.after:
-      os.kill(os.getpid(), signal.SIGTERM)
+      os.kill(os.getpid(), self.number)
     return {'knn/top1': 0.5}
 
 
@@ -77,13 +79,93 @@ def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatc
       tmp_path / 'undisturbed')
 
 
-def test_signal_handler_is_put_back():
-  before = signal.getsignal(signal.SIGTERM)
-  with preemption.Listener() as listener:
-    assert not listener.reached()
+@pytest.fixture
+def heard_outside():
+  """The signals that come to a handler around the training."""
+  heard = []
+  previous = {number: signal.signal(number, lambda n, frame: heard.append(n))
+              for number in (signal.SIGTERM, signal.SIGINT)}
+  yield heard
+  for number, handler in previous.items():
+    signal.signal(number, handler)
+
+
+@pytest.mark.parametrize('name', ['SIGTERM', 'SIGINT'])
+def test_signals_are_noted_until_the_state_is_written(
+    tmp_path, monkeypatch, heard_outside, name):
+  number, leave = getattr(signal, name), checkpoint.Checkpoints.__exit__
+  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: SignalAt(1, number))
+
+  def leave_in_spite_of_another(self, *args):
     os.kill(os.getpid(), signal.SIGTERM)
-    assert listener.reached()
-  assert signal.getsignal(signal.SIGTERM) is before
+    leave(self, *args)
+    os.kill(os.getpid(), signal.SIGTERM)
+  monkeypatch.setattr(checkpoint.Checkpoints, '__exit__', leave_in_spite_of_another)
+  named = {'SIGTERM': 'SIGTERM', 'SIGINT': 'Ctrl-C'}[name]
+  with pytest.raises(errors.Preempted, match=f'stopped by {named}; step 3 is saved'):
+    pretrain.run(config(knn_every_epochs=0.4), tmp_path)
+  assert not heard_outside
+  assert final_arrays(tmp_path)[0] == 3
+
+
+def test_a_signal_at_the_last_step_is_not_lost(tmp_path, monkeypatch):
+  fields = config(epochs=1, knn_every_epochs=1)
+  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: SignalAt(after=1))
+  with pytest.raises(errors.Preempted, match='step 5 is saved'):
+    pretrain.run(fields, tmp_path)
+  assert not (tmp_path / 'result.json').exists()
+  assert pretrain.run(fields, tmp_path)['steps'] == 5
+
+
+def test_a_mistake_leaves_the_workdir_to_the_corrected_command(tmp_path):
+  good = config(epochs=1)
+  for section, wrong, sentence in (
+      ('data', {'name': 'folder:/no/such', 'image_size': 8}, 'does not exist'),
+      ('feed', {'batch_size': 500}, 'batch_size is 500'),
+      ('optim', {**good['optim'], 'warmup_epochs': 9}, 'warmup_epochs is 9'),
+      ('method', {'name': 'simclr', 'temperature': 0}, 'temperature is 0')):
+    with pytest.raises(errors.UserError, match=sentence):
+      pretrain.run({**good, section: wrong}, tmp_path / 'run')
+    assert not list((tmp_path / 'run').iterdir())
+  pretrain.run(good, tmp_path / 'run')
+  with pytest.raises(errors.UserError, match='seed: 0 -> 1'):
+    pretrain.run({**good, 'seed': 1}, tmp_path / 'run')
+
+
+def test_a_loss_that_is_never_finite_leaves_nothing(tmp_path, monkeypatch):
+  train_step = loop.step_lib.train_step
+
+  def not_finite(*args):
+    state, metrics = train_step(*args)
+    return state, metrics | {'loss': metrics['loss'] * np.nan}
+  with monkeypatch.context() as patch:
+    patch.setattr(loop.step_lib, 'train_step', not_finite)
+    with pytest.raises(errors.Diverged, match='there is no checkpoint yet'):
+      pretrain.run(config(epochs=1), tmp_path / 'run')
+  assert not list((tmp_path / 'run').iterdir())
+
+
+def images(folder, first, last):
+  for name in 'ab':
+    (folder / name).mkdir(parents=True, exist_ok=True)
+    for i in range(first, last):
+      Image.new('RGB', (8, 8), (i, 9 * i % 256, 0)).save(folder / name / f'{i}.png')
+
+
+def test_data_that_changed_end_a_resume(tmp_path, monkeypatch):
+  images(tmp_path / 'data', 0, 25)
+  fields = {**config(knn_every_epochs=0.5),
+            'data': {'name': f'folder:{tmp_path}/data', 'image_size': 8}}
+  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: SignalAt(after=1))
+  with pytest.raises(errors.Preempted):
+    pretrain.run(fields, tmp_path / 'run')
+  images(tmp_path / 'data', 25, 50)
+  with pytest.raises(errors.UserError, match='had 40 images, now there are 80; put'):
+    pretrain.run(fields, tmp_path / 'run')
+  shutil.rmtree(tmp_path / 'data')
+  images(tmp_path / 'data', 0, 25)
+  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: SignalAt(after=0))
+  assert pretrain.run(fields, tmp_path / 'run')['steps'] == 4
 
 
 def test_nothing_is_compiled_once_it_has_been_monitored(tmp_path, monkeypatch):

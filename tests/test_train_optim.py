@@ -148,8 +148,8 @@ def schedule(fields, **run):
 
 
 @pytest.mark.parametrize('num_examples, batch_size, epochs, warmup, total', [
-    (50_000, 512, 1000, 976, 97_657),       # CIFAR-10
-    (1_281_167, 4096, 100, 3127, 31_279)])  # ImageNet
+    (50_000, 512, 1000, 970, 97_657),       # CIFAR-10; google's warm-up has 976 steps
+    (1_281_167, 4096, 100, 3120, 31_279)])  # ImageNet; 3127
 def test_cosine_as_google(num_examples, batch_size, epochs, warmup, total):
   assert total == num_examples * epochs // batch_size + 1
   rate = schedule({'warmup_epochs': 10}, num_examples=num_examples,
@@ -162,6 +162,17 @@ def test_cosine_as_google(num_examples, batch_size, epochs, warmup, total):
     np.testing.assert_allclose(jax.jit(rate)(jnp.int32(step)), rate(step), rtol=1e-4,
                                atol=1e-6)
   assert rate(warmup - 1) < rate(warmup) > rate(warmup + 1000)
+
+
+@pytest.mark.parametrize('num_examples, batch_size, epochs, total, warmup', [
+    (1000, 512, 5, 15, 5), (1000, 512, 10, 15, 10), (1999, 500, 2.5, 30, 7),
+    (2000, 500, 2.5, 40, 10)])
+def test_an_epoch_of_warm_up_is_an_epoch_of_training(
+    num_examples, batch_size, epochs, total, warmup):
+  """floor(N / B) steps, whatever is left of the images."""
+  rate = schedule({'warmup_epochs': epochs, **CONSTANT, 'learning_rate': 1.},
+                  num_examples=num_examples, batch_size=batch_size, total_steps=total)
+  np.testing.assert_allclose([rate(warmup - 1), rate(warmup)], [1 - 1 / warmup, 1])
 
 
 def test_steps_as_rotnet():

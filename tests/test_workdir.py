@@ -12,7 +12,7 @@ CONFIG = {'seed': 0, 'data': {'name': 'digits'}, 'log': {'every_steps': 1}}
 @pytest.mark.parametrize('changed', [
     {}, {'log': {'every_steps': 9}}, {'data': {'name': 'digits', 'image_size': None}}])
 def test_the_same_run_goes_on(tmp_path, changed):
-  workdir.prepare(tmp_path, CONFIG)
+  workdir.claim(workdir.prepare(tmp_path, CONFIG), CONFIG)
   workdir.write_result(tmp_path, CONFIG, {'steps': 3})
   workdir.prepare(tmp_path, CONFIG | changed)
   assert workdir.finished(tmp_path, CONFIG | changed) == {'steps': 3}
@@ -23,7 +23,7 @@ def test_the_same_run_goes_on(tmp_path, changed):
     ({'data': {'name': 'digits', 'image_size': 16}}, "data.image_size: 'absent' -> 16"),
     ({'freeze_until': None}, "freeze_until: 'absent' -> None")])
 def test_another_run_is_told_what_differs(tmp_path, changed, sentence):
-  workdir.prepare(tmp_path, CONFIG)
+  workdir.claim(workdir.prepare(tmp_path, CONFIG), CONFIG)
   workdir.write_result(tmp_path, CONFIG, {'steps': 3})
   with pytest.raises(errors.UserError, match=sentence):
     workdir.prepare(tmp_path, CONFIG | changed)
@@ -63,7 +63,8 @@ def test_a_run_is_done_once_and_says_so(tmp_path, caplog, resumable):
     (RETRAINED, 'aaaa. -> step 5 of /runs/a/checkpoints .cccc')])
 def test_training_for_another_encoder_is_refused_before_and_after_its_end(
     tmp_path, other, words):
-  workdir.prepare(tmp_path / 'begun', {**CONFIG, 'encoder': ENCODER})
+  workdir.claim(workdir.prepare(tmp_path / 'begun', CONFIG),
+                {**CONFIG, 'encoder': ENCODER})
   run(tmp_path / 'done')
   before = (tmp_path / 'done' / 'result.json').read_bytes()
   for folder in ('begun', 'done'):
@@ -94,7 +95,7 @@ def test_other_settings_are_refused_whatever_the_encoder(tmp_path, resumable):
 
 
 def test_a_measurement_does_not_go_where_a_training_is(tmp_path):
-  workdir.prepare(tmp_path, {'seed': 0, 'model': {}})
+  workdir.claim(tmp_path, {'seed': 0, 'model': {}})
   with pytest.raises(errors.UserError, match='belongs to a run with another config'):
     run(tmp_path, resumable=False)
 
@@ -142,3 +143,12 @@ def test_settings_have_a_short_name():
   names = {workdir.name_of_settings({**CONFIG, 'protocol': {'k': k}, 'encoder': other})
            for k in (1, 2) for other in (ENCODER, TRAINED_ON)}
   assert len(names) == 2 and {len(name) for name in names} == {6}
+
+
+def test_a_folder_is_free_until_it_is_claimed(tmp_path):
+  folder = workdir.prepare(tmp_path / 'run', CONFIG)
+  assert not list(folder.iterdir())
+  workdir.prepare(folder, CONFIG | {'seed': 1})
+  workdir.claim(folder, CONFIG | {'seed': 1})
+  with pytest.raises(errors.UserError, match='seed: 1 -> 0'):
+    workdir.prepare(folder, CONFIG)

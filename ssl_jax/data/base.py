@@ -3,6 +3,7 @@
 import abc
 import collections
 import dataclasses
+import hashlib
 import math
 import os
 from collections.abc import Sequence
@@ -69,6 +70,24 @@ class Source(abc.ABC):
     raise errors.UserError(
         f'{self.name} has no file names, which config.data.labels.file_list goes by; '
         'use another rule, such as config.data.labels.fraction')
+
+  @property
+  def fingerprint(self) -> dict[str, int | str]:
+    """Tells data that have changed: 'images', their number, and hashes by name.
+
+    It decodes no image.
+    """
+    found = {'images': len(self), 'labels': digest(self.labels.tobytes())}
+    try:
+      return {**found, 'file_names': digest('\0'.join(self.file_names).encode())}
+    except errors.UserError:  # there are none
+      return found
+
+  @property
+  def description(self) -> dict[str, Any]:
+    """What checkpoints keep of the data, and compare when a run goes on."""
+    return {'image_shape': list(self.image_shape),
+            'class_names': list(self.class_names), 'fingerprint': self.fingerprint}
 
   @abc.abstractmethod
   def __len__(self) -> int:
@@ -180,6 +199,12 @@ class Subset(Source):
     names = self.parent.file_names
     return [names[i] for i in self.indices]
 
+  @property
+  def fingerprint(self) -> dict[str, int | str]:
+    """That of the parent, whose labels may take long to read, and of the choice."""
+    return {**self.parent.fingerprint, 'images': len(self),
+            'selection': digest(np.asarray(self.indices, np.int64).tobytes())}
+
   def __len__(self) -> int:
     return len(self.indices)
 
@@ -193,3 +218,8 @@ def subset(source: Source, indices: np.ndarray, name: str) -> Source:
     rows = source.read(indices)
     return Arrays(rows.images, rows.labels, source.class_names, name, rows.extents)
   return Subset(source, np.asarray(indices), name)
+
+
+def digest(data: bytes) -> str:
+  """Returns a short hash, which is equal where the bytes are."""
+  return hashlib.sha256(data).hexdigest()[:16]

@@ -31,6 +31,13 @@ class Joined(base.Source):
   def labels(self) -> np.ndarray:
     return np.concatenate([self.first.labels, self.second.labels])
 
+  @property
+  def fingerprint(self) -> dict[str, int | str]:
+    both = (self.first.fingerprint, self.second.fingerprint)
+    return {'images': len(self), **{
+        f'{key}_of_both_splits': base.digest(f'{both[0][key]} {value}'.encode())
+        for key, value in both[1].items() if key in both[0]}}
+
   def __len__(self) -> int:
     return len(self.first) + len(self.second)
 

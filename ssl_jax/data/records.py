@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from ssl_jax import errors
-from ssl_jax.data import images
+from ssl_jax.data import base, images
 
 PREPARABLE = ('cifar10', 'cifar100')
 _NAME_KEYS = ('file_name', 'id')  # ImageNet's; a path, where `prepare` made it
@@ -47,12 +47,21 @@ class Records(images.Encoded):
     self._directory, self._split = str(builder.data_path), split
     self._image, self._label = _feature_keys(builder, name)
     self._name = _text_key(builder)
-    self._length = builder.info.splits[split].num_examples
+    info = builder.info.splits[split]
+    self._length = info.num_examples
+    self._fingerprint = {
+        'version': str(builder.info.version), 'bytes': info.num_bytes,
+        'shards': base.digest(str(info.shard_lengths).encode())}
     names = builder.info.features[self._label].names if self._label else ()
     super().__init__(name, tuple(names), image_size, channels, max_bad_images, canvas)
 
   def __len__(self) -> int:
     return self._length
+
+  @property
+  def fingerprint(self) -> dict[str, int | str]:
+    """What TFDS has written down; labels and names would need a read of all."""
+    return {'images': len(self), **self._fingerprint}
 
   @functools.cached_property
   def labels(self) -> np.ndarray:

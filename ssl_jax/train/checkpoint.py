@@ -2,11 +2,12 @@
 
 A checkpoint is written beside its final name and renamed, so a kill leaves
 the previous one. Everything needed to use the encoder, preprocessing included,
-is inside.
+is inside. One that is damaged or does not fit a run is never deleted.
 """
 
+import itertools
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -16,69 +17,144 @@ from absl import logging
 from etils import epath
 
 from ssl_jax import errors
+from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.train import resume
 
 Tree = Any
 
 
 def abstract(tree: Tree, sharding: jax.sharding.Sharding) -> Tree:
-  """The shapes and dtypes of `tree`, to be restored onto `sharding`."""
+  """Returns the shapes and dtypes of `tree`, to be restored onto `sharding`."""
   return jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
 class Checkpoints:
-  """The checkpoints of one run, newest last."""
+  """Keeps the checkpoints of one run, newest last. The first save makes the folder."""
 
   def __init__(self, folder: pathlib.Path | str, *, max_to_keep: int = 2):
     self._folder = pathlib.Path(folder).absolute()
-    self._manager = ocp.CheckpointManager(
-        self._folder,
-        options=ocp.CheckpointManagerOptions(
-            max_to_keep=max_to_keep, enable_async_checkpointing=True))
+    self._max_to_keep = max_to_keep
+    # As process 0 sees it: to open them is a collective.
+    there = mesh_lib.exchange(str(self._folder.is_dir()))[0] == 'True'
+    self._manager = self._open() if there else None
 
   def __enter__(self) -> 'Checkpoints':
     return self
 
   def __exit__(self, *unused: Any) -> None:
-    self._manager.close()
+    """Waits until everything is written."""
+    if self._manager is not None:
+      self._manager.close()
 
   def steps(self) -> list[int]:
-    return sorted(self._manager.all_steps())
+    return sorted(self._manager.all_steps()) if self._manager else []
+
+  def written(self) -> int | None:
+    """Returns the newest step that is whole on disk, from any thread."""
+    if not self._folder.is_dir():
+      return None
+    return max((int(p.name) for p in self._folder.iterdir() if p.name.isdigit()),
+               default=None)
 
   def save(self, step: int, state: Tree, encoder: Tree,
            config: Mapping[str, Any]) -> None:
     """Starts to write; returns once the arrays are safe to donate."""
     if step in self.steps():
       return
+    if self._manager is None:
+      self._manager = self._open()
     self._manager.save(step, args=ocp.args.Composite(
         state=ocp.args.StandardSave(state),
         encoder=ocp.args.StandardSave(encoder),
         config=ocp.args.JsonSave(dict(config))))
 
-  def restore_latest(self, abstract_state: Tree) -> Tree | None:
-    """The newest state that can be read, or None where there is none at all.
+  def restore_latest(self, abstract_state: Tree,
+                     dataset: Mapping[str, Any] | None = None) -> Tree | None:
+    """Restores the newest state that can be read; None where there is none at all.
 
-    A checkpoint that cannot be read is named in the log, removed, and the one
-    before it is tried.
+    A checkpoint that cannot be read is named in the log, and the one before it is
+    tried. Once that is restored, the damaged ones are renamed to `<step>.damaged`,
+    so that their steps can be saved again. Nothing is deleted.
+
+    Args:
+      abstract_state: the shapes, dtypes and shardings of the run's state.
+      dataset: `data.base.Source.description` of the run's data, compared with the
+        one in the checkpoint; None compares nothing.
 
     Raises:
-      errors.UserError: there are checkpoints and none can be read.
+      errors.UserError: a checkpoint is intact but of other data, or its arrays are
+        not those of `abstract_state`; or there are checkpoints and none can be read.
     """
-    steps = self.steps()
-    for step in reversed(steps):
-      try:
-        return self._manager.restore(step, args=ocp.args.Composite(
-            state=ocp.args.StandardRestore(abstract_state)))['state']
-      except Exception as e:  # Orbax raises many kinds for a damaged file.
-        logging.warning('Checkpoint %d in %s cannot be read (%s); falling back to '
-                        'the one before it.', step, self._folder, _first_line(e))
-        unreadable = e
-      self._manager.delete(step)
-    if steps:
+    damaged = {}
+    for step in reversed(self.steps()):
+      state, reason = _attempt(lambda s=step: self._restore(s, abstract_state, dataset))
+      if not reason:
+        self._set_aside(damaged)
+        return state
+      logging.warning('Checkpoint %d in %s cannot be read (%s); trying the one before '
+                      'it.', step, self._folder, reason)
+      damaged[step] = reason
+    if damaged:
       raise errors.UserError(
           f'none of the checkpoints in {self._folder} can be read (the last error: '
-          f'{_first_line(unreadable)}); start in an empty --workdir')
+          f'{reason}); nothing was deleted; choose another --workdir to start anew')
     return None
+
+  def _restore(self, step: int, abstract_state: Tree,
+               dataset: Mapping[str, Any] | None) -> Tree:
+    """Raises `errors.UserError` for a misfit, anything else for a damaged file."""
+    config = self._manager.restore(step, args=ocp.args.Composite(
+        config=ocp.args.JsonRestore()))['config']
+    if dataset is not None and 'dataset' in config:
+      resume.check_data(config['dataset'], dataset)
+    saved = self._manager.item_metadata(step)['state']
+    if saved is None:
+      raise OSError('its metadata cannot be read')
+    resume.check_tree(saved.tree, abstract_state,
+                      f'checkpoint {step} in {self._folder}')
+    return self._manager.restore(step, args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(abstract_state)))['state']
+
+  def _set_aside(self, damaged: Iterable[int]) -> None:
+    """Gives checkpoints a name that Orbax ignores."""
+    if not damaged:
+      return
+    if jax.process_index() == 0:
+      for step in damaged:
+        name = next(name for i in itertools.count(1)
+                    if not (self._folder / (name := _damaged(step, i))).exists())
+        (self._folder / str(step)).rename(self._folder / name)
+        logging.warning('The damaged checkpoint %d in %s is now %s.', step,
+                        self._folder, name)
+    mesh_lib.exchange('')  # until it is done
+    self._manager.reload()
+
+  def _open(self) -> ocp.CheckpointManager:
+    return ocp.CheckpointManager(
+        self._folder,
+        options=ocp.CheckpointManagerOptions(
+            max_to_keep=self._max_to_keep, enable_async_checkpointing=True),
+        item_handlers={'state': ocp.StandardCheckpointHandler(),
+                       'encoder': ocp.StandardCheckpointHandler(),
+                       'config': ocp.JsonCheckpointHandler()})
+
+
+def _attempt(restore: Callable[[], Tree]) -> tuple[Tree, str]:
+  """Returns what was restored, or why some process could not read it."""
+  state, reason = None, ''
+  with mesh_lib.together():
+    try:
+      state = restore()
+    except errors.UserError:
+      raise
+    except Exception as e:  # Orbax raises many kinds for a damaged file.
+      reason = _first_line(e)
+  return state, next(filter(None, mesh_lib.exchange(reason)), '')
+
+
+def _damaged(step: int, i: int) -> str:
+  return f'{step}.damaged' + (f'.{i}' if i > 1 else '')
 
 
 def read_config(folder: pathlib.Path | str) -> tuple[int, dict[str, Any]]:

@@ -68,6 +68,8 @@ class Run:
   monitor_every_epochs: float = 0
   # Applied to fresh variables, never on a resume: puts a trained encoder in.
   warm_start: Callable[[base.Variables], base.Variables] | None = None
+  # Called when the first step is done and its loss finite: marks the workdir as taken.
+  claim: Callable[[], None] = lambda: None
   label: str = 'train'
 
   @property
@@ -82,45 +84,55 @@ class Run:
 def fit(run: Run) -> step_lib.TrainState:
   """Trains to the end, from the newest checkpoint in the workdir if there is one.
 
+  Nothing is written before the first step is done and its loss is finite.
+
   Raises:
-    errors.Preempted: SIGTERM came; the state is saved.
+    errors.Preempted: SIGTERM or Ctrl-C came; the state is saved.
     errors.Diverged: the loss is no longer finite; the last good state is kept.
+    errors.UserError: the newest checkpoint is of other data or of another state.
   """
   start = time.monotonic()
+  checkpoints = checkpoint.Checkpoints(run.workdir / 'checkpoints',
+                                       max_to_keep=run.log.max_to_keep)
+  # Its context ends after that of the checkpoints, which waits until all is written.
+  with preemption.Listener(checkpoints.written) as listener:
+    with contextlib.closing(run.feed), checkpoints:
+      state, key = _initial_state(run, checkpoints)
+      with Reporter(run, state, checkpoints, start) as reporter:
+        state = _iterate(run, state, key, checkpoints, reporter, listener)
+    if listener.reached():
+      raise errors.Preempted(int(state.step), listener.cause)
+  return state
+
+
+def _initial_state(run: Run, checkpoints: checkpoint.Checkpoints
+                   ) -> tuple[step_lib.TrainState, jax.Array]:
+  """Restores or makes the state; the key is that of all steps."""
   init = functools.partial(step_lib.init_state, run.method, run.tx, run.probe,
                            image_shape=run.feed.image_shape)
   rep = mesh_lib.replicated(run.mesh)
   init_key, key = jax.jit(lambda: tuple(jax.random.split(jax.random.key(run.seed))),
                           out_shardings=rep)()
-  with contextlib.closing(run.feed), checkpoint.Checkpoints(
-      run.workdir / 'checkpoints', max_to_keep=run.log.max_to_keep) as checkpoints:
-    state = checkpoints.restore_latest(
-        checkpoint.abstract(jax.eval_shape(init, init_key), rep))
-    if state is None:
-      state = jax.jit(init, out_shardings=rep)(init_key)
-      if run.warm_start is not None:
-        state = state.replace(variables=run.warm_start(state.variables))
-      _describe(run, state.variables.params)
-    else:
-      logging.info('%s: resumed from step %d of %d', run.label, int(state.step),
-                   run.total_steps)
-    with Reporter(run, int(state.step), checkpoints, start) as reporter:
-      return _iterate(run, state, key, checkpoints, reporter)
-
-
-def _describe(run: Run, params: base.Tree) -> None:
-  """Leaves a table of all parameters in the workdir."""
-  logging.info('%s: %s parameters; shapes in parameters.txt', run.label,
-               f'{sum(x.size for x in jax.tree.leaves(params)):,}')
-  if jax.process_index() == 0:
-    table = parameter_overview.get_parameter_overview(params, include_stats=False)
-    (run.workdir / 'parameters.txt').write_text(table + '\n')
+  state = checkpoints.restore_latest(
+      checkpoint.abstract(jax.eval_shape(init, init_key), rep),
+      run.config.get('dataset'))
+  if state is not None:
+    logging.info('%s: resumed from step %d of %d', run.label, int(state.step),
+                 run.total_steps)
+    return state, key
+  state = jax.jit(init, out_shardings=rep)(init_key)
+  if run.warm_start is not None:
+    state = state.replace(variables=run.warm_start(state.variables))
+  return state, key
 
 
 def _iterate(run: Run, state: step_lib.TrainState, key: jax.Array,
-             checkpoints: checkpoint.Checkpoints,
-             reporter: 'Reporter') -> step_lib.TrainState:
-  """The loop proper. Metrics are read one dispatch late: the device never waits."""
+             checkpoints: checkpoint.Checkpoints, reporter: 'Reporter',
+             listener: preemption.Listener) -> step_lib.TrainState:
+  """Runs the loop proper, to the end or until a signal is answered.
+
+  Metrics are read one dispatch late: the device never waits, but for the first.
+  """
   dispatch = step_lib.make_dispatch(
       functools.partial(step_lib.train_step, run.method, run.tx, run.probe),
       run.feed.select, run.mesh)
@@ -128,45 +140,54 @@ def _iterate(run: Run, state: step_lib.TrainState, key: jax.Array,
   step, total = int(state.step), run.total_steps
   save_every = run.steps(run.log.checkpoint_every_epochs)
   watch_every = run.steps(run.monitor_every_epochs) if run.monitor else 0
-  pending = None  # step and metrics of the dispatch that is under way
+  pending, stop = None, False  # step and metrics of the dispatch that is under way
 
   def save():
     checkpoints.save(step, state, run.method.encoder(state.variables), run.config)
 
-  with preemption.Listener() as listener, \
-      profile.Profiler(run.workdir, start=step + 10, on=run.log.profile) as profiler:
-    while step < total:
+  with profile.Profiler(run.workdir, start=step + 10, on=run.log.profile) as profiler:
+    while step < total and not stop:
       n = min(per_dispatch, total - step)
       state, row = dispatch(state, key, run.feed.inputs(step, n), n)
       before, step = step, step + n
+      if not reporter.begun:
+        reporter.report(step, row)
+        listener.listen()
       if pending is not None:
         reporter.report(*pending)
-      pending = (step, row)
+      pending = None if step == reporter.last else (step, row)
       profiler.at(step)
       stop = listener.reached()
       watch = crossed(watch_every, before, step)
       if stop or watch or step == total or crossed(save_every, before, step):
-        reporter.report(*pending)  # kept only once the loss is known to be finite
+        if pending is not None:  # kept only once the loss is known to be finite
+          reporter.report(*pending)
         pending = None
         if watch:
           reporter.monitor(step, run.monitor(run.method.encoder(state.variables)))
         save()
         reporter.pause()
-      if stop and step < total:
-        raise errors.Preempted(step)
-  if not checkpoints.steps():
-    save()  # zero epochs: a randomly initialised encoder
+  if not checkpoints.steps():  # zero epochs: a randomly initialised encoder
+    reporter.begin()
+    save()
   return state
 
 
 class Reporter:
-  """Turns the metrics of dispatches into rows, a line of progress, or an error."""
+  """Turns the metrics of dispatches into rows, a line of progress, or an error.
 
-  def __init__(self, run: Run, step: int, checkpoints: checkpoint.Checkpoints,
-               start: float):
-    self._run, self._checkpoints, self._last = run, checkpoints, step
+  Attributes:
+    begun: whether the run has taken its workdir.
+    last: the step of the latest report.
+  """
+
+  def __init__(self, run: Run, state: step_lib.TrainState,
+               checkpoints: checkpoint.Checkpoints, start: float):
+    self._run, self._checkpoints = run, checkpoints
+    self.begun, self.last = False, int(state.step)
+    self._params = jax.eval_shape(lambda x: x, state.variables.params)
     self._start: float | None = start  # until the first dispatch is done
-    self._writer = metrics.Writer(run.workdir, resume_step=step,
+    self._writer = metrics.Writer(run.workdir, resume_step=self.last,
                                   tensorboard=run.log.tensorboard)
     self._progress = metrics.Progress(
         total_steps=run.total_steps, steps_per_epoch=run.feed.steps_per_epoch,
@@ -178,6 +199,17 @@ class Reporter:
   def __exit__(self, *unused: Any) -> None:
     self._writer.close()
     self._progress.close()
+
+  def begin(self) -> None:
+    """Takes the workdir, and leaves a table of all parameters in it."""
+    self.begun = True
+    self._run.claim()
+    logging.info('%s: %s parameters; shapes in parameters.txt', self._run.label,
+                 f'{sum(x.size for x in jax.tree.leaves(self._params)):,}')
+    if jax.process_index() == 0:
+      table = parameter_overview.get_parameter_overview(self._params,
+                                                        include_stats=False)
+      (self._run.workdir / 'parameters.txt').write_text(table + '\n')
 
   def report(self, step: int, row: Mapping[str, jax.Array]) -> None:
     """Waits for the dispatch that ended at `step`.
@@ -193,8 +225,10 @@ class Reporter:
       self._start = None
     if not all(math.isfinite(row[name]) for name in ('loss', 'grad_norm')):
       raise errors.Diverged(self._diverged(step, row))
+    if not self.begun:
+      self.begin()
     last = step == self._run.total_steps
-    if last or crossed(self._run.log.every_steps, self._last, step):
+    if last or crossed(self._run.log.every_steps, self.last, step):
       self._writer.write(step, {
           'epoch': self._epoch(step),
           'images_per_second': self._progress.images_per_second,
@@ -203,7 +237,7 @@ class Reporter:
              for name, value in row.items()}})
     if last or self._progress.due:
       self._progress.show(step, row)
-    self._last = step
+    self.last = step
 
   def monitor(self, step: int, row: Mapping[str, float]) -> None:
     self._writer.write(step, {'epoch': self._epoch(step), **row})

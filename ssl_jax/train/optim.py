@@ -111,22 +111,33 @@ def build(fields: Mapping[str, Any], *, batch_size: int, num_examples: int,
   """
   optim = config.build(Optim, fields, 'optim')
   schedule = learning_rate(optim, batch_size=batch_size,
-                           num_examples=num_examples, total_steps=total_steps)
+                           steps_per_epoch=max(num_examples // batch_size, 1),
+                           total_steps=total_steps)
   tx = _OPTIMIZERS[optim.name](optim, schedule)
   if optim.clip_norm is not None:
     tx = optax.chain(optax.clip_by_global_norm(optim.clip_norm), tx)
   return tx, schedule
 
 
-def learning_rate(optim: Optim, *, batch_size: int, num_examples: int,
+def learning_rate(optim: Optim, *, batch_size: int, steps_per_epoch: int,
                   total_steps: int) -> optax.Schedule:
-  """The schedule alone; arguments and errors are those of `build`.
+  """Returns the schedule alone: step -> learning rate, float32 scalar.
 
-  At step s of a warm-up of S = floor(warmup_epochs * num_examples / batch_size)
-  steps the rate is s/S of the peak, so 0 at first (google-research/simclr).
+  At step s of a warm-up of S = floor(warmup_epochs * steps_per_epoch) steps the rate
+  is s/S of the peak, so 0 at first, as in google-research/simclr. There an epoch of
+  the warm-up is N / B steps, a fraction; here it is floor(N / B), as everywhere.
+
+  Args:
+    optim: the peak, its warm-up and what follows.
+    batch_size: global, in images; scales the peak.
+    steps_per_epoch: what an epoch of the warm-up and of the boundaries is.
+    total_steps: where a cosine ends.
+
+  Raises:
+    errors.UserError: the warm-up is as long as the run.
   """
   peak = optim.learning_rate * SCALINGS[optim.learning_rate_scaling](batch_size)
-  warmup = int(optim.warmup_epochs * num_examples // batch_size)
+  warmup = int(optim.warmup_epochs * steps_per_epoch)
   if warmup >= total_steps > 0:
     raise errors.UserError(
         f'config.optim.warmup_epochs is {optim.warmup_epochs}, which is {warmup} '
@@ -136,7 +147,6 @@ def learning_rate(optim: Optim, *, batch_size: int, num_examples: int,
     decay = optax.cosine_decay_schedule(peak, max(total_steps - warmup, 1))
     main = lambda step: decay(step - warmup)
   elif optim.schedule == 'step':
-    steps_per_epoch = max(num_examples // batch_size, 1)
     main = optax.piecewise_constant_schedule(
         peak, {round(epoch * steps_per_epoch): optim.factor
                for epoch in optim.boundaries_epochs})

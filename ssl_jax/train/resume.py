@@ -1,0 +1,88 @@
+"""Decides whether a checkpoint belongs to the run that wants to go on from it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ssl_jax import errors
+
+Tree = Any
+_NAMED = 3  # differences that a message names before it counts the others
+
+
+def check_tree(saved: Tree, wanted: Tree, name: str) -> None:
+  """Compares the arrays of two trees by their paths, shapes and dtypes.
+
+  Args:
+    saved: what a checkpoint holds; its leaves have a shape and a dtype.
+    wanted: what the run would restore, likewise.
+    name: what the message calls the checkpoint.
+
+  Raises:
+    errors.UserError: they differ; the sentence names three leaves at most.
+  """
+  differences = list(_differences(_leaves(saved), _leaves(wanted)))
+  if differences:
+    more = len(differences) - _NAMED
+    raise errors.UserError(
+        f'{name} is intact but does not fit this run: '
+        + '; '.join(differences[:_NAMED]) + (f'; and {more} more' if more > 0 else '')
+        + '; go on with the code and the config that wrote it, or choose another '
+        '--workdir')
+
+
+def check_data(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+  """Compares two `data.base.Source.description`s by the entries that both have.
+
+  A checkpoint of an earlier version has no fingerprint.
+
+  Raises:
+    errors.UserError: the data changed since the checkpoint was written.
+  """
+  if changes := list(_changes(saved, now)):
+    raise errors.UserError(
+        f'the data of this run {", and ".join(changes)}; put the former data back to '
+        'go on with it, or choose another --workdir to start anew')
+
+
+def _leaves(tree: Tree) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+  return {jax.tree_util.keystr(path, simple=True, separator='/'):
+          (tuple(leaf.shape), np.dtype(leaf.dtype))
+          for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def _differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+  for path in sorted({*saved, *wanted}):
+    if path not in wanted:
+      yield f'{path} is in the checkpoint alone'
+    elif path not in saved:
+      yield f'{path} is not in the checkpoint'
+    elif saved[path] != wanted[path]:
+      (shape, dtype), (own_shape, own_dtype) = saved[path], wanted[path]
+      yield f'{path} is {dtype} {shape} there and {own_dtype} {own_shape} here'
+
+
+def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+  """Yields what goes on with 'the data of this run ...'."""
+  before, after = (d.get('fingerprint') or {} for d in (saved, now))
+  if 'images' in before and before['images'] != after.get('images'):
+    yield f'had {before["images"]} images, now there are {after.get("images")}'
+    before = {}  # with their number all the rest changes
+  if list(saved['image_shape']) != list(now['image_shape']):
+    yield (f'had images of shape {tuple(saved["image_shape"])}, now they have '
+           f'{tuple(now["image_shape"])}')
+  old, new = (list(d['class_names']) for d in (saved, now))
+  if old != new:
+    yield f'had the {len(old)} classes {_some(old, new)}, now there are {len(new)}: ' \
+          f'{_some(new, old)}'
+  names = [k.replace('_', ' ') for k in before if k in after and before[k] != after[k]]
+  if names:
+    yield f'had as many images, but other {" and ".join(names)}'
+
+
+def _some(names: list[str], others: list[str]) -> str:
+  """Names a few, those that `others` lacks first."""
+  names = sorted(names, key=lambda name: name in others)
+  return ', '.join(names[:_NAMED]) + (', ...' if len(names) > _NAMED else '')
