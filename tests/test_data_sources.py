@@ -1,6 +1,7 @@
 """Data sets by name: built-in ones, TFDS, the real CIFAR-10, and mistakes."""
 
 import io
+import json
 import pickle
 import sys
 
@@ -11,7 +12,7 @@ from PIL import Image
 from sklearn import datasets, linear_model
 
 from ssl_jax import errors
-from ssl_jax.data import builtin, prepare, sources
+from ssl_jax.data import builtin, prepare, records, sources
 
 CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse',
            'ship', 'truck')
@@ -104,6 +105,17 @@ def test_cifar10_rows_are_those_of_tfds(tfds_data_dir):
     rows = source.read(np.array([i]))
     np.testing.assert_array_equal(rows.images[0], stored[i]['image'])
     assert rows.labels[0] == stored[i]['label']
+
+
+def test_the_fingerprint_of_a_tfds_set_reads_no_record(tfds_data_dir, monkeypatch):
+  monkeypatch.setattr(records.Records, '_catalogue', lambda self: 1 / 0)
+  found = [sources.load('cifar10', split, data_dir=tfds_data_dir, validation_fraction=0)
+           .description for split in ('train', 'test')]
+  assert json.loads(json.dumps(found)) == found  # as a checkpoint keeps it
+  train, test = (f['fingerprint'] for f in found)
+  assert (train['images'], test['images']) == (50_000, 10_000)
+  assert train['version'] == test['version'] == '3.0.2'
+  assert train['bytes'] > test['bytes'] > 0 and train['shards']
 
 
 def test_materialise_equals_read(tfds_data_dir):

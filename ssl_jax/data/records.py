@@ -50,7 +50,7 @@ class Records(images.Encoded):
     info = builder.info.splits[split]
     self._length = info.num_examples
     self._fingerprint = {
-        'version': str(builder.info.version), 'bytes': info.num_bytes,
+        'version': str(builder.info.version), 'bytes': int(info.num_bytes),
         'shards': base.digest(str(info.shard_lengths).encode())}
     names = builder.info.features[self._label].names if self._label else ()
     super().__init__(name, tuple(names), image_size, channels, max_bad_images, canvas)
