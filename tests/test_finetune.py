@@ -205,8 +205,10 @@ def test_the_batch_size_that_is_named_will_do(pretrained, tmp_path):
 
 
 def test_a_probe_of_another_encoder_is_refused(pretrained, tmp_path, monkeypatch):
-  result = {'chosen': {}, **dict.fromkeys(('train', 'validation', 'test'))}
-  monkeypatch.setattr(finetune, '_train', lambda *args: result)
+  def train(encoder, claim, *unused):
+    claim()
+    return {'chosen': {}, **dict.fromkeys(('train', 'validation', 'test'))}
+  monkeypatch.setattr(finetune, '_train', train)
   linear_probe.run(config(), pretrained, tmp_path / 'probe')
   other = tiny.pretrained(tmp_path / 'other', model={'name': 'staged'}, seed=1,
                           train={'epochs': 0})
