@@ -7,7 +7,7 @@
 The first times the training step, its parts and its compilation. The second
 compiles that step for a TPU slice (it needs the extra `tpu`, but no TPU and no
 data) and tells memory, collectives and what they predict. Both end in a table and,
-with --output, in JSON. Fields of the config are flags, as for `pretrain`. On two CPU cores
+with --output, in JSON. Fields of the config are flags, as for `pretrain`. On a CPU
 a small network is done in minutes:
 
     python -m ssl_jax.benchmark --config=configs/simclr_cifar10.py:resnet20 \\

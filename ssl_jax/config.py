@@ -74,8 +74,7 @@ class Field(NamedTuple):
     """The accepted values in words."""
     if self.section:
       return 'a section'
-    return ' or '.join(fields_lib.words(kind, self.rule)
-                       for kind in fields_lib.members(self.type))
+    return fields_lib.accepted(self.type, self.rule)
 
   def parse(self, value: Any, path: str) -> Any:
     """Checks one value; lists become tuples, whole numbers floats where those belong.
@@ -104,6 +103,11 @@ def section(target: Target | Mapping[str, Target], *, doc: str = '',
   held = Section(target, **how)
   return dataclasses.field(default=None if held.optional else MISSING,
                            metadata={'rule': Rule(doc), 'section': held})
+
+
+def internal(doc: str) -> Any:
+  """Declares a section that the program writes and --help does not show."""
+  return dataclasses.field(default=None, metadata={'rule': Rule(doc, internal=True)})
 
 
 def parameters(**rules: Rule) -> Callable[[T], T]:
@@ -251,8 +255,14 @@ def flatten(config: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, 
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-  """Names what differs between two plain configs: `'seed: 0 -> 1'`."""
-  a, b = dict(flatten(plain(old))), dict(flatten(plain(new)))
+  """Names what differs between two configs: `'seed: 0 -> 1'`.
+
+  A field of a section `data` that is None says as little as one that is absent.
+  """
+  a, b = (
+      {name: value for name, value in flatten(plain(config))
+       if value is not None or 'data' not in name.split('.')[:-1]}
+      for config in (old, new))
   absent = 'absent'
   return [f'{name}: {a.get(name, absent)!r} -> {b.get(name, absent)!r}'
           for name in sorted(a.keys() | b.keys())

@@ -1,6 +1,7 @@
 """Reads --config=file.py:preset and --config.section.field=value."""
 
 import dataclasses
+import difflib
 import importlib.machinery
 import importlib.util
 import inspect
@@ -103,7 +104,7 @@ class ConfigFlag:
 
   def _override(self, config: ConfigDict, names: tuple[str, ...],
                 value: str | bool) -> None:
-    """Sets one field; sections on the way to it that are not there are made."""
+    """Sets one field, and makes the sections on the way to it."""
     declared = dict(config_lib.leaves(self.target, config.to_dict())).get(
         '.'.join(names))
     holder = config
@@ -118,6 +119,8 @@ class ConfigFlag:
       holder = holder[name]
     if isinstance(value, str):
       value = _typed(value, declared, holder.get(names[-1]))
+    if isinstance(value, bool) and names[-1] in holder:
+      del holder[names[-1]]  # ConfigDict makes 1.0 of True where a number was
     holder[names[-1]] = ConfigDict(value) if isinstance(value, dict) else value
 
 
@@ -179,11 +182,14 @@ def read_module(file: str) -> types.ModuleType:
     path = ROOT / path
   if not path.is_file():
     what = 'is a folder' if path.is_dir() else 'does not exist'
-    folder = path if path.is_dir() else path.parent
-    near = [str(p) for p in sorted(folder.glob('*.py'))] or [
-        str(p.relative_to(ROOT)) for p in sorted(ROOT.glob('configs/**/*.py'))]
-    hint = errors.nearest(given, near) or f'; give a Python file, such as {EXAMPLE}'
-    raise errors.UserError(f'--config={given} {what}{hint}')
+    there = {p.name: p for p in sorted(
+        [*ROOT.glob('configs/**/*.py'), *path.parent.glob('*.py')])}
+    close = difflib.get_close_matches(path.name, there, n=1, cutoff=0.5)
+    near = there[close[0]] if close else pathlib.Path(EXAMPLE)
+    if near.is_relative_to(ROOT):
+      near = near.relative_to(ROOT)
+    hint = f'did you mean {str(near)!r}?' if close else f'give a file such as {near}'
+    raise errors.UserError(f'--config={given} {what}; {hint}')
   loader = importlib.machinery.SourceFileLoader('config_file', str(path))
   module = importlib.util.module_from_spec(
       importlib.util.spec_from_loader('config_file', loader))

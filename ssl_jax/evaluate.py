@@ -79,8 +79,8 @@ class Config:
   features: Any = config_lib.section(FeaturesConfig, optional=True)
   preprocess: Any = config_lib.section(policies.Plain, optional=True)
   data: Any = config_lib.section(EncoderData, optional=True, none_is_default=True)
-  pretrain: dict | None = config_lib.field(
-      None, doc='The config of the encoder, which a study writes here')
+  pretrain: dict | None = config_lib.internal('The config of the encoder')
+  encoder: dict | None = config_lib.internal('What identifies the encoder')
 
 
 def check(config: Mapping[str, Any]) -> None:

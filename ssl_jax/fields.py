@@ -25,6 +25,7 @@ class Rule:
     below: a number that is too large.
     choices: the strings that are accepted; all, where it is empty.
     nonempty: whether a list must have an element.
+    internal: whether the program sets it, so that --help leaves it out.
   """
   doc: str
   low: float | None = None
@@ -33,6 +34,7 @@ class Rule:
   below: float | None = None
   choices: Collection[str] = ()
   nonempty: bool = False
+  internal: bool = False
 
   def holds(self, number: float) -> bool:
     """Returns whether a number lies within the bounds; NaN and infinity never do."""
@@ -46,13 +48,13 @@ class Rule:
   def range(self) -> str:
     """The bounds in words, such as 'above 0 and up to 1'."""
     if self.low is not None:
-      start = f'from {self.low:g}'
+      start = f'from {self.low}'
       if self.high is not None:
-        return f'{start} to {self.high:g}'
+        return f'{start} to {self.high}'
     else:
-      start = '' if self.above is None else f'above {self.above:g}'
-    end = (f'up to {self.high:g}' if self.high is not None else
-           f'below {self.below:g}' if self.below is not None else '')
+      start = '' if self.above is None else f'above {self.above}'
+    end = (f'up to {self.high}' if self.high is not None else
+           f'below {self.below}' if self.below is not None else '')
     if start and end:
       return f'{start} and {end}'
     return f'{start} up' if self.low is not None else start or end
@@ -99,21 +101,33 @@ def _fit_tuple(value: Any, kinds: tuple[Any, ...], rule: Rule) -> Any:
   return MISSING if MISSING in found else found
 
 
-def words(kind: Any, rule: Rule, plural: str = '') -> str:
+def accepted(annotation: Any, rule: Rule) -> str:
+  """Returns what a field accepts in words: 'a whole number from 1 up or None'."""
+  ways = []
+  for kind in members(annotation):
+    if kind is bool:
+      ways += ['True', 'False']
+    elif kind is str and rule.choices:
+      ways += map(repr, rule.choices)
+    else:
+      ways.append(_words(kind, rule))
+  *first, last = ways
+  return f'{", ".join(first)} or {last}' if first else last
+
+
+def _words(kind: Any, rule: Rule, plural: str = '') -> str:
   """Returns a type and its bounds in words: 'a whole number from 1 up'."""
   article = '' if plural else 'a '
   bounds = f' {rule.range}' if rule.range else ''
   if kind in (int, float):
     whole = 'whole ' if kind is int else ''
     return f'{article}{whole}number{plural}{bounds}'
-  if kind is str and rule.choices:
-    return ', '.join(map(repr, rule.choices))
   if typing.get_origin(kind) is tuple:
     kinds = typing.get_args(kind)
     count = (f'{len(kinds)} ' if kinds[-1] is not Ellipsis else
              'one or more ' if rule.nonempty else '')
-    return f'a list of {count}{words(kinds[0], rule, "s")}'
-  return {str: f'{article}string{plural}', bool: 'True or False', Any: 'anything',
+    return f'a list of {count}{_words(kinds[0], rule, "s")}'
+  return {str: f'{article}string{plural}', Any: 'anything',
           types.NoneType: 'None'}.get(kind, 'a section of fields')
 
 
@@ -143,6 +157,8 @@ def from_text(text: str, annotation: Any) -> Any:
   if any(typing.get_origin(kind) is tuple for kind in kinds):
     return tuple(value) if isinstance(value, list | tuple) else (value,)
   number = isinstance(value, int | float) and not isinstance(value, bool)
+  if number and float in kinds and int not in kinds:
+    return float(value)
   if str in kinds and not (number and (int in kinds or float in kinds)):
     return text
   return value

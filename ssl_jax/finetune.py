@@ -78,7 +78,8 @@ class TrainConfig(loop.TrainConfig):
     if (self.steps is None) == (self.epochs is None):
       raise errors.UserError(
           f'config.train.epochs is {self.epochs} and config.train.steps is '
-          f'{self.steps}; give one of them, and None for the other')
+          f'{self.steps}; give one of them, and set the other to None, for example '
+          '--config.train.epochs=None')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -115,8 +116,8 @@ class Config:
   data: Any = config_lib.section(
       evaluate.EncoderData, optional=True, none_is_default=True)
   log: Any = config_lib.section(loop.LogConfig, optional=True)
-  pretrain: dict | None = config_lib.field(
-      None, doc='The config of the encoder, which a study writes here')
+  pretrain: dict | None = config_lib.internal('The config of the encoder')
+  encoder: dict | None = config_lib.internal('What identifies the encoder')
 
 
 def check(config: Mapping[str, Any]) -> None:

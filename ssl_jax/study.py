@@ -57,10 +57,12 @@ class StudyConfig:
   seeds: tuple[int, ...] = config_lib.field(
       low=0, high=2**32 - 1, nonempty=True, doc='A repetition of everything for each')
   methods: dict = config_lib.field(
-      doc='By name: the config of a pre-training, or the checkpoint of one')
+      doc='By name: the config of a pre-training (its fields: python -m '
+      'ssl_jax.pretrain --help), or the checkpoint of one')
   evaluations: dict = config_lib.field(
-      doc='By name: the config of an evaluation; methods, subsets and data_sets say '
-      'what it is done on')
+      doc='By name: the config of an evaluation (its fields: --help of '
+      'ssl_jax.evaluate, ssl_jax.linear_probe and ssl_jax.finetune); methods, subsets '
+      'and data_sets say what it is done on')
   labels: dict | None = config_lib.field(
       None, doc='What the report calls methods and evaluations, by their name')
   published: tuple[dict, ...] = config_lib.field(
@@ -68,8 +70,7 @@ class StudyConfig:
       'value in percent and source')
   heatmap: dict | None = config_lib.field(
       None, doc='Axes and cells of a figure that shows all methods')
-  rehearsal: str | None = config_lib.field(
-      None, doc='Sentence of the report that says how --scale shrank the study')
+  rehearsal: str | None = config_lib.internal('What --scale did to the study')
 
 
 @dataclasses.dataclass(frozen=True)

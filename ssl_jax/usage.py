@@ -23,7 +23,7 @@ def requested(argv: list[str]) -> bool:
 def text(config: config_file.ConfigFlag | None) -> str:
   """Returns what the binary does, its flags, and the fields of its config."""
   main = sys.modules['__main__']
-  parts = [inspect.cleandoc(main.__doc__ or ''), 'Flags:', *_flags()]
+  parts = [inspect.cleandoc(main.__doc__ or ''), '\nFlags:', *_flags()]
   if config is not None:
     parts += _config(config)
   return '\n'.join(parts)
@@ -64,6 +64,8 @@ def _fields(target: config_lib.Target, values: Mapping[str, Any]) -> Iterator[st
   present = dict(config_lib.flatten(values))
   before = ''
   for path, one in config_lib.leaves(target, values):
+    if one.rule.internal:
+      continue
     section = path.rpartition('.')[0]
     if section.partition('.')[0] != before:
       before = section.partition('.')[0]

@@ -143,8 +143,9 @@ class Plain(Policy):
 class Compose(Policy):
   """Any operations in any order, for ablations."""
   ops: tuple[Any, ...] = config.field(
-      ('crop', 'flip'), doc=f'Names of operations ({", ".join(stages.BY_NAME)}), or '
-      "pairs of a name and a dict of its fields: ('crop', ('color', {'strength': 0.5}))")
+      ('crop', 'flip'),
+      doc=f'Names of operations ({", ".join(stages.BY_NAME)}), or pairs of a name and '
+      "a dict of its fields: ('crop', ('color', {'strength': 0.5}))")
 
   def __post_init__(self):
     # A dict is not hashable, and policies are compared and hashed.
