@@ -78,23 +78,31 @@ class ConfigFlag:
     self.overrides.append((names, value))
 
   def read(self) -> dict[str, Any]:
-    """Returns the config as plain values: the file, then the overrides in order.
+    """Returns the config as plain values, once all of them are accepted.
 
     Raises:
       errors.UserError: there is no such file or preset, the file is broken, or a
         field or its value is not accepted.
+    """
+    values = self.values()
+    config_lib.parse(self.target, values)
+    return values
+
+  def values(self) -> dict[str, Any]:
+    """Returns plain values, accepted or not: the file, then the overrides in order.
+
+    Raises:
+      errors.UserError: there is no such file or preset, or the file is broken.
     """
     config = load(self._path())
     with config.unlocked(), config.ignore_type():
       for names, value in self.overrides:
         self._override(config, names, value)
     try:
-      plain = config_lib.plain(config)
+      return config_lib.plain(config)
     except (TypeError, ValueError) as e:
       raise errors.UserError(f'--config={self._path()} holds what JSON does not: {e}; '
                              'use numbers, strings, lists and sections') from e
-    config_lib.parse(self.target, plain)
-    return plain
 
   def _path(self) -> str:
     path = self.file or self.default
