@@ -32,15 +32,7 @@ import optax
 from absl import flags
 from flax import traverse_util
 
-from ssl_jax import (
-    app,
-    config_file,
-    errors,
-    evaluate,
-    grid_search,
-    methods,
-    models,
-)
+from ssl_jax import app, config_file, errors, evaluate, grid_search, methods, models
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.augment import policies

@@ -120,7 +120,8 @@ def learning_rate(optim: Optim, *, batch_size: int, num_examples: int,
   if warmup >= total_steps > 0:
     raise errors.UserError(
         f'config.optim.warmup_epochs is {optim.warmup_epochs}, which is {warmup} '
-        f'steps of a run of {total_steps}; warm up for less, or train for longer')
+        f'steps of a run of {total_steps}; warm up for less, for '
+        'example --config.optim.warmup_epochs=0, or train for longer')
 
   if optim.schedule == 'cosine':
     decay = optax.cosine_decay_schedule(peak, max(total_steps - warmup, 1))
