@@ -8,9 +8,8 @@ test is scored once.
 """
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
 
-PROTOCOLS = {
+PRESETS = {
     # Wu et al. 2018 (instance discrimination); T = 0.1 as in lightly and VISSL.
     'knn': dict(name='knn', k=200, temperature=0.1),
     # The nearest training image by Euclidean distance.
@@ -29,17 +28,12 @@ PROTOCOLS = {
 
 
 def get_config(protocol: str = 'knn') -> ConfigDict:
-  if protocol not in PROTOCOLS:
-    raise ValueError(f'{protocol!r} is not one of {", ".join(PROTOCOLS)}')
   c = ConfigDict()
   c.seed = 0
-  c.protocol = PROTOCOLS[protocol]
+  c.protocol = PRESETS[protocol]
   c.features = dict(
       endpoint='logits' if protocol in ('classifier', 'rotation') else 'pooled',
       pool='mean',                   # of feature maps: mean, max, flatten
       batch_size=512)
-  c.data = dict(                     # None: as the encoder was trained
-      name=placeholder(str), data_dir=placeholder(str), image_size=placeholder(int),
-      validation_fraction=0.1,
-      labels=placeholder(dict))      # e.g. {'fraction': 0.01}, {'per_class': 50}
+  c.data = dict(validation_fraction=0.1)  # all else: as the encoder was trained
   return c

@@ -18,15 +18,13 @@ from ml_collections.config_dict import placeholder
 
 from configs import finetune
 
-EPOCHS = {'1percent': 60., '10percent': 30.}
+PRESETS = {'1percent': 60., '10percent': 30.}
 
 
 def get_config(subset: str = '1percent') -> ConfigDict:
-  if subset not in EPOCHS:
-    raise ValueError(f'{subset!r} is not one of {", ".join(EPOCHS)}')
   c = finetune.get_config('simclr')
   c.feed.batch_size = 4096
-  c.train.epochs = EPOCHS[subset]
+  c.train.epochs = PRESETS[subset]
   c.data.validation_fraction = 0.
   c.data.labels = dict(file_list=placeholder(str))
   return c

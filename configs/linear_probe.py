@@ -12,18 +12,15 @@
 """
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
 
 BOUNDARIES = {  # epochs after which RotNet's code divides the learning rate by 5
     'mlp': (20., 40., 45.),
     'conv_block': (35., 70., 85.),
 }
-HEADS = ('linear', *BOUNDARIES)
+PRESETS = ('linear', *BOUNDARIES)
 
 
 def get_config(head: str = 'linear') -> ConfigDict:
-  if head not in HEADS:
-    raise ValueError(f'{head!r} is not one of {", ".join(HEADS)}')
   c = ConfigDict()
   c.seed = 0
   c.head = dict(name=head)
@@ -45,8 +42,6 @@ def get_config(head: str = 'linear') -> ConfigDict:
         schedule='step', boundaries_epochs=BOUNDARIES[head], factor=0.2,
         weight_decay=5e-4, weight_decay_mask='all')
     c.train = dict(epochs=100., precision='auto')
-  c.data = dict(                     # None: as the encoder was trained
-      name=placeholder(str), data_dir=placeholder(str), image_size=placeholder(int),
-      validation_fraction=0.1, labels=placeholder(dict))
+  c.data = dict(validation_fraction=0.1)  # all else: as the encoder was trained
   c.log = dict(every_steps=50, checkpoint_every_epochs=10.)
   return c

@@ -9,16 +9,12 @@ second block (Gidaris et al. 2018, arXiv:1803.07728, table 3). The paper trains 
 """
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
 
 
 def get_config() -> ConfigDict:
-  """Every section is read by one builder; its class documents the fields."""
   c = ConfigDict()
   c.seed = 0
-  c.data = dict(                   # sizes are for images of your own
-      name='cifar10', data_dir=placeholder(str), image_size=placeholder(int),
-      canvas=placeholder(bool))
+  c.data = dict(name='cifar10')
   c.feed = dict(batch_size=128)    # images; four times as many rows
   c.augment = dict(
       recipe='rotnet', pad=4,

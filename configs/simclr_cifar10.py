@@ -16,9 +16,8 @@ measured here. What we measured: docs/results.md.
 """
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
 
-MODELS = {
+PRESETS = {
     'resnet18': dict(name='resnet18', stem='cifar'),
     'resnet20': dict(name='resnet20'),
     'resnet50': dict(name='resnet50', stem='cifar'),
@@ -27,22 +26,16 @@ MODELS = {
 
 
 def get_config(model: str = 'resnet18') -> ConfigDict:
-  """Every section is read by one builder; its class documents the fields."""
-  model = model.removeprefix('model=')
-  if model not in MODELS:
-    raise ValueError(f'{model!r} is not one of {", ".join(MODELS)}')
   large = model.startswith('resnet50')
   c = ConfigDict()
   c.seed = 0
-  c.data = dict(                   # sizes are for images of your own
-      name='cifar10', data_dir=placeholder(str), image_size=placeholder(int),
-      canvas=placeholder(bool))
+  c.data = dict(name='cifar10')
   c.feed = dict(                   # images, not views; over all devices
       batch_size=1024 if large else 512)
   c.augment = dict(
       recipe='simclr_v2', strength=0.5)  # crop, flip, colour; no blur at 32 px
   c.method = dict(name='simclr', temperature=0.5, tiled='auto')
-  c.model = dict(**MODELS[model], bn_groups=1)
+  c.model = dict(**PRESETS[model], bn_groups=1)
   c.projector = dict(layers=2 if large else 3, dim=128)
   c.optim = dict(
       name='lars', learning_rate=1.0,

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from configs import rotnet_cifar10
 
-MODELS = {
+PRESETS = {
     'resnet18': dict(name='resnet18', stem='cifar'),
     'resnet20': dict(name='resnet20'),
     'resnet50': dict(name='resnet50', stem='cifar'),
@@ -24,12 +24,9 @@ MODELS = {
 
 
 def get_config(model: str = 'resnet18') -> ConfigDict:
-  model = model.removeprefix('model=')
-  if model not in MODELS:
-    raise ValueError(f'{model!r} is not one of {", ".join(MODELS)}')
   c = rotnet_cifar10.get_config()  # batch 128, shift and flip, SGD 0.1, 200 epochs
   c.method = dict(name='supervised')
-  c.model = MODELS[model]
+  c.model = PRESETS[model]
   if model != 'nin':
     c.optim = dict(
         name='sgd', learning_rate=0.1, learning_rate_scaling='none',

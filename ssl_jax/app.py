@@ -8,7 +8,6 @@ where there was nothing to save.
 import logging as std_logging
 import os
 import pathlib
-import re
 import socket
 import sys
 import threading
@@ -17,8 +16,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from ssl_jax import config as config_lib
-from ssl_jax import errors
+from ssl_jax import config_file, errors, usage
 from ssl_jax.train import preemption
 
 USER_ERROR = 2
@@ -33,10 +31,16 @@ _JOIN_TIMEOUT = flags.DEFINE_integer(
     lower_bound=1)
 
 
-def run(main: Callable[[], None], default_config: str | None = None) -> None:
-  """Runs `main()` after parsing flags; turns `UserError` into one sentence."""
+def run(main: Callable[[], None], config: config_file.ConfigFlag | None = None) -> None:
+  """Runs `main()` after parsing flags; turns `UserError` into one sentence.
+
+  Args:
+    main: the work.
+    config: the flag --config, where the binary has one; `main` reads it by
+      `app.config`.
+  """
   app.run(lambda argv: _guarded(main, argv),
-          flags_parser=lambda argv: _parse(argv, default_config))
+          flags_parser=lambda argv: _parse(argv, config))
 
 
 def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
@@ -65,26 +69,20 @@ def _ours_or_serious(record: std_logging.LogRecord) -> bool:
           or pathlib.Path(__file__).parent in pathlib.Path(record.pathname).parents)
 
 
-def _parse(argv: Sequence[str], default_config: str | None) -> list[str]:
+def _parse(argv: Sequence[str], config: config_file.ConfigFlag | None) -> list[str]:
   """Parses flags; what they say of a wrong one is cut down to its sentence."""
-  argv = list(argv)
   # Configs import each other as `configs.x`, wherever the binary is started.
-  sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
-  # Not the flag's own default: that one is read before anything can be caught.
-  if default_config and not any(re.match('--?config(=|$)', a) for a in argv):
-    argv.insert(1, f'--config={default_config}')
+  sys.path.insert(0, str(config_file.ROOT))
   try:
-    return flags.FLAGS(argv)
+    rest = config.take(argv) if config else list(argv)
+    if usage.requested(rest):
+      print(usage.text(config))
+      sys.exit()
+    return flags.FLAGS(rest)
+  except errors.UserError as e:
+    _fail(f'error: {e}', USER_ERROR)
   except flags.Error as e:
     _fail(f'error: {str(e).strip().splitlines()[-1].strip()} (see --help)', USER_ERROR)
-  except (AttributeError, KeyError) as e:
-    # ml_collections says: 'name' Did you mean "x" instead of "name"?
-    name = re.search(r'[A-Za-z_]\w*', str(e))[0]
-    field = next((a for a in argv if f'.{name}' in a), name)
-    hint = re.search(r'Did you mean "([^"]+)"', str(e))
-    _fail(f'error: {field.split("=")[0].lstrip("-")} is not a field of the config'
-          + (f'; did you mean {hint[1]!r}?' if hint else
-             '; flags change what the config file names, so name it there'), USER_ERROR)
 
 
 def _fail(sentence: str, status: int) -> NoReturn:
@@ -154,31 +152,22 @@ def _nobody_came(seconds: int) -> str:
           'all, each with its own JAX_PROCESS_ID')
 
 
-def config(flag: flags.FlagHolder) -> dict[str, Any]:
+def config(flag: config_file.ConfigFlag) -> dict[str, Any]:
   """The config that --config and its overrides describe, as plain dicts.
 
   With several processes, also checks that all have the same one, and the same code.
 
   Raises:
-    errors.UserError: the file is not there or fails, or processes disagree.
+    errors.UserError: the file is not there or fails, a field is not accepted, or
+      processes disagree.
   """
   from ssl_jax import workdir  # Not at the top, and called after `setup_jax`.
   from ssl_jax.train import mesh
   with mesh.together():
-    fields = _read(flag)
+    fields = flag.read()
   mesh.check_same({'config': fields, **workdir.versions()},
                   'give all processes the same command, code and libraries')
   return fields
-
-
-def _read(flag: flags.FlagHolder) -> dict[str, Any]:
-  try:
-    return config_lib.plain(flag.value)
-  except OSError as e:
-    while e.__cause__:
-      e = e.__cause__
-    reason = ' '.join(str(e).split())
-    raise errors.UserError(f'--{flag.name} cannot be read: {reason}') from e
 
 
 def require(flag: flags.FlagHolder, example: str) -> str:

@@ -18,9 +18,8 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags, logging
-from ml_collections import config_flags
 
-from ssl_jax import app, downstream, errors, evaluators
+from ssl_jax import app, config_file, downstream, errors, evaluators
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.augment import policies
@@ -44,20 +43,47 @@ class Splits:
 @dataclasses.dataclass(frozen=True)
 class FeaturesConfig:
   """Which features; see evaluators.features.extract."""
-  endpoint: str = 'pooled'
-  pool: str | int = 'mean'
-  batch_size: int = 512        # rounded up to a multiple of the devices
+  endpoint: str = config_lib.field(
+      'pooled', doc="Endpoint of the network, such as 'stage3', 'pooled', "
+      "'projection1' or 'logits'")
+  pool: str | int = config_lib.field(
+      'mean', choices=('mean', 'max', 'flatten', 'none'), low=1,
+      doc='How a feature map becomes a vector; a number s averages s x s regions, and '
+      'none leaves a map for a head that takes one')
+  batch_size: int = config_lib.field(
+      512, low=1, doc='Images that are encoded at once, rounded up to a multiple of '
+      'the devices')
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderData(sources.DataConfig):
+  """The data set of an evaluation; what is not set is as the encoder was trained."""
+  name: str | None = config_lib.field(
+      None, doc=f'{sources.DataConfig.NAMES}; None is as the encoder was trained')
+
+  def __post_init__(self):
+    """Fields that depend on each other are checked with those of the encoder."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+  """An evaluation: what a config of this binary may hold."""
+  seed: int = config_lib.field(
+      0, low=0, high=2**32 - 1,
+      doc='Distinguishes repetitions; protocols that draw have a seed of their own')
+  protocol: Any = config_lib.section(
+      evaluators.EVALUATORS, key='name', doc='What is measured')
+  features: Any = config_lib.section(FeaturesConfig, optional=True)
+  preprocess: Any = config_lib.section(policies.Plain, optional=True)
+  data: Any = config_lib.section(EncoderData, optional=True, none_is_default=True)
+  pretrain: dict | None = config_lib.internal('The config of the encoder')
+  encoder: dict | None = config_lib.internal('What identifies the encoder')
 
 
 def check(config: Mapping[str, Any]) -> None:
   """Raises `errors.UserError` for what is wrong whatever the encoder is."""
-  protocol = dict(config.get('protocol', {}))
-  cls = errors.choose('config.protocol.name', protocol.pop('name', ''),
-                      evaluators.EVALUATORS)
-  config_lib.build(cls, protocol, 'protocol')
-  config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
-  policies.build('none', **config.get('preprocess', {}))
-  sources.check(config.get('data', {}))
+  config_lib.parse(Config, config)
+  sources.check(config.get('data') or {})
 
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
@@ -248,10 +274,7 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _CONFIG = config_flags.DEFINE_config_file(
-      'config', None,
-      'What to measure; after the colon: knn, nearest, linear, logistic, resplit, '
-      'classifier, rotation.')
+  _CONFIG = config_file.ConfigFlag(Config, 'configs/evaluate.py:knn')
   _CHECKPOINT = flags.DEFINE_string(
       'checkpoint', None, 'The --workdir of a pre-training run.')
   _OUTPUT = flags.DEFINE_string(
@@ -260,4 +283,4 @@ if __name__ == '__main__':
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for result.json; a folder of its own in '
       '<checkpoint>/evaluations if not given.')
-  app.run(main, default_config='configs/evaluate.py:knn')
+  app.run(main, _CONFIG)

@@ -31,9 +31,17 @@ import numpy as np
 import optax
 from absl import flags
 from flax import traverse_util
-from ml_collections import config_flags
 
-from ssl_jax import app, downstream, errors, evaluate, grid_search, methods, models
+from ssl_jax import (
+    app,
+    config_file,
+    downstream,
+    errors,
+    evaluate,
+    grid_search,
+    methods,
+    models,
+)
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
 from ssl_jax.augment import policies
@@ -58,27 +66,66 @@ def digest(tree: Any) -> str:
   return h.hexdigest()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig(loop.TrainConfig):
+  """How long and how exactly: `epochs` or `steps`."""
+  epochs: float | None = config_lib.field(
+      None, low=0, doc='Length of the training in epochs of the labelled images; None '
+      'where steps say it')
+  steps: int | None = config_lib.field(
+      None, low=1, doc='Length of the training in steps; None where epochs say it')
+
+  def __post_init__(self):
+    if (self.steps is None) == (self.epochs is None):
+      raise errors.UserError(
+          f'config.train.epochs is {self.epochs} and config.train.steps is '
+          f'{self.steps}; give one of them, and set the other to None, for example '
+          '--config.train.epochs=None')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+  """A fine-tuning or a probe: what a config of these binaries may hold."""
+  seed: int = config_lib.field(
+      low=0, high=2**32 - 1,
+      doc='Seed of the head, the order of the images and the augmentation')
+  head: Any = config_lib.section(
+      models.HEADS, key='name', given=('dtype',), optional=True, doc='The classifier')
+  features: Any = config_lib.section(evaluate.FeaturesConfig)
+  feed: Any = config_lib.section(feed_lib.FeedConfig)
+  freeze_until: str | None = config_lib.field(
+      PROBE, doc="First stage that is trained, such as 'stage3'; 'head' trains the "
+      'classifier alone, None everything')
+  layer_decay: float = config_lib.field(
+      1., above=0, high=1, doc='Factor of the learning rate for each stage further '
+      'from the head')
+  bn_momentum: float | str | None = config_lib.field(
+      None, low=0, below=1, choices=('auto',),
+      doc='What running statistics keep of their value at each step; None leaves that '
+      'to the layers, and auto suits it to the steps of an epoch')
+  from_scratch: bool = config_lib.field(
+      False, doc='Whether the network starts at random instead of from the encoder')
+  score: str = config_lib.field(
+      'top1', choices=scores.HEADLINES,
+      doc='Score by which a grid chooses, and which a report shows')
+  grid: Any = config_lib.section(grid_search.Grid, optional=True)
+  augment: Any = config_lib.section(
+      policies.CLASSES, key='recipe', doc='Augmentation; size, mean and std are the '
+      "encoder's where they are not set")
+  optim: Any = config_lib.section(optim.Optim)
+  train: Any = config_lib.section(TrainConfig)
+  data: Any = config_lib.section(
+      evaluate.EncoderData, optional=True, none_is_default=True)
+  log: Any = config_lib.section(loop.LogConfig, optional=True)
+  pretrain: dict | None = config_lib.internal('The config of the encoder')
+  encoder: dict | None = config_lib.internal('What identifies the encoder')
+
+
 def check(config: Mapping[str, Any]) -> None:
   """Raises `errors.UserError` for what is wrong whatever the encoder is."""
-  config_lib.require(config, 'seed', 'feed', 'features', 'augment', 'optim', 'train')
-  config_lib.build(evaluate.FeaturesConfig, config['features'], 'features')
-  _train_config(config['train'], steps_per_epoch=1)
-  config_lib.build(loop.LogConfig, config.get('log', {}), 'log')
-  config_lib.build(optim.Optim, config['optim'], 'optim')
-  sources.check(config.get('data', {}))
+  config_lib.parse(Config, config)
+  sources.check(config.get('data') or {})
   policies.from_config(config['augment'])
-  models.build_head(**config.get('head', LINEAR), num_classes=2)
-  scores.check_headline(config.get('score', 'top1'), 'config.score')
-  decay, momentum = config.get('layer_decay', 1), config.get('bn_momentum')
-  if not 0 < decay <= 1:
-    raise errors.UserError(
-        f'config.layer_decay is {decay}; use a number above 0 and up to 1, where all '
-        'layers learn at the same rate')
-  if momentum not in (None, 'auto') and not (
-      isinstance(momentum, int | float) and 0 <= momentum < 1):
-    raise errors.UserError(
-        f'config.bn_momentum is {momentum!r}; use None, a number from 0 to below 1, or '
-        "'auto' for what suits the steps of an epoch")
   if config.get('from_scratch') and config.get('freeze_until', PROBE) is not None:
     raise errors.UserError(
         f'config.from_scratch is set, but config.freeze_until is '
@@ -90,14 +137,10 @@ def check(config: Mapping[str, Any]) -> None:
 
 def _train_config(fields: Mapping[str, Any], steps_per_epoch: int) -> loop.TrainConfig:
   """For `epochs`, or for `steps` of which `steps_per_epoch` are an epoch."""
-  fields = {k: v for k, v in fields.items() if v is not None}
-  if ('steps' in fields) == ('epochs' in fields):
-    raise errors.UserError('config.train needs epochs or steps; give one of them')
-  if 'steps' in fields:
-    if fields['steps'] < 1:
-      raise errors.UserError(f'config.train.steps is {fields["steps"]}; use 1 or more')
-    fields['epochs'] = fields.pop('steps') / steps_per_epoch
-  return config_lib.build(loop.TrainConfig, fields, 'train')
+  train = config_lib.build(TrainConfig, fields, 'train')
+  if train.steps is None:
+    return train
+  return dataclasses.replace(train, epochs=train.steps / steps_per_epoch, steps=None)
 
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
@@ -212,7 +255,7 @@ def _plan(config: dict[str, Any], encoder: encoder_lib.Encoder,
   train = _train_config(config['train'], feed.steps_per_epoch)
   tx, schedule = optim.build(
       config['optim'], batch_size=feed.batch_size, num_examples=feed.num_examples,
-      total_steps=round(train.epochs * feed.steps_per_epoch))
+      total_steps=loop.whole_steps(train.epochs, feed.steps_per_epoch))
   if config.get('layer_decay', 1) != 1:
     tx = _decayed(tx, stages, config['layer_decay'])
 
@@ -289,11 +332,9 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _CONFIG = config_flags.DEFINE_config_file(
-      'config', None, 'What is trained and how; after the colon: simclr, rotnet, '
-      'last_stage.')
+  _CONFIG = config_file.ConfigFlag(Config, 'configs/finetune.py')
   _CHECKPOINT = flags.DEFINE_string(
       'checkpoint', None, 'The --workdir of the run whose encoder is fine-tuned.')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for checkpoints, metrics.jsonl and result.json.')
-  app.run(main, default_config='configs/finetune.py')
+  app.run(main, _CONFIG)

@@ -28,23 +28,23 @@ Train = Callable[[dict[str, Any], pathlib.Path, str, tuple[str, ...]], dict[str,
 class Grid:
   """Learning rates by weight decays, of which one is chosen on validation images.
 
-  Attributes:
-    learning_rates: in the place of `optim.learning_rate`.
-    weight_decays: what a step takes off a weight at the highest learning rate. Each is
-      divided by the learning rate to give `optim.weight_decay`, which is L2 and so
-      multiplied by it again (Chen et al. 2020, arXiv:2002.05709, B.8).
+  A weight decay here is what a step takes off a weight at the highest learning rate. It
+  is divided by the learning rate to give `optim.weight_decay`, which is L2 and so
+  multiplied by it again (Chen et al. 2020, arXiv:2002.05709, B.8).
   """
-  learning_rates: tuple[float, ...]
-  weight_decays: tuple[float, ...] = (0.,)
+  learning_rates: tuple[float, ...] = config_lib.field(
+      above=0, nonempty=True,
+      doc='Values in the place of optim.learning_rate, all different')
+  weight_decays: tuple[float, ...] = config_lib.field(
+      (0.,), low=0, nonempty=True,
+      doc='Weight decays per step at the highest learning rate, all different')
 
   def __post_init__(self):
-    for name, good, words in (('learning_rates', lambda x: x > 0, 'above 0'),
-                              ('weight_decays', lambda x: x >= 0, 'from 0 up')):
+    for name in ('learning_rates', 'weight_decays'):
       values = getattr(self, name)
-      if (not isinstance(values, tuple) or not values
-          or len(set(values)) < len(values) or not all(map(good, values))):
+      if len(set(values)) < len(values):
         raise errors.UserError(f'config.grid.{name} is {values!r}; accepted is a list '
-                               f'of different numbers {words}')
+                               'of different numbers')
 
   @property
   def cells(self) -> list[dict[str, float]]:

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
-from ml_collections import config_flags
 
-from ssl_jax import app, errors, evaluate, finetune
+from ssl_jax import app, config_file, errors, evaluate, finetune
 
 
 def check(config: Mapping[str, Any]) -> None:
@@ -44,11 +43,9 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _CONFIG = config_flags.DEFINE_config_file(
-      'config', None, 'How the head is trained; after the colon: linear, mlp, '
-      'conv_block.')
+  _CONFIG = config_file.ConfigFlag(finetune.Config, 'configs/linear_probe.py')
   _CHECKPOINT = flags.DEFINE_string(
       'checkpoint', None, 'The --workdir of a pre-training run.')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for the head, metrics.jsonl and result.json.')
-  app.run(main, default_config='configs/linear_probe.py')
+  app.run(main, _CONFIG)

@@ -15,11 +15,11 @@ from typing import Any
 import jax
 import numpy as np
 from absl import flags, logging
-from ml_collections import config_flags
 
-from ssl_jax import app, errors, jsonl, methods
+from ssl_jax import app, config_file, errors, jsonl, methods, models
 from ssl_jax import config as config_lib
 from ssl_jax import workdir as workdir_lib
+from ssl_jax.augment import policies
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.data import sources
 from ssl_jax.evaluators import monitor
@@ -28,15 +28,44 @@ from ssl_jax.train import loop, online_probe, optim
 from ssl_jax.train import mesh as mesh_lib
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+  """A pre-training run: what a config of this binary may hold."""
+  seed: int = config_lib.field(
+      low=0, high=2**32 - 1,
+      doc='Seed of the initialisation, the order of the images and the views')
+  data: Any = config_lib.section(sources.DataConfig, none_is_default=True)
+  feed: Any = config_lib.section(feed_lib.FeedConfig)
+  augment: Any = config_lib.section(
+      policies.CLASSES, key='recipe', doc='Augmentation that makes the views')
+  method: Any = config_lib.section(
+      methods.METHODS, key='name', given=methods.PARTS, doc='What is learned')
+  model: Any = config_lib.section(
+      models.MODELS, key='name', given=('dtype',), doc='The encoder')
+  projector: Any = config_lib.section(
+      models.heads.build_projector, given=('dtype',), optional=True)
+  optim: Any = config_lib.section(optim.Optim)
+  train: Any = config_lib.section(loop.TrainConfig)
+  log: Any = config_lib.section(loop.LogConfig, optional=True)
+
+
 def check(config: Mapping[str, Any]) -> None:
   """Raises `errors.UserError` for what is wrong whatever the data are."""
-  config_lib.require(config, 'seed', 'data', 'feed', 'augment', 'method', 'model',
-                     'optim', 'train')
-  config_lib.build(loop.TrainConfig, config['train'], 'train')
-  config_lib.build(loop.LogConfig, config.get('log', {}), 'log')
-  config_lib.build(optim.Optim, config['optim'], 'optim')
+  config_lib.parse(Config, config)
   sources.check(config['data'])
-  methods.build(config, num_classes=2)
+  _check_images(config, methods.build(config, num_classes=2))
+
+
+def _check_images(config: Mapping[str, Any], method: base.Base) -> None:
+  """Compares the images that pass at once with what the method needs."""
+  batch_size, chunks = config['feed']['batch_size'], method.encoder_chunks
+  if batch_size // chunks >= method.min_images:
+    return
+  parts = f' in config.train.encoder_chunks={chunks} parts' if chunks > 1 else ''
+  raise errors.UserError(
+      f'config.feed.batch_size is {batch_size}{parts}; '
+      f'{config["method"]["name"]!r} compares images with each other, so use at least '
+      f'{method.min_images * chunks}')
 
 
 def run(config: Mapping[str, Any], workdir: pathlib.Path | str,
@@ -94,7 +123,7 @@ def assemble(config: dict[str, Any], source: sources.base.Source, feed: feed_lib
   method = methods.build(config, source.num_classes)
   tx, schedule = optim.build(
       config['optim'], batch_size=feed.batch_size, num_examples=feed.num_examples,
-      total_steps=round(train.epochs * feed.steps_per_epoch))
+      total_steps=loop.whole_steps(train.epochs, feed.steps_per_epoch))
   labelled = source.num_classes > 0
   watch = labelled and train.knn_every_epochs > 0
   return loop.Run(
@@ -143,8 +172,7 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _CONFIG = config_flags.DEFINE_config_file(
-      'config', None, 'The run; see configs/.')
+  _CONFIG = config_file.ConfigFlag(Config, 'configs/simclr_cifar10.py')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for checkpoints, metrics.jsonl and result.json.')
-  app.run(main, default_config='configs/simclr_cifar10.py')
+  app.run(main, _CONFIG)

@@ -24,10 +24,10 @@ from typing import Any
 
 import jax
 from absl import flags, logging
-from ml_collections import config_flags
 
 from ssl_jax import (
     app,
+    config_file,
     errors,
     evaluate,
     finetune,
@@ -43,6 +43,35 @@ from ssl_jax.train import encoder as encoder_lib
 
 Config = Mapping[str, Any]
 PRETRAIN = 'pretrain'  # the first stage of a method, and its folder
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+  """A study: what a config of this binary may hold."""
+  name: str = config_lib.field(doc='Short name of the study')
+  title: str | None = config_lib.field(
+      None, doc='Heading of the report; None is the name')
+  description: str | None = config_lib.field(
+      None, doc='First paragraph of the report')
+  data_label: str | None = config_lib.field(
+      None, doc='What the report calls the data')
+  seeds: tuple[int, ...] = config_lib.field(
+      low=0, high=2**32 - 1, nonempty=True, doc='A repetition of everything for each')
+  methods: dict = config_lib.field(
+      doc='By name: the config of a pre-training (its fields: python -m '
+      'ssl_jax.pretrain --help), or the checkpoint of one')
+  evaluations: dict = config_lib.field(
+      doc='By name: the config of an evaluation (its fields: --help of '
+      'ssl_jax.evaluate, ssl_jax.linear_probe and ssl_jax.finetune); methods, subsets '
+      'and data_sets say what it is done on')
+  labels: dict | None = config_lib.field(
+      None, doc='What the report calls methods and evaluations, by their name')
+  published: tuple[dict, ...] = config_lib.field(
+      (), doc='Published figures that the report shows beside: method, evaluation, '
+      'value in percent and source')
+  heatmap: dict | None = config_lib.field(
+      None, doc='Axes and cells of a figure that shows all methods')
+  rehearsal: str | None = config_lib.internal('What --scale did to the study')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -221,9 +250,10 @@ def _run_stage(stage: Stage, fields: Config, folder: pathlib.Path,
 
 def _check(config: Config) -> None:
   """Finds the mistakes that can be found without data, in every method at once."""
-  for section in ('name', 'seeds', 'methods', 'evaluations'):
-    if not config.get(section):
-      raise errors.UserError(f'config.{section} of the study is missing or empty')
+  config_lib.parse(StudyConfig, config)
+  for section in ('methods', 'evaluations'):
+    if not config[section]:
+      raise errors.UserError(f'config.{section} of the study is empty')
   for name, method in config['methods'].items():
     try:
       if 'checkpoint' in method:
@@ -290,11 +320,10 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  _CONFIG = config_flags.DEFINE_config_file(
-      'config', None, 'The study; see configs/studies/.')
+  _CONFIG = config_file.ConfigFlag(StudyConfig, 'configs/studies/quickstart.py')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for all stages and the report.')
   _SCALE = flags.DEFINE_float(
       'scale', None, 'Rehearse: this fraction of the images and epochs, narrower '
       'networks; between 0 and 1.')
-  app.run(main, default_config='configs/studies/quickstart.py')
+  app.run(main, _CONFIG)

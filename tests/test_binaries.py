@@ -171,11 +171,18 @@ def test_sigterm_and_ctrl_c_exit_with_75_and_the_same_command_goes_on(
 
 MISTAKES = [
     ('pretrain', ['--config.optim.lerning_rate=1'],
-     "config.optim.lerning_rate is not a field of the config; did you mean "
-     "'learning_rate'?"),
-    ('pretrain', ['--config.data.zzz=1'], 'so name it there'),
+     "config.optim.lerning_rate is not a field; did you mean 'learning_rate'?"),
+    ('pretrain', ['--config.data.zzz=1'], 'config.data.zzz is not a field'),
+    ('pretrain', ['--config.data.labels.fraction=2'], 'labels.fraction is 2'),
+    ('pretrain', ['--workdir=W', '--config.feed.batch_size=1'], 'batch_size is 1'),
+    ('pretrain', ['--workdir=W', '--config.data.name=digits',
+                  '--config.feed.batch_size=64', '--config.train.epochs=0.01'],
+     'config.train.epochs is 0.01, which is not one step'),
+    ('evaluate', ['--config.data.labels.fraction=0.1'], '--checkpoint is missing'),
+    ('benchmark', [], '--config is missing, for example --config='),
+    ('pretrain', ['--config=configs/none.py', '--config.seed=1'], 'does not exist'),
     ('pretrain', ['--config.optim.learning_rate=fast'], "'fast'"),
-    ('pretrain', ['--config=configs/none.py'], 'No such file'),
+    ('pretrain', ['--config=configs/none.py'], 'does not exist'),
     ('pretrain', [], '--workdir is missing'),
     ('pretrain', ['--workdir=/dev/null/x'], 'cannot be written'),
     ('pretrain', ['--workdir=W', '--config.model.name=resnet19'], "'resnet18'"),
@@ -223,4 +230,24 @@ def test_mistakes_are_one_sentence(forks, i):
 
 @pytest.mark.parametrize('module', BINARIES)
 def test_help_shows_a_command_to_copy(forks, module):
-  assert f'python -m ssl_jax.{module} --' in forks[1][module][1]
+  status, out, err = forks[1][module]
+  assert status == 0 and 'Traceback' not in err
+  assert f'python -m ssl_jax.{module} --' in out and '--join_timeout' in out
+
+
+@pytest.mark.parametrize('module, shown', [
+    ('pretrain', ['(default: configs/simclr_cifar10.py)', 'resnet18, resnet20,',
+                  '--config.optim.learning_rate = 1.0',
+                  '--config.data.max_bad_images = 10',
+                  "'rotnet', 'simclr' or 'supervised'",
+                  "'torchvision', 'crop_flip'"]),
+    ('evaluate', ['(default: configs/evaluate.py:knn)', "'classifier', 'knn', 'linear'",
+                  '--config.protocol.k = 200', 'knn, nearest, linear, logistic']),
+    ('finetune', ['simclr, rotnet, last_stage, transfer, scratch',
+                  '--config.train.steps',
+                  '--config.data.labels.fraction = 0.01']),
+    ('study', ['--config.seeds = [0, 1, 2]', '--scale']),
+    ('benchmark', ['--topology', '--config.feed.batch_size'])])
+def test_help_shows_the_fields_of_the_config(forks, module, shown):
+  out = ' '.join(forks[1][module][1].split())
+  assert [words for words in shown if words not in out] == []

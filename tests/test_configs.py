@@ -1,8 +1,12 @@
 """Every config is accepted by its binary, and runs once it is made tiny."""
 
+import contextlib
+import functools
 import importlib.util
 import json
+import math
 import pathlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +14,18 @@ import stub_encoder
 import tiny
 
 from ssl_jax import config as config_lib
-from ssl_jax import evaluate, finetune, linear_probe, pretrain, report, study
+from ssl_jax import (
+  config_file,
+  errors,
+  evaluate,
+  finetune,
+  linear_probe,
+  pretrain,
+  report,
+  study,
+)
+from ssl_jax import fields as fields_lib
+from ssl_jax.augment import stages
 from ssl_jax.train import optim
 
 CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
@@ -23,7 +38,7 @@ ARGUMENTS = {
     'finetune': ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch'),
     'finetune_imagenet': ('1percent', '10percent'),
     'linear_probe': ('linear', 'mlp', 'conv_block'),
-    'simclr_cifar10': ('resnet18', 'model=resnet20', 'resnet50', 'resnet50x2'),
+    'simclr_cifar10': ('resnet18', 'resnet20', 'resnet50', 'resnet50x2'),
     'simclr_imagenet': ('resnet50', 'resnet50x2', 'resnet50x4'),
     'supervised_cifar10': ('resnet18', 'resnet20', 'resnet50', 'nin'),
     **{f'studies/{name}': ('published', 'best') for name in (
@@ -106,9 +121,105 @@ def test_studies_are_accepted_and_name_only_what_they_run(which):
 
 @pytest.mark.parametrize('name', ARGUMENTS)
 def test_an_unknown_argument_is_told_what_there_is(name):
-  accepted = ', '.join(a.removeprefix('model=') for a in ARGUMENTS[name])
-  with pytest.raises(ValueError, match=f"^'x' is not one of {accepted}$"):
-    load(name, 'x')
+  accepted = ', '.join(ARGUMENTS[name])
+  with pytest.raises(errors.UserError, match=f"'x' is not one of {accepted}"):
+    config_file.load(f'configs/{name}.py:x')
+
+
+BINARIES = {  # what a config of each may hold
+    'pretrain': pretrain.Config, 'evaluate': evaluate.Config,
+    'finetune': finetune.Config, 'study': study.StudyConfig}
+
+
+def specs():
+  """Every dataclass and builder that describes a section of a config, by a name."""
+  found = {f'augment.{name}': (cls, ()) for name, cls in stages.BY_NAME.items()}
+
+  def visit(name, target, given):
+    found[name] = (target, given)
+    for one in config_lib.schema(target, given).values():
+      if held := one.section:
+        targets = held.target if held.key else {'': held.target}
+        for key, inner in targets.items():
+          visit(f'{name}.{one.name}{":" * bool(key)}{key}', inner, held.given)
+  for binary, target in BINARIES.items():
+    visit(binary, target, ())
+  return found
+
+
+SPECS = specs()
+BAD = (-1, 0.01, math.nan, math.inf, True, '3', [3], {'a': 1}, None)
+
+
+def kinds(one):
+  return set(fields_lib.members(one.type))
+
+
+@pytest.mark.parametrize('name', SPECS)
+def test_every_field_has_a_doc_a_range_and_a_default_that_is_accepted(name):
+  for one in config_lib.schema(*SPECS[name]).values():
+    if one.section:
+      continue
+    assert one.rule.doc, f'{name}.{one.name} has no doc'
+    numbers = kinds(one) & {int, float, tuple[float, ...], tuple[float, float],
+                            tuple[int, ...]}
+    low = one.rule.low is not None or one.rule.above is not None
+    assert low or not numbers, f'{name}.{one.name} has no least value'
+    assert kinds(one) <= {
+        bool, int, float, str, dict, type(None), *numbers, tuple[dict, ...],
+        tuple[Any, ...]}, f'the type of {name}.{one.name} is not checked'
+    if one.default is not config_lib.MISSING:
+      assert one.parse(one.default, one.name) == one.default
+
+
+@pytest.mark.parametrize('name', SPECS)
+def test_what_makes_no_sense_is_refused_with_the_name_of_the_field(name):
+  for one in config_lib.schema(*SPECS[name]).values():
+    if one.section or one.rule.internal or tuple[Any, ...] in kinds(one):
+      continue
+    for value in BAD:
+      sensible = (
+          value is None and type(None) in kinds(one)
+          or value is True and bool in kinds(one)
+          or value == 0.01 and float in kinds(one) and one.rule.holds(value)
+          or value == '3' and str in kinds(one) and not one.rule.choices
+          or value == {'a': 1} and dict in kinds(one)
+          or value == -1 and (one.rule.low or 0) < -1
+          or value == [3] and (tuple[int, ...] in kinds(one) or tuple[float, ...]
+                               in kinds(one)) and one.rule.holds(3))
+      if not sensible:
+        with pytest.raises(errors.UserError, match=rf'config\.x\.{one.name} is '):
+          one.parse(value, f'config.x.{one.name}')
+
+
+def target_of(name):
+  if name in STUDIES:
+    return study.StudyConfig
+  module = EVALUATIONS.get(name, pretrain)
+  return finetune.Config if module is linear_probe else module.Config
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_field_can_be_set_by_a_flag_in_every_config(name):
+  target, config = target_of(name), load(name)[1]
+  found = dict(config_lib.leaves(target, config))
+  assert len(found) > 30 or name in STUDIES
+  for path, one in found.items():
+    value = accepted_by(one)
+    flag = config_file.ConfigFlag(target, f'configs/{name}.py')
+    flag.take(['binary', f'--config.{path}={value}'])
+    set_to = functools.reduce(dict.__getitem__, path.split('.'), flag.values())
+    assert one.parse(set_to, path) == one.parse(value, path), path
+
+
+def accepted_by(one):
+  """A value of the field, where possible another one than the default."""
+  for value in (*one.rule.choices, 3, 0.5, False, 'x', (3, 4), (0.5, 0.7), {'a': 1},
+                one.default):
+    with contextlib.suppress(errors.UserError):
+      one.parse(value, one.name)
+      return value
+  raise AssertionError(one)
 
 
 def test_augmentations_are_all_pairs():

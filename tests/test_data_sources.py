@@ -202,7 +202,7 @@ def test_digits_fill_their_canvas():
      'tfds build imagenet2012 --file_format=array_record'),
     (dict(name='digits', validation_fraction=2.), 'validation_fraction is 2.0'),
     (dict(name='digits', split='validation', validation_fraction=0), 'no split'),
-    (dict(name='digits', num_examples=3), 'num_examples is not a field'),
+    (dict(name='digits', num_examples=3), 'num_examples is 3, but only'),
     (dict(name='synthetic', num_example=3), "did you mean 'num_examples'"),
     (dict(name='synthetic', num_examples=3), 'num_examples is 3 with 4'),
     (dict(name='digits', split='test', labels=dict(first_k=1)), 'training images'),

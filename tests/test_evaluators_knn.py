@@ -113,13 +113,13 @@ def test_zero_features_do_not_become_nan():
 
 
 def test_mistakes_are_named():
-  with pytest.raises(errors.UserError, match="'manhattan'.*cosine and euclidean"):
+  with pytest.raises(errors.UserError, match="'manhattan'; accepted is 'cosine' or"):
     knn.Knn(metric='manhattan')
   with pytest.raises(errors.UserError, match='manhattan'):
     knn.Nearest(metric='manhattan')
-  with pytest.raises(errors.UserError, match='k of kNN is 0'):
+  with pytest.raises(errors.UserError, match='config.protocol.k is 0'):
     knn.Knn(k=0)
-  with pytest.raises(errors.UserError, match='temperature of kNN is 0'):
+  with pytest.raises(errors.UserError, match='config.protocol.temperature is 0'):
     knn.Knn(temperature=0.)
   with pytest.raises(errors.UserError, match='empty'):
     predict(labels=np.full(90, -1))

@@ -141,5 +141,5 @@ def test_mistakes_are_named():
     linear.Linear(learning_rates=(0.,))
   with pytest.raises(errors.UserError, match='weight_decays.*from 0'):
     linear.Linear(weight_decays=(-1.,))
-  with pytest.raises(errors.UserError, match='epochs of the linear probe is 0'):
+  with pytest.raises(errors.UserError, match='config.protocol.epochs is 0'):
     linear.Linear(epochs=0)

@@ -133,7 +133,7 @@ def test_choice_by_the_mean_of_the_classes():
 
 
 def test_mistakes_are_named():
-  with pytest.raises(errors.UserError, match="score is 'f1'; accepted are mean"):
+  with pytest.raises(errors.UserError, match="score is 'f1'; accepted is 'top1' or"):
     logistic.Logistic(score='f1')
   with pytest.raises(errors.UserError, match='45 strengths.*no validation split'):
     logistic.Logistic()(TRAIN, None, TEST, 4)

@@ -228,7 +228,7 @@ def test_a_probe_trains_nothing_of_the_encoder():
 
 
 @pytest.mark.parametrize('fields, sentence', [
-    ({'train': {}}, 'epochs or steps'),
+    ({'train': {}}, 'config.train.steps is .*give one of them'),
     ({'train': {'epochs': 1, 'steps': 1}}, 'give one of them'),
     ({'train': {'steps': 0}}, 'config.train.steps is 0'),
     ({'bn_momentum': 'atuo'}, "bn_momentum is 'atuo'"),

@@ -81,7 +81,7 @@ def test_a_grid_that_diverges_throughout_is_one_sentence(search, monkeypatch):
 
 
 @pytest.mark.parametrize('fields, sentence', [
-    ({'grid': {'learning_rates': [0.]}}, r'learning_rates is \(0.0,\).*above 0'),
+    ({'grid': {'learning_rates': [0.]}}, r'learning_rates is \[0.0\].*above 0'),
     ({'grid': {'learning_rates': [0.1, 0.1]}}, 'different numbers'),
     ({'grid': {'learning_rates': 0.1}}, 'accepted is a list'),
     ({'grid': {'learning_rates': [0.1], 'weight_decays': [-1.]}}, 'from 0 up'),

@@ -7,7 +7,8 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / 'ssl_jax'
 # Each may import itself and what stands above it; DESIGN of docs/design.md.
 LAYERS = (
-    ('errors', 'config', 'jsonl', 'durations', 'xla_flags'),
+    ('errors', 'fields', 'config', 'config_file', 'usage', 'jsonl', 'durations',
+     'xla_flags'),
     ('train.mesh', 'train.metrics', 'train.preemption', 'train.profile'),
     ('data', 'augment', 'models', 'objectives', 'train.optim'),
     ('methods',),

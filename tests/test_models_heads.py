@@ -137,7 +137,7 @@ def test_probes_start_by_fan_out(name, shape, key):
 
 @pytest.mark.parametrize('name, fields, words', [
     ('lin', {}, ["config.head.name is 'lin'", 'conv_block, linear, mlp']),
-    ('linear', {'width': 3}, ['config.head.width is not a field', 'accepted are none']),
+    ('linear', {'width': 3}, ['config.head.width is not a field', 'accepts none']),
     ('mlp', {'hidden': 0}, ['config.head.hidden is 0', 'from 1 up']),
     ('conv_block', {'width': 1.5}, ['config.head.width is 1.5']),
 ])

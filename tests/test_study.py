@@ -327,9 +327,9 @@ def test_progress_counts_stages(ran, tmp_path, monkeypatch):
      r"knn\.methods is 'simclr'; give a list"),
     (lambda c: c['evaluations'].update(
         probe={**head(), 'subsets': {'few': {'per_clas': 2}}}),
-     r"^evaluations.probe_few: .*'per_clas'; .*did you mean 'per_class'"),
+     r"^evaluations.probe_few: .*labels.per_clas is.*did you mean 'per_class'"),
     (lambda c: c['methods']['simclr']['data'].update(labels={'frction': 0.1}),
-     r"^methods.simclr: .*'frction'; .*did you mean 'fraction'"),
+     r"^methods.simclr: .*labels.frction is.*did you mean 'fraction'"),
     (lambda c: c['evaluations'].update(
         pretrain=c['evaluations']['knn']), r"'pretrain', which is taken"),
     (lambda c: c['evaluations'].update(

@@ -18,17 +18,17 @@ from ssl_jax.augment.stages import Range
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-  """What every recipe has: the size of a view and its normalisation.
-
-  Attributes:
-    size: side of the square views, in pixels; None keeps the images' shape.
-    mean: subtracted from each channel of the finished view, whose values are in
-      [0, 1]; None leaves views in [0, 1], as SimCLR does.
-    std: divides after `mean`; both or neither.
-  """
-  size: int | None = None
-  mean: tuple[float, ...] | None = None
-  std: tuple[float, ...] | None = None
+  """What every recipe has: the size of a view and its normalisation."""
+  size: int | None = config.field(
+      None, low=1, doc='Side of the square views in pixels; None keeps the shape of '
+      'the images')
+  mean: tuple[float, ...] | None = config.field(
+      None, low=-1000, high=1000, nonempty=True,
+      doc='Number for each channel that is subtracted from the finished view, whose '
+      'values are in [0, 1]; None leaves them so')
+  std: tuple[float, ...] | None = config.field(
+      None, above=0, nonempty=True,
+      doc='Number for each channel by which it is then divided; set both or none')
 
   def __post_init__(self):
     if (self.mean is None) != (self.std is None):
@@ -79,34 +79,20 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True)
 class SimCLR(Policy):
-  """Crop, flip, colour distortion, blur (Chen et al. 2020, appendix A).
-
-  Attributes:
-    sampler: of crops, 'tensorflow' or 'torchvision' (`crop`).
-    area: range of the crop's fraction of the image.
-    ratio: range of the crop's width / height.
-    method: of resizing, 'bicubic' or 'bilinear'.
-    antialias: whether shrinking averages; google's code does not.
-    flip_p: probability of a left-right flip.
-    strength: of colour distortion; 0 removes it, greys included.
-    style: of colour jitter (`color.STYLES`).
-    color_p: probability of jitter.
-    gray_p: probability of grey, whether jittered or not.
-    blur: probability of blur; None is 0.5, or 0 up to 32 px as for CIFAR.
-    sigma: range of the blur, in pixels.
-  """
-  sampler: str = 'tensorflow'
-  area: Range = (0.08, 1.0)
-  ratio: Range = (3 / 4, 4 / 3)
-  method: str = 'bicubic'
-  antialias: bool = False
-  flip_p: float = 0.5
-  strength: float = 1.0
-  style: str = 'simclr_v2'
-  color_p: float = 0.8
-  gray_p: float = 0.2
-  blur: float | None = None
-  sigma: Range = (0.1, 2.0)
+  """Crop, flip, colour distortion, blur (Chen et al. 2020, appendix A)."""
+  sampler: str = stages.sampler()
+  area: Range = stages.area()
+  ratio: Range = stages.ratio()
+  method: str = stages.method()
+  antialias: bool = stages.antialias()
+  flip_p: float = stages.probability(0.5, 'a left-right flip')
+  strength: float = stages.strength()
+  style: str = stages.style()
+  color_p: float = stages.probability(0.8, 'colour jitter')
+  gray_p: float = stages.probability(0.2, 'grey, whether jittered or not')
+  blur: float | None = stages.probability(
+      None, 'blur; None is 0.5, and 0 up to 32 pixels as for CIFAR')
+  sigma: Range = stages.sigma()
 
   def stages(self, size):
     blur = (0.5 if size > 32 else 0.0) if self.blur is None else self.blur
@@ -126,8 +112,8 @@ class RotNet(Policy):
   The method itself makes the four rotations. That code normalises with mean
   (125.3, 123.0, 113.9) / 255 and std (63.0, 62.1, 66.7) / 255.
   """
-  pad: int = 4
-  flip_p: float = 0.5
+  pad: int = stages.pad()
+  flip_p: float = stages.probability(0.5, 'a left-right flip')
 
   def stages(self, size):
     return (stages.CenterCrop(self.size), stages.PadCrop(self.pad),
@@ -138,12 +124,13 @@ class RotNet(Policy):
 class Plain(Policy):
   """No augmentation: a central crop, resized; what evaluation sees.
 
-  `proportion` None is 0.875, or 1 up to 32 px, as in google's SimCLR. Images of
-  the right size that are not cropped stay as they are.
+  Images of the right size that are not cropped stay as they are.
   """
-  method: str = 'bicubic'
-  antialias: bool = False
-  proportion: float | None = None
+  method: str = stages.method()
+  antialias: bool = stages.antialias()
+  proportion: float | None = config.field(
+      None, above=0, high=1, doc="Part of the image's sides that is seen; None is "
+      "0.875, and 1 up to 32 pixels, as in google's SimCLR")
 
   def stages(self, size):
     proportion = self.proportion
@@ -154,12 +141,11 @@ class Plain(Policy):
 
 @dataclasses.dataclass(frozen=True)
 class Compose(Policy):
-  """Any operations in any order, for ablations.
-
-  `ops` holds names of `stages.BY_NAME`, or pairs of a name and a dict of that
-  stage's fields: `('crop', 'flip', ('color', {'strength': 0.5}))`.
-  """
-  ops: tuple[Any, ...] = ('crop', 'flip')
+  """Any operations in any order, for ablations."""
+  ops: tuple[Any, ...] = config.field(
+      ('crop', 'flip'),
+      doc=f'Names of operations ({", ".join(stages.BY_NAME)}), or pairs of a name and '
+      "a dict of its fields: ('crop', ('color', {'strength': 0.5}))")
 
   def __post_init__(self):
     # A dict is not hashable, and policies are compared and hashed.
@@ -195,6 +181,9 @@ RECIPES = {
     'none': (Plain, {}),
     'compose': (Compose, {}),
 }
+
+
+CLASSES = {name: cls for name, (cls, _) in RECIPES.items()}
 
 
 def build(recipe: str, /, **overrides: Any) -> Policy:

@@ -8,11 +8,12 @@ of a recipe is a `Frame`, which also sets the shape. Bad parameters raise
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ssl_jax import errors
+from ssl_jax import config, errors
 from ssl_jax.augment import color, crop, filters, geometry, resample
 
 Stage = Callable[[jax.Array, jax.Array], jax.Array]
@@ -37,39 +38,75 @@ def random_apply(key: jax.Array, p: float, stage: Stage,
   return maybe(coin, p, stage(key, image), image) if p else image
 
 
-def require(ok: bool, field: str, value: object, accepted: str) -> None:
-  """Raises `errors.UserError` unless `ok`."""
-  if not ok:
-    raise errors.UserError(
-        f'config.augment.{field} is {value!r}; it must be {accepted}')
+# Fields that recipes share with their stages.
+def probability(default: float | None, of: str) -> Any:
+  return config.field(default, low=0, high=1, doc=f'Probability of {of}')
 
 
-def _probability(field: str, p: float) -> None:
-  require(0 <= p <= 1, field, p, 'a probability from 0 to 1')
+def method() -> Any:
+  return config.field('bicubic', choices=resample.KERNELS, doc='Filter of the resizing')
 
 
-def _ordered(field: str, pair: Range, least: float, most: float) -> None:
-  ok = len(pair) == 2 and least < pair[0] <= pair[1] <= most
-  require(ok, field, pair, 'two numbers, the smaller first, above '
-          f'{least:g}' + (f' and up to {most:g}' if most < float('inf') else ''))
+def antialias() -> Any:
+  return config.field(False, doc="Whether shrinking averages; google's code does not")
+
+
+def sampler() -> Any:
+  return config.field('tensorflow', choices=crop.SAMPLERS,
+                      doc='Whose rule draws the crops')
+
+
+def area() -> Any:
+  return config.field((0.08, 1.0), above=0, high=1,
+                      doc="Range of the crop's fraction of the image")
+
+
+def ratio() -> Any:
+  return config.field((3 / 4, 4 / 3), above=0, doc="Range of the crop's width / height")
+
+
+def pad() -> Any:
+  return config.field(4, low=0, doc='Largest shift in pixels')
+
+
+def strength() -> Any:
+  return config.field(1.0, low=0, doc='Strength of the colour distortion; 0 is none, '
+                      'greys included')
+
+
+def style() -> Any:
+  return config.field('simclr_v2', choices=color.STYLES,
+                      doc='Whose code the colour jitter follows')
+
+
+def sigma() -> Any:
+  return config.field((0.1, 2.0), above=0, doc='Range of the blur in pixels')
+
+
+class _Checked:
+  """Checks the fields of a stage, however it is made."""
+
+  def __post_init__(self):
+    config.validate(self, 'augment')
+    for name in ('area', 'ratio', 'sigma'):
+      low, high = getattr(self, name, (0, 0))
+      if low > high:
+        raise errors.UserError(
+            f'config.augment.{name} is {(low, high)}; give the smaller number first')
 
 
 @dataclasses.dataclass(frozen=True)
-class Frame:
+class Frame(_Checked):
   """Decides which part of the image is seen, and resizes it.
 
   `size` is the side of a square result in pixels; None keeps the input's shape.
   `extent`, int [2], is the true height and width of an image that lies in the
   top left of a larger canvas; None means all of it.
   """
-  size: int | None = None
-  method: str = 'bicubic'
-  antialias: bool = False
-
-  def __post_init__(self):
-    require(self.size is None or self.size > 0, 'size', self.size,
-            'at least 1, or None')
-    errors.choose('config.augment.method', self.method, resample.KERNELS)
+  size: int | None = config.field(
+      None, low=1, doc="Side of the result in pixels; None keeps the input's shape")
+  method: str = method()
+  antialias: bool = antialias()
 
   def box(self, key: jax.Array, height: jax.typing.ArrayLike,
           width: jax.typing.ArrayLike, aspect: float) -> crop.Box:
@@ -87,15 +124,9 @@ class Frame:
 @dataclasses.dataclass(frozen=True)
 class RandomCrop(Frame):
   """A random part; see `crop` for the two samplers."""
-  sampler: str = 'tensorflow'
-  area: Range = (0.08, 1.0)
-  ratio: Range = (3 / 4, 4 / 3)
-
-  def __post_init__(self):
-    super().__post_init__()
-    errors.choose('config.augment.sampler', self.sampler, crop.SAMPLERS)
-    _ordered('area', self.area, 0, 1)
-    _ordered('ratio', self.ratio, 0, float('inf'))
+  sampler: str = sampler()
+  area: Range = area()
+  ratio: Range = ratio()
 
   def box(self, key, height, width, aspect):
     # google scales the range by the result's shape, torchvision does not.
@@ -107,12 +138,8 @@ class RandomCrop(Frame):
 @dataclasses.dataclass(frozen=True)
 class CenterCrop(Frame):
   """`proportion` of the largest central part that has the result's shape."""
-  proportion: float = 1.0
-
-  def __post_init__(self):
-    super().__post_init__()
-    require(0 < self.proportion <= 1, 'proportion', self.proportion,
-            'above 0 and up to 1')
+  proportion: float = config.field(
+      1.0, above=0, high=1, doc="Part of the image's sides that is seen")
 
   def box(self, key, height, width, aspect):
     del key
@@ -126,12 +153,9 @@ class CenterCrop(Frame):
 
 
 @dataclasses.dataclass(frozen=True)
-class Flip:
+class Flip(_Checked):
   """Mirrors left and right."""
-  p: float = 0.5
-
-  def __post_init__(self):
-    _probability('flip.p', self.p)
+  p: float = probability(0.5, 'a flip')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     return maybe(key, self.p, geometry.flip(image), image)
@@ -146,27 +170,20 @@ class Rotation:
 
 
 @dataclasses.dataclass(frozen=True)
-class PadCrop:
+class PadCrop(_Checked):
   """A shift of up to `pad` pixels each way, zeros following."""
-  pad: int = 4
-
-  def __post_init__(self):
-    require(self.pad >= 0, 'pad', self.pad, 'at least 0')
+  pad: int = pad()
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     return geometry.pad_and_crop(key, image, self.pad) if self.pad else image
 
 
 @dataclasses.dataclass(frozen=True)
-class Cutout:
+class Cutout(_Checked):
   """Blackens a square of `fraction` of the image's side."""
-  fraction: float = 0.5
-  p: float = 1.0
-
-  def __post_init__(self):
-    require(0 < self.fraction <= 1, 'cutout.fraction', self.fraction,
-            'above 0 and up to 1')
-    _probability('cutout.p', self.p)
+  fraction: float = config.field(
+      0.5, above=0, high=1, doc="Side of the square, as a part of the image's")
+  p: float = probability(1.0, 'the square')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     cut = lambda key, x: geometry.cutout(key, x, self.fraction)
@@ -174,18 +191,12 @@ class Cutout:
 
 
 @dataclasses.dataclass(frozen=True)
-class Color:
+class Color(_Checked):
   """Colour distortion: jitter with probability `p`, then grey with `gray`."""
-  strength: float = 1.0
-  style: str = 'simclr_v2'
-  p: float = 0.8
-  gray: float = 0.2
-
-  def __post_init__(self):
-    require(self.strength >= 0, 'strength', self.strength, 'at least 0')
-    errors.choose('config.augment.style', self.style, color.STYLES)
-    _probability('color_p', self.p)
-    _probability('gray_p', self.gray)
+  strength: float = strength()
+  style: str = style()
+  p: float = probability(0.8, 'colour jitter')
+  gray: float = probability(0.2, 'grey, whether jittered or not')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     coin_key, key = jax.random.split(key)
@@ -196,18 +207,14 @@ class Color:
 
 
 @dataclasses.dataclass(frozen=True)
-class Blur:
+class Blur(_Checked):
   """Gaussian blur, sigma uniform in `sigma` pixels for each image by itself.
 
   (google's TPU code draws one sigma for a batch of views.) The kernel grows with
   the image, see `filters.blur_radius`; below 20 px it has one tap.
   """
-  p: float = 0.5
-  sigma: Range = (0.1, 2.0)
-
-  def __post_init__(self):
-    _probability('blur', self.p)
-    _ordered('sigma', self.sigma, 0, float('inf'))
+  p: float = probability(0.5, 'blur')
+  sigma: Range = sigma()
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     radius = filters.blur_radius(image.shape[0])
@@ -221,39 +228,31 @@ class Blur:
 
 
 @dataclasses.dataclass(frozen=True)
-class Solarize:
+class Solarize(_Checked):
   """Inverts what is at least `threshold`."""
-  p: float = 0.2
-  threshold: float = 0.5
-
-  def __post_init__(self):
-    _probability('solarize.p', self.p)
+  p: float = probability(0.2, 'solarization')
+  threshold: float = config.field(
+      0.5, low=0, high=1, doc='Least value that is inverted')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     return maybe(key, self.p, color.solarize(image, self.threshold), image)
 
 
 @dataclasses.dataclass(frozen=True)
-class Sobel:
+class Sobel(_Checked):
   """Edges instead of the image."""
-  p: float = 0.5
-
-  def __post_init__(self):
-    _probability('sobel.p', self.p)
+  p: float = probability(0.5, 'edges')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     return maybe(key, self.p, filters.sobel(image), image)
 
 
 @dataclasses.dataclass(frozen=True)
-class Noise:
+class Noise(_Checked):
   """Gaussian noise of standard deviation `std` (of a range of 1)."""
-  std: float = 0.1
-  p: float = 0.5
-
-  def __post_init__(self):
-    require(self.std >= 0, 'noise.std', self.std, 'at least 0')
-    _probability('noise.p', self.p)
+  std: float = config.field(
+      0.1, low=0, doc='Standard deviation, of values from 0 to 1')
+  p: float = probability(0.5, 'noise')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     noise = lambda key, x: filters.add_noise(key, x, self.std)

@@ -11,6 +11,7 @@ Two feeds, one contract. Both visit the examples in the order of
   close()                stops what runs in the background
 """
 
+import dataclasses
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -21,7 +22,7 @@ import numpy as np
 from absl import logging
 from jax.sharding import Mesh
 
-from ssl_jax import errors
+from ssl_jax import config as config_lib
 from ssl_jax.data import base, order, streamed
 from ssl_jax.train import mesh as mesh_lib
 
@@ -42,6 +43,25 @@ class Feed(Protocol):
   def select(self, inputs: Any, step: jax.Array) -> Batch: ...
   def batch_at(self, step: int) -> Batch: ...
   def close(self) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class FeedConfig:
+  """How many images make a batch, and how they reach the devices."""
+  batch_size: int = config_lib.field(
+      low=1, doc='Images in a batch, over all devices of all processes')
+  mode: str = config_lib.field(
+      'auto', choices=MODES,
+      doc='Whether the data set lies on every device (resident) or is read while '
+      'training (streamed); auto is resident where it fits')
+  resident_fraction: float = config_lib.field(
+      0.25, low=0, high=1, doc="Part of a device's memory (on CPUs, of its share of "
+      "the host's) that a resident data set may take in the mode auto")
+  threads: int = config_lib.field(
+      16, low=1, doc='Threads on each host that decode streamed images')
+  processes: int = config_lib.field(
+      0, low=0, doc='Worker processes on each host that share those threads; 0 is '
+      'none besides the main one')
 
 
 class ResidentInputs(NamedTuple):
@@ -138,44 +158,36 @@ class ResidentFeed:
     """Nothing runs in the background."""
 
 
-def make_feed(source: base.Source, *, batch_size: int, seed: int, mesh: Mesh,
-              mode: str = 'auto', resident_fraction: float = 0.25,
-              threads: int = 16, processes: int = 0) -> Feed:
+def make_feed(source: base.Source, *, seed: int, mesh: Mesh, **fields: Any) -> Feed:
   """Chooses how batches reach the devices, and logs which way and why.
 
   Args:
     source: The data set.
-    batch_size: B, over all devices of all processes.
     seed: Of the order of examples.
     mesh: Devices that share a batch.
-    mode: 'resident', 'streamed', or 'auto': resident where the decoded images
-      take at most `resident_fraction` of a device's memory (on CPUs, of its
-      share of the host's).
-    resident_fraction: See `mode`.
-    threads: That decode streamed data, on each host.
-    processes: Worker processes on each host that share those threads; 0 is
-      none besides this one.
+    **fields: Those of `FeedConfig`.
 
   Raises:
-    errors.UserError: No such mode, or a batch that does not fit data or devices.
+    errors.UserError: A field is not accepted, or the batch does not fit the data or
+      the devices.
   """
-  if mode not in MODES:
-    raise errors.UserError(f'config.feed.mode is {mode!r}; accepted are '
-                           f'{", ".join(MODES)}{errors.nearest(mode, MODES)}')
+  wanted = config_lib.build(FeedConfig, fields, 'feed')
+  batch_size, mode = wanted.batch_size, wanted.mode
   # Before anything is decoded: a wrong batch size should fail at once.
   order.Shuffled(len(source), batch_size, seed)
   mesh_lib.check_divisible(mesh, batch_size, 'config.feed.batch_size')
   memory = _device_memory(mesh)
-  fits = source.nbytes <= resident_fraction * memory
+  fits = source.nbytes <= wanted.resident_fraction * memory
   resident = fits if mode == 'auto' else mode == 'resident'
   logging.info(
       'Feed of %s: %s (%s; %.4g MB of images, %.4g MB of memory per device, '
       'resident up to %g of it)', source.name, 'resident' if resident else 'streamed',
-      mode, source.nbytes / 1e6, memory / 1e6, resident_fraction)
+      mode, source.nbytes / 1e6, memory / 1e6,
+      wanted.resident_fraction)
   if resident:
     return ResidentFeed(source.materialise(), batch_size, seed, mesh)
   return streamed.StreamedFeed(source, batch_size, seed, mesh,
-                               streamed.Workers(threads, processes))
+                               streamed.Workers(wanted.threads, wanted.processes))
 
 
 def eval_batches(source: base.Source, batch_size: int, mesh: Mesh,

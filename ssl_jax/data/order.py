@@ -8,6 +8,7 @@ answer, so an order is the same on every machine and version.
 
 import dataclasses
 import functools
+import math
 import threading
 
 import numpy as np
@@ -69,7 +70,8 @@ class Shuffled:
       raise errors.UserError(
           f'config.feed.batch_size is {self.batch_size}, more than the '
           f'{self.num_examples} images of the data set; use at most '
-          f'{self.num_examples}')
+          f'{self.num_examples}, for example --config.feed.batch_size='
+          f'{2**int(math.log2(self.num_examples))}')
 
   @property
   def steps_per_epoch(self) -> int:

@@ -1,78 +1,144 @@
 """From a name in a config to a `Source`."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
+from ssl_jax import config as config_lib
 from ssl_jax import errors
-from ssl_jax.data import base, builtin, folder, records, subsets
+from ssl_jax.data import base, builtin, folder, images, records, subsets
 
 _FOLDER = 'folder:'
 _SYNTHETIC_FIELDS = ('num_examples', 'num_classes', 'seed')
 Openers = dict[str, Callable[[], base.Source]]
 
 
-def load(name: str, split: str = 'train', *, data_dir: str | None = None,
-         image_size: int | None = None, canvas: bool = False, channels: int = 3,
-         max_bad_images: int = 10, examples_fraction: float = 1.0,
-         validation_fraction: float = 0.1,
-         split_seed: int = 0, labels: Mapping[str, Any] | None = None,
-         **fields: Any) -> base.Source:
+@dataclasses.dataclass(frozen=True)
+class LabelsConfig:
+  """Which training images have a label: one of the first four rules."""
+  fraction: float | None = config_lib.field(
+      None, above=0, high=1, doc='The same fraction of every class, at random')
+  per_class: int | None = config_lib.field(
+      None, low=1, doc='So many images of every class, at random')
+  first_k: int | None = config_lib.field(
+      None, low=1, doc='The first images of every class in the order of the files')
+  file_list: str | None = config_lib.field(
+      None, doc='Path of a text file with one file name a line')
+  seed: int | None = config_lib.field(
+      None, low=0, high=2**32 - 1, doc='Seed of the random choice; None is 0')
+  repeat: bool | None = config_lib.field(
+      None, doc='Whether an epoch repeats the labelled images until there are as many '
+      'as without the rule')
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+  """A data set and how its images are read; None is the default that is stated.
+
+  An evaluation reads the data set of its encoder: there None is the encoder's value.
+  """
+  NAMES: ClassVar[str] = (
+      "A TFDS name such as 'cifar10', 'folder:/path/to/images', 'digits' or "
+      "'synthetic'")
+  name: str = config_lib.field(doc=NAMES)
+  data_dir: str | None = config_lib.field(
+      None, doc='Folder of TFDS data sets; None is $TFDS_DATA_DIR')
+  image_size: int | None = config_lib.field(
+      None, low=1, doc='Side of the square images in pixels; None keeps their size, '
+      'which must then be the same for all')
+  canvas: bool = config_lib.field(
+      False, doc='Whether images stay whole, shrunk to fit a square of image_size; '
+      'otherwise their centre square is cut out and resampled')
+  channels: int = config_lib.field(
+      3, low=1, high=3, doc='3 (RGB) or 1 (gray); images are converted')
+  max_bad_images: int = config_lib.field(
+      10, low=0, doc='Number of images that may fail to decode and are skipped')
+  examples_fraction: float = config_lib.field(
+      1., above=0, high=1, doc='Fraction of every class of every split that is used, '
+      'at least 20 images of it; for rehearsals')
+  validation_fraction: float | None = config_lib.field(
+      None, low=0, below=1, doc='Fraction of the training images that is held out for '
+      'validation, where the data set has no such split; None is 0.1, and 0 for '
+      'pre-training')
+  split_seed: int = config_lib.field(
+      0, low=0, high=2**32 - 1, doc='Seed of that cut')
+  labels: LabelsConfig | None = config_lib.section(
+      LabelsConfig, optional=True, none_is_default=True)
+  num_examples: int | None = config_lib.field(
+      None, low=1, doc="Number of training images of 'synthetic'; None is 1024")
+  num_classes: int | None = config_lib.field(
+      None, low=2, doc="Number of classes of 'synthetic'; None is 4")
+  seed: int | None = config_lib.field(
+      None, low=0, high=2**32 - 1, doc="Seed of 'synthetic'; None is 0")
+
+  def __post_init__(self):
+    images.check_channels(self.channels)
+    for field in _SYNTHETIC_FIELDS:
+      if getattr(self, field) is not None and self.name not in (
+          'synthetic', None):
+        raise errors.UserError(
+            f'config.data.{field} is {getattr(self, field)}, but only the data set '
+            f"'synthetic' has this field, not {self.name!r}; remove it")
+    if self.canvas and self.image_size is None:
+      raise errors.UserError('config.data.canvas is True, but config.data.image_size, '
+                             'the side of the canvas, is not set; 512 suits ImageNet')
+
+
+def load(name: str, split: str = 'train', **fields: Any) -> base.Source:
   """Opens one split of a data set.
 
   Where a set has no validation split of its own, one is cut from `train`, the
   same fraction of every class; `train` is then what remains. With
-  `validation_fraction=0`, `train` is everything.
+  `validation_fraction=0`, `train` is everything. With `canvas`, images lie in the top
+  left of a square; batches then say how large they are, and views are cut from that
+  part. (Images of 'digits' and 'synthetic' fill theirs.)
 
   Args:
     name: A TFDS name ('cifar10'), 'folder:/path/to/root' (see `folder.scan`),
       'digits' or 'synthetic'.
     split: 'train', 'validation', 'test', or another split of a TFDS data set.
-    data_dir: Where TFDS data sets are; None is $TFDS_DATA_DIR.
-    image_size: Side of the square images; None keeps their size, which then
-      must be the same for all.
-    canvas: False: images are cut to their centre square, which is resampled to
-      `image_size`. True: they stay whole, are shrunk (never enlarged) to fit a square
-      of that side and lie in its top left; batches then say how large they are, and
-      views are cut from that part. (Images of 'digits' and 'synthetic' fill theirs.)
-    channels: 3 or 1; images are converted.
-    max_bad_images: How many images may fail to decode and be skipped.
-    examples_fraction: Of every class of every split, what there is to be at
-      all; at least 20 images of it, see `subsets.thin`. For rehearsals.
-    validation_fraction: What is cut from `train`, in [0, 1).
-    split_seed: Of that cut.
-    labels: A label subset of `train`, after the cut; see `subsets.choose`.
-    **fields: `num_examples`, `num_classes` and `seed` of 'synthetic'.
+    **fields: Those of `DataConfig`; `labels` are a label subset of `train`, after
+      the cut, see `subsets.choose`.
 
   Raises:
     errors.UserError: In one sentence: no such data set (and how to get it), no
-      such split, a field that the set does not have, an empty or mislabelled folder.
+      such split, a field that is not accepted, an empty or mislabelled folder.
   """
-  _check_fields(name, split, image_size, labels, fields)
-  if canvas and image_size is None:
-    raise errors.UserError('config.data.canvas is True, but config.data.image_size, '
-                           'the side of the canvas, is not set; 512 suits ImageNet')
-  how = dict(image_size=image_size, channels=channels, max_bad_images=max_bad_images,
-             canvas=canvas)
-  if name.startswith(_FOLDER):
-    native = _folder(name, **how)
-  elif name == 'digits':
-    arrays = builtin.digits(image_size, channels)
-    native = {k: lambda k=k: arrays[k] for k in arrays}
-  elif name == 'synthetic':
-    native = {k: lambda k=k: builtin.synthetic(k, image_size, channels, **fields)
-              for k in ('train', 'test')}
-  else:
-    native = _tfds(name, data_dir, **how)
-  if examples_fraction != 1:
-    native = {k: lambda full=full: _thinned(full(), examples_fraction)
+  given = {k: v for k, v in fields.items() if v is not None}
+  data = config_lib.build(DataConfig, {'name': name, **given}, 'data')
+  labels = given.get('labels')
+  if labels and split != 'train':
+    raise errors.UserError(
+        f'config.data.labels selects training images; remove it for {split!r}')
+  native = _native(data)
+  if data.examples_fraction != 1:
+    native = {k: lambda full=full: _thinned(full(), data.examples_fraction)
               for k, full in native.items()}
-  source = _open(native, name, split, validation_fraction, split_seed)
+  fraction = data.validation_fraction
+  source = _open(native, name, split, 0.1 if fraction is None else fraction,
+                 data.split_seed)
   if labels:
     names = source.file_names if 'file_list' in labels else ()
     chosen = subsets.choose(source.labels, labels, names,
                             class_names=source.class_names)
     source = base.subset(source, chosen, source.name)
   return source
+
+
+def _native(data: DataConfig) -> Openers:
+  """The splits that a data set has by itself."""
+  how = dict(image_size=data.image_size, channels=data.channels,
+             max_bad_images=data.max_bad_images, canvas=data.canvas)
+  if data.name.startswith(_FOLDER):
+    return _folder(data.name, **how)
+  if data.name == 'digits':
+    arrays = builtin.digits(data.image_size, data.channels)
+    return {k: lambda k=k: arrays[k] for k in arrays}
+  if data.name == 'synthetic':
+    own = {k: v for k in _SYNTHETIC_FIELDS if (v := getattr(data, k)) is not None}
+    return {k: lambda k=k: builtin.synthetic(k, data.image_size, data.channels, **own)
+            for k in ('train', 'test')}
+  return _tfds(data.name, data.data_dir, **how)
 
 
 def check(section: Mapping[str, Any]) -> None:
@@ -116,18 +182,3 @@ def _tfds(name: str, data_dir: str | None, **how: Any) -> Openers:
   builder = records.find(name, data_dir)
   return {ours: lambda theirs=theirs: records.Records(builder, theirs, **how)
           for ours, theirs in records.splits(builder).items()}
-
-
-def _check_fields(name: str, split: str, image_size: int | None,
-                  labels: Mapping[str, Any] | None, fields: Mapping[str, Any]) -> None:
-  accepted = _SYNTHETIC_FIELDS if name == 'synthetic' else ()
-  for field in fields:
-    if field not in accepted:
-      raise errors.UserError(f'config.data.{field} is not a field of the data set '
-                             f'{name!r}{errors.nearest(field, accepted)}')
-  if image_size is not None and image_size < 1:
-    raise errors.UserError(
-        f'config.data.image_size is {image_size}; use a positive number of pixels')
-  if labels and split != 'train':
-    raise errors.UserError(
-        f'config.data.labels selects training images; remove it for {split!r}')

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging
 
-from ssl_jax import errors
+from ssl_jax import config, errors
 from ssl_jax.evaluators import features as features_lib
 from ssl_jax.evaluators import scores
 
@@ -54,7 +54,7 @@ def predict(train_features: np.ndarray, train_labels: np.ndarray,
   Raises:
     errors.UserError: an unknown metric, or no neighbour to vote.
   """
-  _check_metric(metric)
+  errors.choose('config.protocol.metric', metric, dict.fromkeys(METRICS))
   # Sorted by label, because top_k returns the earlier of two equals.
   rows = np.argsort(train_labels, kind='stable')
   rows = rows[train_labels[rows] != features_lib.UNLABELLED]
@@ -85,12 +85,6 @@ def predict(train_features: np.ndarray, train_labels: np.ndarray,
   return votes
 
 
-def _check_metric(metric: str) -> None:
-  if metric not in METRICS:
-    raise errors.UserError(
-        f'metric of kNN is {metric!r}; accepted are {" and ".join(METRICS)}')
-
-
 def _normalise(x: np.ndarray) -> np.ndarray:
   """Unit rows; a row of zeros stays."""
   return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
@@ -116,18 +110,18 @@ class Knn:
   neighbour has is not proposed, so top-5 of k = 1 equals top-1. `score_train`
   compares the training split with itself, each image without its own vote.
   """
-  k: int = 200
-  temperature: float = 0.1
-  metric: str = 'cosine'
-  chunk: int = 1024
-  score_train: bool = True
+  k: int = config.field(200, low=1, doc='Number of neighbours that vote')
+  temperature: float = config.field(
+      0.1, above=0, doc='T of the weights exp(similarity / T)')
+  metric: str = config.field('cosine', choices=METRICS, doc='Measure of nearness')
+  chunk: int = config.field(
+      1024, low=1, doc='Number of images that are compared at once; memory depends '
+      'on it, scores do not')
+  score_train: bool = config.field(
+      True, doc='Whether the training images are scored too')
 
   def __post_init__(self):
-    for name in ('k', 'temperature', 'chunk'):
-      if not getattr(self, name) > 0:
-        raise errors.UserError(
-            f'{name} of kNN is {getattr(self, name)}; accepted is what is above 0')
-    _check_metric(self.metric)
+    config.validate(self, 'protocol')
 
   def __call__(self, train: features_lib.Features,
                validation: features_lib.Features | None,
@@ -168,12 +162,15 @@ class Knn:
 @dataclasses.dataclass(frozen=True)
 class Nearest:
   """The class of the nearest training image: k = 1, Euclidean unless said."""
-  metric: str = 'euclidean'
-  chunk: int = 1024
-  score_train: bool = True
+  metric: str = config.field('euclidean', choices=METRICS, doc='Measure of nearness')
+  chunk: int = config.field(
+      1024, low=1, doc='Number of images that are compared at once; memory depends '
+      'on it, scores do not')
+  score_train: bool = config.field(
+      True, doc='Whether the training images are scored too')
 
   def __post_init__(self):
-    self._knn()
+    config.validate(self, 'protocol')
 
   def _knn(self):
     return Knn(1, 1., self.metric, self.chunk, self.score_train)

@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from absl import logging
 
-from ssl_jax import errors
+from ssl_jax import config, errors
 from ssl_jax.evaluators import features as features_lib
 from ssl_jax.evaluators import grid as grid_lib
 from ssl_jax.evaluators import scores
@@ -53,45 +53,34 @@ class Linear:
   depend on what else is in the grid. The head with the best validation score (of
   equals the lowest learning rate, then the lowest weight decay) is scored on the
   test split, once. Nothing is chosen on test: a grid needs a validation split.
-
-  Attributes:
-    learning_rates: at the start of the cosine; not scaled with the batch size.
-    weight_decays: L2 strengths, added to the gradient of the kernel, not the bias.
-    epochs: passes over the training split.
-    min_steps: and at least so many steps, or 1 % of the labels would train for
-      1 % of the time.
-    batch_size: rows drawn, without replacement within an epoch.
-    momentum: of Nesterov.
-    standardise: give every feature mean 0 and deviation 1 on the training split.
-    refit: train again on training plus validation split with the chosen setting,
-      for the test score alone.
-    score: that the best head has, see `scores.HEADLINES`.
-    seed: of the order of the rows, the only randomness.
   """
-  learning_rates: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1., 3.)
-  weight_decays: tuple[float, ...] = (0., 1e-4, 1e-3, 1e-2, 1e-1)
-  epochs: int = 30
-  min_steps: int = 2000
-  batch_size: int = 512
-  momentum: float = 0.9
-  standardise: bool = True
-  refit: bool = False
-  score: str = 'top1'
-  seed: int = 0
+  learning_rates: tuple[float, ...] = config.field(
+      (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1., 3.), above=0, nonempty=True,
+      doc='Learning rates at the start of the cosine, not scaled by the batch size')
+  weight_decays: tuple[float, ...] = config.field(
+      (0., 1e-4, 1e-3, 1e-2, 1e-1), low=0, nonempty=True,
+      doc='Strengths of the L2 penalty on the kernel, not on the bias')
+  epochs: int = config.field(30, low=1, doc='Passes over the training images')
+  min_steps: int = config.field(
+      2000, low=0, doc='Least number of steps, so that few labels are trained on as '
+      'long as many')
+  batch_size: int = config.field(
+      512, low=1, doc='Images in a batch, drawn without replacement within an epoch')
+  momentum: float = config.field(0.9, low=0, below=1, doc='Nesterov momentum')
+  standardise: bool = config.field(
+      True, doc='Whether every feature is scaled to mean 0 and deviation 1 on the '
+      'training images')
+  refit: bool = config.field(
+      False, doc='Whether the chosen setting is trained again on training and '
+      'validation images, for the test score alone')
+  score: str = config.field(
+      'top1', choices=scores.HEADLINES,
+      doc='Score on the validation images by which the head is chosen')
+  seed: int = config.field(
+      0, low=0, high=2**32 - 1, doc='Seed of the order of the images')
 
   def __post_init__(self):
-    scores.check_headline(self.score, 'config.protocol.score')
-    for name, low in (('learning_rates', 1e-12), ('weight_decays', 0.)):
-      values = getattr(self, name)
-      if not values or min(values) < low:
-        raise errors.UserError(
-            f'{name} of the linear probe is {values}; accepted is a list of '
-            f'numbers {"above" if low else "from"} 0')
-    for name in ('epochs', 'batch_size'):
-      if getattr(self, name) < 1:
-        raise errors.UserError(
-            f'{name} of the linear probe is {getattr(self, name)}; accepted is 1 '
-            'or more')
+    config.validate(self, 'protocol')
 
   @property
   def grid(self) -> list[tuple[float, float]]:

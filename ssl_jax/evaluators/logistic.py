@@ -15,7 +15,7 @@ import numpy as np
 import optax
 from absl import logging
 
-from ssl_jax import errors
+from ssl_jax import config, errors
 from ssl_jax.evaluators import features as features_lib
 from ssl_jax.evaluators import grid as grid_lib
 from ssl_jax.evaluators import linear, scores
@@ -29,31 +29,26 @@ class Logistic:
   images, so the same `l2` weighs less on more of them. Features enter as the
   encoder gives them (the protocol) or standardised. Each strength starts from the
   solution of the next stronger one. Deterministic.
-
-  Attributes:
-    l2: strengths of the penalty.
-    standardise: give every feature mean 0 and deviation 1 on what is fitted; the
-      penalty then acts on the standardised kernel.
-    refit: fit again on training plus validation split with the chosen strength,
-      for the test score.
-    score: that the best strength has on validation, see `scores.HEADLINES`.
-    tolerance: stop where no entry of the gradient of the mean objective exceeds it
-      (features scaled to unit variance overall).
-    max_steps: of L-BFGS per strength.
   """
-  l2: tuple[float, ...] = tuple(np.logspace(-6, 5, 45).tolist())
-  standardise: bool = False
-  refit: bool = True
-  score: str = 'top1'
-  tolerance: float = 1e-5
-  max_steps: int = 1000
+  l2: tuple[float, ...] = config.field(
+      tuple(np.logspace(-6, 5, 45).tolist()), above=0, nonempty=True,
+      doc='Strengths of the penalty')
+  standardise: bool = config.field(
+      False, doc='Whether every feature is scaled to mean 0 and deviation 1 on what is '
+      'fitted; the penalty then acts on the scaled kernel')
+  refit: bool = config.field(
+      True, doc='Whether the chosen strength is fitted again on training and '
+      'validation images, for the test score')
+  score: str = config.field(
+      'top1', choices=scores.HEADLINES,
+      doc='Score on the validation images by which the strength is chosen')
+  tolerance: float = config.field(
+      1e-5, above=0, doc='Largest entry of the gradient of the mean objective at which '
+      'the search stops (features scaled to unit variance overall)')
+  max_steps: int = config.field(1000, low=1, doc='Steps of L-BFGS for each strength')
 
   def __post_init__(self):
-    scores.check_headline(self.score, 'config.protocol.score')
-    if not self.l2 or min(self.l2) <= 0:
-      raise errors.UserError(
-          f'l2 of the logistic regression is {self.l2}; accepted is a list of '
-          'numbers above 0')
+    config.validate(self, 'protocol')
 
   def fit(self, data: features_lib.Features, num_classes: int,
           l2: list[float]) -> list[tuple[linear.Head, int]]:

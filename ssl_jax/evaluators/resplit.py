@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ssl_jax import errors
+from ssl_jax import config
 from ssl_jax.evaluators import features as features_lib
 from ssl_jax.evaluators import logistic, scores
 
@@ -19,24 +19,18 @@ from ssl_jax.evaluators import logistic, scores
 @dataclasses.dataclass(frozen=True)
 class Resplit:
   """Multinomial logistic regression on a random part of everything.
-
-  Attributes:
-    test_fraction: what is held out; 0.25 leaves 45,000 of CIFAR-10's 60,000.
-    l2: strength of the penalty, see `logistic.Logistic`. Fixed, so nothing is chosen.
-    standardise: see `logistic.Logistic`.
-    seed: of the split.
   """
-  test_fraction: float = 0.25
-  l2: float = 1.0
-  standardise: bool = False
-  seed: int = 0
+  test_fraction: float = config.field(
+      0.25, above=0, below=1,
+      doc="Fraction that is held out; 0.25 leaves 45,000 of CIFAR-10's 60,000 images")
+  l2: float = config.field(
+      1.0, above=0, doc='Strength of the penalty; it is fixed, so nothing is chosen')
+  standardise: bool = config.field(
+      False, doc='Whether every feature is scaled to mean 0 and deviation 1')
+  seed: int = config.field(0, low=0, high=2**32 - 1, doc='Seed of the split')
 
   def __post_init__(self):
-    if not 0 < self.test_fraction < 1:
-      raise errors.UserError(
-          f'config.protocol.test_fraction is {self.test_fraction}; use a number '
-          'between 0 and 1')
-    self._logistic()
+    config.validate(self, 'protocol')
 
   def _logistic(self):
     return logistic.Logistic(

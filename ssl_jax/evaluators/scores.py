@@ -55,11 +55,6 @@ def score(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
   }
 
 
-def check_headline(name: str, field: str) -> None:
-  """Raises `errors.UserError` unless `name` is one of `HEADLINES`."""
-  errors.choose(field, name, dict.fromkeys(HEADLINES))
-
-
 def score_splits(
     scores_of: Callable[[np.ndarray], np.ndarray],
     **splits: features_lib.Features | None) -> dict[str, dict[str, Any] | None]:

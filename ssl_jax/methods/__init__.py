@@ -11,6 +11,8 @@ from ssl_jax import errors, models
 from ssl_jax.augment import policies
 from ssl_jax.methods import base, finetune, rotnet, simclr, supervised
 
+# Arguments of a method that come from other sections of the config than `method`.
+PARTS = ('network', 'dtype', 'encoder_chunks', 'policies', 'preprocess')
 METHODS: dict[str, type[base.Base]] = {
     'rotnet': rotnet.RotNet,
     'simclr': simclr.SimCLR,
@@ -39,11 +41,10 @@ def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
   policy = policies.from_config(config['augment'])
   network = base.Network(encoder=models.build(**config['model'], dtype=dtype),
                          **cls.heads(config, num_classes, dtype))
-  return config_lib.build(cls, {
-      **fields, 'network': network, 'dtype': dtype,
-      'encoder_chunks': config['train'].get('encoder_chunks', 1),
-      'policies': (policy,) * cls.num_views,
-      'preprocess': policies.evaluation(policy)}, 'method')
+  return config_lib.build(
+      cls, fields, 'method', network=network, dtype=dtype,
+      encoder_chunks=config['train'].get('encoder_chunks', 1),
+      policies=(policy,) * cls.num_views, preprocess=policies.evaluation(policy))
 
 
 def _fine_tune(config: Mapping[str, Any], num_classes: int) -> finetune.FineTune:

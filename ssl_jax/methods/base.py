@@ -95,6 +95,7 @@ class Base:
   encoder_chunks: int = 1                # see `forward`; config.train.encoder_chunks
 
   num_views: ClassVar[int] = 1
+  min_images: ClassVar[int] = 1  # that pass through the network at once
 
   @staticmethod
   def heads(config: Mapping[str, Any], num_classes: int,

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ssl_jax import config as config_lib
 from ssl_jax import errors
 from ssl_jax.augment import geometry
 from ssl_jax.methods import base
@@ -34,7 +35,9 @@ class RotNet(base.Base):
   tells its copies apart. A batch of B images is one of 4B (2B, B) rows, which go
   through the network together.
   """
-  rotations: str = 'all'  # a key of ROTATIONS
+  rotations: str = config_lib.field(
+      'all', choices=ROTATIONS, doc='Rotations that are told apart: of four each image '
+      'in all of them (all) or in one (random), or a pair')
 
   @staticmethod
   def heads(config: Mapping[str, Any], num_classes: int,

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import flax.linen as nn
 import jax
 
+from ssl_jax import config as config_lib
 from ssl_jax import models
 from ssl_jax.methods import base
 from ssl_jax.objectives import contrastive, tiled
@@ -18,12 +19,21 @@ from ssl_jax.objectives import contrastive, tiled
 @dataclasses.dataclass(frozen=True)
 class SimCLR(base.Base):
   """Both views pass through the network as one batch, so BatchNorm sees both."""
-  temperature: float = 0.5
-  similarity: str = 'cosine'  # or 'dot'
-  scale: str = 'paper'        # 'google' sums both directions: twice the loss
-  tiled: str = 'auto'         # 'always', 'never'; see objectives.tiled.MODES
+  temperature: float = config_lib.field(
+      0.5, above=0, doc='tau of NT-Xent, by which similarities are divided')
+  similarity: str = config_lib.field(
+      'cosine', choices=contrastive.SIMILARITIES,
+      doc='Similarity of two embeddings: of unit length (cosine), or as they are (dot)')
+  scale: str = config_lib.field(
+      'paper', choices=contrastive.SCALES,
+      doc='Whether the loss is the mean over views (paper) or twice that (google)')
+  tiled: str = config_lib.field(
+      'auto', choices=tiled.MODES,
+      doc='Whether the loss is computed in tiles, which saves memory; auto does so on '
+      'several devices and for large batches')
 
   num_views: ClassVar[int] = 2
+  min_images: ClassVar[int] = 2  # the others of a batch are the negatives
 
   @staticmethod
   def heads(config: Mapping[str, Any], num_classes: int,

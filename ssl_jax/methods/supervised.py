@@ -7,6 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+from ssl_jax import config as config_lib
 from ssl_jax import errors
 from ssl_jax.methods import base
 from ssl_jax.models import heads
@@ -16,7 +17,8 @@ from ssl_jax.objectives import classification
 @dataclasses.dataclass(frozen=True)
 class Supervised(base.Base):
   """Softmax cross-entropy on one augmented view of every labelled image."""
-  label_smoothing: float = 0.0
+  label_smoothing: float = config_lib.field(
+      0.0, low=0, below=1, doc='Part of the target that is spread over all classes')
 
   @staticmethod
   def heads(config: Mapping[str, Any], num_classes: int,

@@ -4,14 +4,13 @@ Encoders map images to named feature maps and know no task.
 """
 
 import functools
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from ssl_jax import errors
+from ssl_jax import config, errors
 from ssl_jax.models import heads, nin, resnet
 
 # A builder's keyword-only arguments, save `dtype`, are the fields of its config.
@@ -49,8 +48,8 @@ def build(name: str, *, dtype: Any = jnp.float32, **fields: Any) -> nn.Module:
   Raises:
     errors.UserError: the name, a field or a value is not accepted.
   """
-  return _call(errors.choose('config.model.name', name, MODELS), 'model', fields,
-               dtype)
+  builder = errors.choose('config.model.name', name, MODELS)
+  return config.build(builder, fields, 'model', dtype=dtype)
 
 
 def build_projector(*, dtype: Any = jnp.float32,
@@ -60,7 +59,7 @@ def build_projector(*, dtype: Any = jnp.float32,
   Raises:
     errors.UserError: a field or a value is not accepted.
   """
-  return _call(heads.build_projector, 'projector', fields, dtype)
+  return config.build(heads.build_projector, fields, 'projector', dtype=dtype)
 
 
 def build_head(name: str, num_classes: int, *, dtype: Any = jnp.float32,
@@ -77,18 +76,5 @@ def build_head(name: str, num_classes: int, *, dtype: Any = jnp.float32,
     errors.UserError: the name, a field or a value is not accepted.
   """
   builder = errors.choose('config.head.name', name, HEADS)
-  return _call(functools.partial(builder, num_classes), 'head', fields, dtype)
-
-
-def _call(builder: Callable[..., nn.Module], section: str,
-          fields: Mapping[str, Any], dtype: Any) -> nn.Module:
-  """Calls `builder` once it is known to have all of `fields`."""
-  accepted = [p.name for p in inspect.signature(builder).parameters.values()
-              if p.kind is p.KEYWORD_ONLY and p.name != 'dtype']
-  for field in fields:
-    if field not in accepted:
-      raise errors.UserError(
-          f'config.{section}.{field} is not a field here'
-          f'{errors.nearest(field, accepted)} '
-          f'(accepted are {", ".join(accepted) or "none"})')
-  return builder(dtype=dtype, **fields)
+  return config.build(functools.partial(builder, num_classes), fields, 'head',
+                      dtype=dtype)

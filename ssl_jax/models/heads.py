@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssl_jax import errors
+from ssl_jax import config, errors
 from ssl_jax.models import layers, nin
 
 # He et al. 2015, arXiv:1502.01852, backwards: variance 2/fan_out.
@@ -119,20 +119,18 @@ class ConvBlockHead(nn.Module):
                     name='dense')(x)
 
 
+@config.parameters(
+    layers=config.Rule('Number of dense layers; 0 is no head, from 2 it is nonlinear',
+                       low=0),
+    hidden=config.Rule("Width of the hidden layers; None is that of the encoder's "
+                       'output', low=1),
+    dim=config.Rule('Width of the embeddings', low=1),
+    batch_norm=config.Rule('Whether every layer is normalised; otherwise every layer '
+                           'has a bias'))
 def build_projector(*, dtype: Any = jnp.float32, layers: int = 2,
                     hidden: int | None = None, dim: int = 128,
                     batch_norm: bool = True) -> ProjectionHead:
-  """A `ProjectionHead` of checked fields.
-
-  Raises:
-    errors.UserError: a width is not positive, or `layers` is negative.
-  """
-  for field, value, least in (('layers', layers, 0), ('dim', dim, 1),
-                              ('hidden', 1 if hidden is None else hidden, 1)):
-    if value != int(value) or value < least:
-      raise errors.UserError(
-          f'config.projector.{field} is {value}; it must be a whole number from '
-          f'{least} up')
+  """Returns a `ProjectionHead`; see there for the parameters."""
   return ProjectionHead(layers, hidden, dim, batch_norm, dtype)
 
 
@@ -142,32 +140,19 @@ def build_linear(num_classes: int, *, dtype: Any = jnp.float32) -> LinearHead:
   return LinearHead(num_classes)
 
 
+@config.parameters(hidden=config.Rule(
+    'Width of the hidden layers; None is min(20 C, 2048) for C classes', low=1))
 def build_mlp(num_classes: int, *, dtype: Any = jnp.float32,
               hidden: int | None = None) -> MLPHead:
-  """An `MLPHead`; with `hidden` None its width is RotNet's, min(20 C, 2048).
-
-  Raises:
-    errors.UserError: the width is not positive.
-  """
-  _positive('hidden', 1 if hidden is None else hidden)
+  """Returns an `MLPHead`; with `hidden` None its width is RotNet's."""
   return MLPHead(num_classes, hidden or min(20 * num_classes, 2048), dtype)
 
 
+@config.parameters(width=config.Rule('Number of channels', low=1))
 def build_conv_block(num_classes: int, *, dtype: Any = jnp.float32,
                      width: int = 192) -> ConvBlockHead:
-  """A `ConvBlockHead` with `width` channels.
-
-  Raises:
-    errors.UserError: the width is not positive.
-  """
-  _positive('width', width)
+  """Returns a `ConvBlockHead` with `width` channels."""
   return ConvBlockHead(num_classes, width, dtype)
-
-
-def _positive(field: str, value: int) -> None:
-  if value != int(value) or value < 1:
-    raise errors.UserError(
-        f'config.head.{field} is {value}; it must be a whole number from 1 up')
 
 
 def _require(features: jax.Array, ndim: int, name: str) -> None:

@@ -8,13 +8,15 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssl_jax import errors
+from ssl_jax import config, errors
 from ssl_jax.models import conv as conv_lib
 from ssl_jax.train import mesh as mesh_lib
 
 LECUN = nn.initializers.lecun_normal()
 MOMENTUM = 0.9  # what running statistics keep of their old value at each step
 EPSILON = 1e-5
+BN_GROUPS = config.Rule(
+    'Groups of a batch whose images BatchNorm normalises by themselves', low=1)
 
 
 def _cast_late(operation: Callable[..., jax.Array]) -> Callable[..., jax.Array]:

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssl_jax import errors
+from ssl_jax import config, errors
 from ssl_jax.models import layers
 
 Plan = tuple[tuple[int, int], ...]  # (features, kernel size) of each convolution
@@ -72,6 +72,11 @@ class NIN(nn.Module):
     return endpoints
 
 
+@config.parameters(
+    blocks=config.Rule('Number of blocks, of which the paper compares 3, 4 and 5',
+                       low=BLOCKS[0], high=BLOCKS[-1]),
+    width=config.Rule('Multiplier of all widths; 32 times it must be whole', above=0),
+    bn_groups=layers.BN_GROUPS)
 def build(*, dtype: Any = jnp.float32, blocks: int = 4, width: float = 1,
           bn_groups: int = 1) -> NIN:
   """RotNet's network of 3, 4 or 5 blocks.
@@ -79,18 +84,10 @@ def build(*, dtype: Any = jnp.float32, blocks: int = 4, width: float = 1,
   With a classifier of 4 classes and width 1 it has 1,004,484, 1,411,140 or
   1,817,796 parameters.
 
-  Args:
-    blocks: the paper compares 3, 4 and 5.
-    width: multiplier of all widths; 32 * `width` must be a whole number.
-    bn_groups: see `layers.batch_norm`.
-
   Raises:
     errors.UserError: a value is not accepted.
   """
-  if blocks not in BLOCKS:
-    raise errors.UserError(
-        f'config.model.blocks is {blocks!r}; accepted are 3, 4 and 5')
-  if width <= 0 or 32 * width != int(32 * width):
+  if 32 * width != int(32 * width):
     raise errors.UserError(
         f'config.model.width is {width}; 32 times the width must be a positive whole '
         'number, as with 1, 0.5 or 1/32')

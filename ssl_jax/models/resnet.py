@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ssl_jax import errors
+from ssl_jax import config, errors
 from ssl_jax.models import layers
 
 STEMS = {
@@ -215,37 +215,36 @@ class SelectiveKernel(nn.Module):
     return (x * mix).sum(3)
 
 
+@config.parameters(
+    width=config.Rule('Multiplier of all widths; 64 times it must be whole', above=0),
+    stem=config.Rule("'cifar' is for images of about 32 pixels", choices=STEMS),
+    sk_ratio=config.Rule('0.0625 for the selective kernels of SimCLR v2, 0 for none',
+                         low=0, high=1),
+    shortcut=config.Rule("'google' differs from 'torch' in ResNet-18 and 34 alone",
+                         choices=SHORTCUTS),
+    bn_groups=layers.BN_GROUPS)
 def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
           dtype: Any = jnp.float32, width: float = 1, stem: str = 'imagenet',
           sk_ratio: float = 0.0, shortcut: str = 'torch',
           bn_groups: int = 1) -> ResNet:
   """ResNet-18 to 200: four stages, 64 * `width` channels in the first.
 
-  Args:
-    width: multiplier of all widths; 64 * `width` must be a whole number.
-    stem: 'imagenet', or 'cifar' for images of about 32 pixels.
-    sk_ratio: 0.0625 for SimCLR v2's selective kernels; bottlenecks only.
-    shortcut: see `SHORTCUTS`. 'google' differs from 'torch' in ResNet-18 and 34
-      alone.
-    bn_groups: see `layers.batch_norm`.
-
   Raises:
     errors.UserError: a value is not accepted.
   """
-  if not 0 <= sk_ratio <= 1:
-    raise errors.UserError(
-        f'config.model.sk_ratio is {sk_ratio}; it must lie between 0 (no selective '
-        'kernels) and 1; SimCLR v2 uses 0.0625')
   if sk_ratio and not bottleneck:
     raise errors.UserError(
         f'config.model.sk_ratio is {sk_ratio}, but ResNet-18 and 34 have no '
         'bottlenecks to put selective kernels in; use resnet50 or deeper, or 0')
-  errors.choose('config.model.stem', stem, STEMS)
-  errors.choose('config.model.shortcut', shortcut, SHORTCUTS)
   return ResNet(tuple(stage_sizes), _base_width(64, width), bottleneck, stem,
                 shortcut, sk_ratio, dtype, bn_groups)
 
 
+@config.parameters(
+    width=config.Rule('Multiplier of all widths; 16 times it must be whole', above=0),
+    shortcut=config.Rule("'identity' is the paper's; the others have 1x1 convolutions",
+                         choices=SHORTCUTS),
+    bn_groups=layers.BN_GROUPS)
 def build_cifar(blocks: int, *, dtype: Any = jnp.float32, width: float = 1,
                 shortcut: str = 'identity', bn_groups: int = 1) -> ResNet:
   """He et al., section 4.2: three stages, 16 * `width` channels in the first.
@@ -255,20 +254,16 @@ def build_cifar(blocks: int, *, dtype: Any = jnp.float32, width: float = 1,
 
   Args:
     blocks: n, blocks per stage; the depth is 6n+2.
-    width: multiplier of all widths; 16 * `width` must be a whole number.
-    shortcut: see `SHORTCUTS`.
-    bn_groups: see `layers.batch_norm`.
 
   Raises:
     errors.UserError: a value is not accepted.
   """
-  errors.choose('config.model.shortcut', shortcut, SHORTCUTS)
   return ResNet((blocks,) * 3, _base_width(16, width), False, 'cifar', shortcut,
                 dtype=dtype, bn_groups=bn_groups)
 
 
 def _base_width(channels: int, width: float) -> int:
-  if width <= 0 or channels * width != int(channels * width):
+  if channels * width != int(channels * width):
     raise errors.UserError(
         f'config.model.width is {width}; {channels} times the width must be a '
         f'positive whole number, as with 1, 2, 0.5 or 1/{channels}')

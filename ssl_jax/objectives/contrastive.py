@@ -83,6 +83,10 @@ def embed(z: jax.Array, similarity: str) -> jax.Array:
   errors.choose('similarity', similarity, SIMILARITIES)
   if z.shape[0] % 2:
     raise ValueError(f'views come in pairs, but there are {z.shape[0]} rows')
+  if z.shape[0] < 4:
+    raise errors.UserError(
+        f'there are {z.shape[0]} embeddings, the two views of one image, so NT-Xent '
+        'has no negatives; use config.feed.batch_size=2 or more')
   z = z.astype(jnp.float32)
   if similarity == 'dot':
     return z

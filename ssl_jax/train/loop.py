@@ -14,6 +14,7 @@ import optax
 from absl import logging
 from clu import parameter_overview
 
+from ssl_jax import config as config_lib
 from ssl_jax import errors
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.methods import base
@@ -28,26 +29,44 @@ STEPS_PER_DISPATCH = {'cpu': 1}  # elsewhere up to 32; see step.make_dispatch
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
   """How long and how exactly: part of what makes two runs the same run."""
-  epochs: float
-  precision: str = 'auto'         # 'bfloat16', 'float32'; auto: float32 on CPU only
-  encoder_chunks: int = 1         # parts of a batch, see methods.base.Base.forward
-  online_probe: bool = True       # watch a linear classifier; needs labels
-  knn_every_epochs: float = 0     # watch kNN on a validation split; 0: never
-  knn_examples: int = 10_000      # that it looks into
-  knn_k: int = 20                 # 1: the nearest neighbour
-  monitor_endpoint: str = 'pooled'  # what both of them watch
-  monitor_pool: str | int = 'mean'  # and how that becomes a vector
+  epochs: float = config_lib.field(
+      doc='Length of the training; 0 leaves a randomly initialised encoder', low=0)
+  precision: str = config_lib.field(
+      'auto', choices=('auto', 'float32', 'bfloat16'),
+      doc='Type of the computation; auto is float32 on CPUs and bfloat16 elsewhere')
+  encoder_chunks: int = config_lib.field(
+      1, low=1, doc='Parts in which a batch passes through the encoder, to save memory')
+  online_probe: bool = config_lib.field(
+      True, doc='Whether a linear classifier is trained beside the encoder, where '
+      'images have labels')
+  knn_every_epochs: float = config_lib.field(
+      0, low=0, doc='How often kNN is scored on validation images; 0 is never')
+  knn_examples: int = config_lib.field(
+      10_000, low=1, doc='Number of images that kNN searches')
+  knn_k: int = config_lib.field(20, low=1, doc='Number of neighbours that vote in kNN')
+  monitor_endpoint: str = config_lib.field(
+      'pooled', doc='Endpoint that the online probe and kNN use')
+  monitor_pool: str | int = config_lib.field(
+      'mean', choices=('mean', 'max', 'flatten'), low=1,
+      doc='How a feature map becomes a vector for them; a number s averages s x s '
+      'regions')
 
 
 @dataclasses.dataclass(frozen=True)
 class LogConfig:
   """What is told and kept: may change from one resume to the next."""
-  every_steps: int = 50
-  checkpoint_every_epochs: float = 10  # 0: at the end alone
-  max_to_keep: int = 2
-  tensorboard: bool = True
-  profile: bool = False                # trace a few early steps
-  steps_per_dispatch: int = 0          # 0: 1 on the CPU, up to 32 elsewhere
+  every_steps: int = config_lib.field(
+      50, low=1, doc='Steps from one row of metrics.jsonl to the next')
+  checkpoint_every_epochs: float = config_lib.field(
+      10, low=0, doc='How often the state is saved; 0 is at the end only')
+  max_to_keep: int = config_lib.field(2, low=1, doc='Number of checkpoints that stay')
+  tensorboard: bool = config_lib.field(
+      True, doc='Whether metrics are also written for TensorBoard')
+  profile: bool = config_lib.field(
+      False, doc='Whether a few early steps are traced for a profiler')
+  steps_per_dispatch: int = config_lib.field(
+      0, low=0, doc='Steps that one program runs; 0 is 1 on CPUs and up to 32 '
+      'elsewhere')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,11 +93,26 @@ class Run:
 
   @property
   def total_steps(self) -> int:
-    return round(self.epochs * self.feed.steps_per_epoch)
+    return whole_steps(self.epochs, self.feed.steps_per_epoch)
 
   def steps(self, epochs: float) -> int:
     """An interval in steps; 0 is never."""
     return max(1, round(epochs * self.feed.steps_per_epoch)) if epochs else 0
+
+
+def whole_steps(epochs: float, steps_per_epoch: int) -> int:
+  """Returns the length of a training in steps.
+
+  Raises:
+    errors.UserError: it is positive, but less than one step.
+  """
+  steps = round(epochs * steps_per_epoch)
+  if epochs and not steps:
+    raise errors.UserError(
+        f'config.train.epochs is {epochs:g}, which is not one step where an epoch has '
+        f'{steps_per_epoch}; use at least {1 / steps_per_epoch:.2g}, or 0 for a '
+        'randomly initialised encoder')
+  return steps
 
 
 def fit(run: Run) -> step_lib.TrainState:

@@ -34,55 +34,45 @@ class Optim:
   as in torch and google-research/simclr; in AdamW alone it bypasses the moments
   and is only multiplied by the learning rate. google-research/simclr decays as
   'kernels' with LARS and as 'no_norm' without; RotNet, on torch, as 'all'.
-
-  Attributes:
-    name: 'lars', 'sgd', 'adam' or 'adamw'.
-    learning_rate: the peak, before scaling.
-    learning_rate_scaling: what multiplies it for a global batch of B images
-      (not views): 'linear' B/256, 'sqrt' sqrt(B), or 'none'.
-    schedule: after the warm-up, 'cosine' falls to 0 at the last step, 'step'
-      multiplies by `factor` at each boundary, 'constant' stays.
-    warmup_epochs: epochs of a linear rise from 0, whatever the schedule.
-    boundaries_epochs: for 'step'. The first step of epoch e, counted from 0, is
-      the first with the new rate.
-    factor: for 'step'.
-    weight_decay: coefficient, not multiplied by the batch size.
-    weight_decay_mask: which parameters decay: 'kernels' (neither normalisation
-      nor bias), 'no_norm' (biases too), or 'all'.
-    momentum: of 'lars' and 'sgd'.
-    nesterov: for 'sgd'; LARS has it never.
-    trust_coefficient: of 'lars'.
-    betas: of 'adam' and 'adamw'.
-    clip_norm: gradients with a larger global norm are scaled down to it.
   """
-  name: str = 'lars'
-  learning_rate: float = 0.3
-  learning_rate_scaling: str = 'linear'
-  schedule: str = 'cosine'
-  warmup_epochs: float = 0
-  boundaries_epochs: tuple[float, ...] = ()
-  factor: float = 0.1
-  weight_decay: float = 0.0
-  weight_decay_mask: str = 'kernels'
-  momentum: float = 0.9
-  nesterov: bool = True
-  trust_coefficient: float = 0.001
-  betas: tuple[float, float] = (0.9, 0.999)
-  clip_norm: float | None = None
+  name: str = config.field(
+      'lars', choices=('lars', 'sgd', 'adam', 'adamw'), doc='The optimizer')
+  learning_rate: float = config.field(
+      0.3, low=0, doc='The highest learning rate, before scaling')
+  learning_rate_scaling: str = config.field(
+      'linear', choices=tuple(SCALINGS),
+      doc='Factor of the learning rate for a global batch of B images: B/256 '
+      '(linear), sqrt(B) (sqrt) or 1 (none)')
+  schedule: str = config.field(
+      'cosine', choices=SCHEDULES,
+      doc='After the warm-up the rate falls to 0 at the last step (cosine), is '
+      'multiplied by factor at each boundary (step), or stays (constant)')
+  warmup_epochs: float = config.field(
+      0, low=0, doc='Epochs of a linear rise of the learning rate from 0')
+  boundaries_epochs: tuple[float, ...] = config.field(
+      (), low=0, doc='For the schedule step: the first step of epoch e, counted from '
+      '0, is the first with the new rate')
+  factor: float = config.field(
+      0.1, above=0, doc='For the schedule step: factor of the rate at a boundary')
+  weight_decay: float = config.field(
+      0.0, low=0, doc='Coefficient of the weight decay, not scaled by the batch size')
+  weight_decay_mask: str = config.field(
+      'kernels', choices=tuple(WEIGHT_DECAY_MASKS),
+      doc='Parameters that decay: neither normalisation nor bias (kernels), no '
+      'normalisation (no_norm), or all')
+  momentum: float = config.field(
+      0.9, low=0, below=1, doc='Momentum of lars and sgd')
+  nesterov: bool = config.field(
+      True, doc='Whether the momentum of sgd is Nesterov\'s')
+  trust_coefficient: float = config.field(
+      0.001, above=0, doc='Trust coefficient of lars')
+  betas: tuple[float, float] = config.field(
+      (0.9, 0.999), low=0, below=1, doc='Decay rates of the moments of adam and adamw')
+  clip_norm: float | None = config.field(
+      None, above=0, doc='Gradients of a larger global norm are scaled down to it; '
+      'None is no clipping')
 
   def __post_init__(self):
-    for field, table in (('name', _OPTIMIZERS),
-                         ('learning_rate_scaling', SCALINGS),
-                         ('weight_decay_mask', WEIGHT_DECAY_MASKS),
-                         ('schedule', dict.fromkeys(SCHEDULES))):
-      errors.choose(f'config.optim.{field}', getattr(self, field), table)
-    for field in ('learning_rate', 'warmup_epochs', 'weight_decay', 'momentum'):
-      if not 0 <= getattr(self, field) < math.inf:
-        raise errors.UserError(f'config.optim.{field} is {getattr(self, field)}; '
-                               'it must be finite and not negative')
-    if self.clip_norm is not None and not self.clip_norm > 0:
-      raise errors.UserError(f'config.optim.clip_norm is {self.clip_norm}; it must '
-                             'be positive, or None for no clipping')
     if bool(self.boundaries_epochs) != (self.schedule == 'step'):
       raise errors.UserError(
           f'config.optim.boundaries_epochs is {self.boundaries_epochs} with schedule '
@@ -141,7 +131,8 @@ def learning_rate(optim: Optim, *, batch_size: int, steps_per_epoch: int,
   if warmup >= total_steps > 0:
     raise errors.UserError(
         f'config.optim.warmup_epochs is {optim.warmup_epochs}, which is {warmup} '
-        f'steps of a run of {total_steps}; warm up for less, or train for longer')
+        f'steps of a run of {total_steps}; warm up for less, for '
+        'example --config.optim.warmup_epochs=0, or train for longer')
 
   if optim.schedule == 'cosine':
     decay = optax.cosine_decay_schedule(peak, max(total_steps - warmup, 1))
