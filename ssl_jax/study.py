@@ -180,11 +180,14 @@ def _run_stages(config: Config, stages: list[Stage],
       continue
     folder = workdir / stage.method / f'seed{stage.seed}'
     fields = _fields(config, stage)
+    place = f'[{i}/{len(stages)}] {stage}'
     done = workdir_lib.finished(folder / stage.name, fields) is not None
-    logging.info('[%d/%d] %s%s', i, len(stages), stage, ' is done' if done else '')
     try:
       if not done:
+        logging.info('%s', place)
         _run_stage(stage, fields, folder, extracted)
+      logging.info('%s  %s%s', place, workdir_lib.outcome(folder / stage.name, fields),
+                   ' (done before)' * done)
     except errors.UserError as e:
       logging.error('%s failed: %s', stage, e)
       failed[str(stage)] = str(e)

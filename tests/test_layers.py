@@ -8,7 +8,8 @@ PACKAGE = ROOT / 'ssl_jax'
 # Each may import itself and what stands above it; DESIGN of docs/design.md.
 LAYERS = (
     ('errors', 'config'),
-    ('train.mesh', 'train.metrics', 'train.preemption', 'train.profile'),
+    ('train.mesh', 'train.metrics', 'train.preemption', 'train.profile',
+     'train.progress'),
     ('data', 'augment', 'models', 'objectives', 'train.optim'),
     ('methods',),
     ('train.online_probe', 'train.step'),

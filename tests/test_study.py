@@ -1,6 +1,7 @@
 """A study: its stages, skipping, going on, and failures that stay local."""
 
 import json
+import logging
 
 import numpy as np
 import pytest
@@ -111,6 +112,19 @@ def test_what_is_done_is_not_done_again(ran, tmp_path):
   ran.clear()
   study.run(config(seeds=(0, 1)), tmp_path)
   assert len(ran) == 5 and all('/seed1/' in folder for folder in folders(ran))
+
+
+def test_scores_are_told_as_soon_as_they_are_there(ran, tmp_path, caplog):
+  with caplog.at_level(logging.INFO):
+    study.run(config(), tmp_path)
+    first = [r.getMessage() for r in caplog.records]
+    caplog.clear()
+    study.run(config(), tmp_path)
+  assert first[2:4] == ['[2/5] simclr, seed 0: knn',
+                        '[2/5] simclr, seed 0: knn  top-1 50.00 % (test)']
+  again = [r.getMessage() for r in caplog.records]
+  assert len(again) == 5
+  assert again[1] == '[2/5] simclr, seed 0: knn  top-1 50.00 % (test) (done before)'
 
 
 def test_goes_on_where_it_was_killed(ran, tmp_path, monkeypatch):

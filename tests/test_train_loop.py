@@ -191,20 +191,6 @@ def test_crossed(every, before, after, expected):
   assert loop.crossed(every, before, after) is expected
 
 
-@pytest.mark.parametrize('seconds, text', [
-    (0.4, '0 s'), (65, '1 min 5 s'), (3600, '1 h 0 min'), (93784, '1 d 2 h')])
-def test_duration(seconds, text):
-  assert metrics.duration(seconds) == text
-
-
-def test_progress_line_shows_what_matters(capsys):
-  progress = metrics.Progress(total_steps=40, steps_per_epoch=10, batch_size=8,
-                              label='simclr')
-  progress.show(20, {'loss': 1.5, 'grad_norm': 3.0, 'accuracy': 0.25})
-  line = capsys.readouterr().out
-  assert line == 'simclr  step 20/40  epoch 2.0/4  loss 1.5  accuracy 0.25\n'
-
-
 def test_mesh_put_and_gather_round_trip():
   mesh = mesh_lib.data_mesh()
   rows = np.arange(16).reshape(16, 1)

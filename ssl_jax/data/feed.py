@@ -11,6 +11,7 @@ Two feeds, one contract. Both visit the examples in the order of
   close()                stops what runs in the background
 """
 
+import functools
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
@@ -141,7 +142,7 @@ class ResidentFeed:
 def make_feed(source: base.Source, *, batch_size: int, seed: int, mesh: Mesh,
               mode: str = 'auto', resident_fraction: float = 0.25,
               threads: int = 16, processes: int = 0) -> Feed:
-  """Chooses how batches reach the devices, and logs which way and why.
+  """Chooses how batches reach the devices; logs which way, once per data set.
 
   Args:
     source: The data set.
@@ -168,10 +169,9 @@ def make_feed(source: base.Source, *, batch_size: int, seed: int, mesh: Mesh,
   memory = _device_memory(mesh)
   fits = source.nbytes <= resident_fraction * memory
   resident = fits if mode == 'auto' else mode == 'resident'
-  logging.info(
-      'Feed of %s: %s (%s; %.4g MB of images, %.4g MB of memory per device, '
-      'resident up to %g of it)', source.name, 'resident' if resident else 'streamed',
-      mode, source.nbytes / 1e6, memory / 1e6, resident_fraction)
+  _tell(source, resident,
+        f'config.feed.mode is {mode!r}' if mode != 'auto' else
+        f'{_megabytes(memory)} of memory, of which they may take {resident_fraction:g}')
   if resident:
     return ResidentFeed(source.materialise(), batch_size, seed, mesh)
   return streamed.StreamedFeed(source, batch_size, seed, mesh,
@@ -203,6 +203,26 @@ def eval_batches(source: base.Source, batch_size: int, mesh: Mesh,
     yield from batches
   finally:
     batches.close()
+
+
+@functools.cache
+def _told(line: str) -> None:
+  logging.info('%s', line)
+
+
+def _tell(source: base.Source, resident: bool, why: str) -> None:
+  """Logs where the images are kept; a study asks for the same ones again and again."""
+  size = _megabytes(source.nbytes)
+  where = (f'kept on the device ({size})' if resident else
+           f'read as they are needed ({size} decoded; {why})')
+  _told(f'{source.name}: {len(source):,} images, {where}')
+
+
+def _megabytes(n: int) -> str:
+  """Writes a number of bytes as '0.4 MB', '169 MB' or '25.3 GB'."""
+  if n >= 1e9:
+    return f'{n / 1e9:,.1f} GB'
+  return f'{n / 1e6:.1f} MB' if n < 1e7 else f'{n / 1e6:.0f} MB'
 
 
 def _device_memory(mesh: Mesh) -> int:
