@@ -131,7 +131,7 @@ def extract(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
   batch_size = -(-wanted.batch_size // mesh.size) * mesh.size
   turns, found = _turns(config, encoder), {}
   logging.info('Encoding images: %s', ', '.join(
-      f'{len(source):,} of {source.name}' for source in splits.values() if source))
+      f'{source.name} {len(source):,}' for source in splits.values() if source))
   for split, source in splits.items():
     if source is None:
       found[split] = None

@@ -187,7 +187,7 @@ def _run_stages(config: Config, stages: list[Stage],
         logging.info('%s', place)
         _run_stage(stage, fields, folder, extracted)
       logging.info('%s  %s%s', place, workdir_lib.outcome(folder / stage.name, fields),
-                   ' (done before)' * done)
+                   ' (done)' * done)
     except errors.UserError as e:
       logging.error('%s failed: %s', stage, e)
       failed[str(stage)] = str(e)

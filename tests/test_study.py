@@ -124,7 +124,7 @@ def test_scores_are_told_as_soon_as_they_are_there(ran, tmp_path, caplog):
                         '[2/5] simclr, seed 0: knn  top-1 50.00 % (test)']
   again = [r.getMessage() for r in caplog.records]
   assert len(again) == 5
-  assert again[1] == '[2/5] simclr, seed 0: knn  top-1 50.00 % (test) (done before)'
+  assert again[1] == '[2/5] simclr, seed 0: knn  top-1 50.00 % (test) (done)'
 
 
 def test_goes_on_where_it_was_killed(ran, tmp_path, monkeypatch):
