@@ -265,7 +265,8 @@ def test_views_do_not_depend_on_the_number_of_devices(key, images):
 
 @pytest.mark.parametrize('p', [0.0, 0.25, 0.5, 1.0])
 @pytest.mark.parametrize('recipe, fields', [
-    ('simclr_v2', {'strength': 0.0, 'area': (0.9, 1.0), 'blur': 0.0}), ('rotnet', {'pad': 1})])
+    ('simclr_v2', {'strength': 0.0, 'area': (0.9, 1.0), 'blur': 0.0}),
+    ('rotnet', {'pad': 1})])
 def test_recipes_mirror_as_often_as_they_are_told(recipe, fields, p):
   policy = policies.build(recipe, **fields, flip_p=p)
   image = jnp.zeros((16, 16, 1)).at[:, :8].set(1.0)
