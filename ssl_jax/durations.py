@@ -18,3 +18,12 @@ def text(seconds: float) -> str:
     return f'{minutes // 60} h {minutes % 60:02d} min'
   hours = round(seconds / 3600)
   return f'{hours // 24} d {hours % 24:02d} h'
+
+
+def clock(seconds: float) -> str:
+  """Returns `1:05`, `1:00:00` or `1 d 2 h`, short enough for a line of progress."""
+  minutes, seconds = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  if hours >= 24:
+    return f'{hours // 24} d {hours % 24} h'
+  return f'{hours}:{minutes:02}:{seconds:02}' if hours else f'{minutes}:{seconds:02}'

@@ -224,11 +224,12 @@ def extract(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
   wanted = config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
   batch_size = -(-wanted.batch_size // mesh.size) * mesh.size
   turns, found = _turns(config, encoder), {}
+  logging.info('Encoding images: %s', ', '.join(
+      f'{source.name} {len(source):,}' for source in splits.values() if source))
   for split, source in splits.items():
     if source is None:
       found[split] = None
       continue
-    logging.info('Encoding %d images of %s', len(source), source.name)
     batches = feed.eval_batches(source, batch_size, mesh)
     if turns:
       batches = rotation.expand(batches, turns)

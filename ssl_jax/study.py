@@ -199,26 +199,33 @@ def _stages(config: Config) -> Iterator[Stage]:
 def _run_stages(config: Config, stages: list[Stage],
                 workdir: pathlib.Path) -> list[str]:
   """Runs what is not done and says why a stage fails; returns those that failed."""
-  failed, encoder, ran = {}, None, 0
+  failed, encoder, remaining = {}, None, False
+  done = []  # is told once it is clear that something remains
   for i, stage in enumerate(stages, start=1):
     if encoder != (stage.method, stage.seed):
       encoder, extracted = (stage.method, stage.seed), {}  # what its stages share
     if stage.evaluation and str(Stage(*encoder)) in failed:
       continue
     folder = workdir / stage.method / f'seed{stage.seed}'
+    place = f'[{i}/{len(stages)}] {stage}'
     try:
       fields = _fields(config, stage, folder)
       if workdir_lib.finished(folder / stage.name, fields) is not None:
+        done.append(f'{place}  {workdir_lib.outcome(folder / stage.name, fields)} (done)')
         continue
-      logging.info('[%d/%d] %s', i, len(stages), stage)
-      ran += 1
+      remaining = True
+      logging.info('%s', '\n'.join([*done, place]))
+      done.clear()
       _run_stage(stage, fields, folder, extracted)
+      logging.info('%s  %s', place, workdir_lib.outcome(folder / stage.name, fields))
     except errors.UserError as e:
       known = next((s for s, reason in failed.items() if reason == str(e)), '')
       logging.error('%s failed%s', stage, f' as {known} did' if known else f': {e}')
       failed[str(stage)] = str(e)
-  if not ran and not failed:
-    logging.info('%s is finished (%d stages); nothing was done', workdir, len(stages))
+  if not remaining and not failed:
+    done = [f'{workdir} is finished ({len(stages)} stages); nothing was done']
+  if done:
+    logging.info('%s', '\n'.join(done))
   return list(failed)
 
 

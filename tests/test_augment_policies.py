@@ -264,3 +264,17 @@ def test_views_do_not_depend_on_the_number_of_devices(key, images):
   # Every view is made where its image lies: nothing is exchanged at all.
   assert not re.search(r'all-(to-all|gather|reduce)|collective-permute|reduce-scatter',
                        compiled.as_text())
+
+
+@pytest.mark.parametrize('p', [0.0, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize('recipe, fields', [
+    ('simclr_v2', {'strength': 0.0, 'area': (0.9, 1.0), 'blur': 0.0}),
+    ('rotnet', {'pad': 1})])
+def test_recipes_mirror_as_often_as_they_are_told(recipe, fields, p):
+  policy = policies.build(recipe, **fields, flip_p=p)
+  image = jnp.zeros((16, 16, 1)).at[:, :8].set(1.0)
+  views = jax.jit(jax.vmap(policy, (0, None)))(
+      jax.random.split(jax.random.key(0), 400), image)
+  mirrored = float(jnp.mean(views[:, :, 8:].mean((1, 2, 3))
+                            > views[:, :, :8].mean((1, 2, 3))))
+  assert abs(mirrored - p) <= 4 * (p * (1 - p) / 400) ** 0.5  # deviations of a binomial

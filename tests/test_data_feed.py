@@ -1,5 +1,6 @@
 """Both feeds: the same batches, sharded, in the order of `order.Shuffled`."""
 
+import logging
 import re
 
 import jax
@@ -220,6 +221,29 @@ def test_mistakes_are_told_before_anything_is_decoded(mesh, fields, sentence):
   with pytest.raises(errors.UserError, match=sentence):
     feed.make_feed(source, seed=0, mesh=mesh, **fields)
   assert not source.asked
+
+
+def test_where_images_are_kept_is_told_once_a_data_set(mesh, caplog, monkeypatch):
+  monkeypatch.setattr(feed, '_device_memory', lambda mesh: 4_000_000)
+  feed._told.cache_clear()
+  with caplog.at_level(logging.INFO):
+    for n, mode in ((1440, 'auto'), (1440, 'auto'), (160_000, 'auto'),
+                    (1440, 'streamed')):
+      source = base.Arrays(np.zeros((n, 16, 16, 1), np.uint8), np.zeros(n, np.int32),
+                           name='digits/train')
+      feed.make_feed(source, batch_size=8, seed=0, mesh=mesh, mode=mode).close()
+  assert [r.getMessage() for r in caplog.records] == [
+      'digits/train: 1,440 images, kept on the device (0.4 MB)',
+      'digits/train: 160,000 images, read as they are needed (41 MB decoded; 4.0 MB of '
+      'memory, of which they may take 0.25)',
+      'digits/train: 1,440 images, read as they are needed (0.4 MB decoded; '
+      "config.feed.mode is 'streamed')"]
+
+
+@pytest.mark.parametrize('n, text', [
+    (368_128, '0.4 MB'), (153_600_000, '154 MB'), (25.28e9, '25.3 GB')])
+def test_megabytes(n, text):
+  assert feed._megabytes(n) == text
 
 
 @pytest.mark.parametrize('as_arrays', [True, False])

@@ -12,3 +12,9 @@ from ssl_jax import durations
     (86371, '1 d 00 h'), (93784, '1 d 02 h')])
 def test_two_units_at_most(seconds, text):
   assert durations.text(seconds) == text
+
+
+@pytest.mark.parametrize('seconds, text', [
+    (0.4, '0:00'), (65, '1:05'), (3600, '1:00:00'), (93784, '1 d 2 h')])
+def test_clock(seconds, text):
+  assert durations.clock(seconds) == text

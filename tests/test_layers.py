@@ -9,7 +9,8 @@ PACKAGE = ROOT / 'ssl_jax'
 LAYERS = (
     ('errors', 'fields', 'config', 'config_file', 'usage', 'jsonl', 'durations',
      'xla_flags'),
-    ('train.mesh', 'train.metrics', 'train.preemption', 'train.profile'),
+    ('train.mesh', 'train.metrics', 'train.preemption', 'train.profile',
+     'train.progress'),
     ('data', 'augment', 'models', 'objectives', 'train.optim'),
     ('methods',),
     ('train.online_probe', 'train.step'),

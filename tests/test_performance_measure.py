@@ -1,9 +1,8 @@
 """A tiny run measured on the CPU; the same one compiled for TPUs."""
 
-import functools
 import importlib.util
 import json
-import math
+import types
 
 import jax
 import numpy as np
@@ -24,47 +23,121 @@ from ssl_jax.performance import (
 from ssl_jax.train import mesh as mesh_lib
 
 PARTS = ['augmentation', 'forward', 'backward', 'loss', 'optimizer']
+BATCH = 16
+TIMES = {  # seconds in each of three rounds; every sum below is exact
+    'fed': (4.0, 2.0, 3.0), 'held': (3.5, 2.0, 2.5),
+    'augmentation': (0.25, 0.5, 0.25), 'forward and objective': (0.5, 0.625, 0.75),
+    'gradient': (1.5, 1.25, 1.75), 'objective': (0.125, 0.125, 0.25),
+    'loss': (0.25, 0.25, 0.25), 'optimizer': (0.125, 0.125, 0.25)}
+
+
+class Clock:
+  """Stands in for the module `time`: passes by a second at each look, or as told."""
+
+  def __init__(self, seconds_per_look=1.0):
+    self.now, self._per_look = 0.0, seconds_per_look
+
+  def perf_counter(self):
+    self.now += self._per_look
+    return self.now
 
 
 @pytest.fixture(autouse=True, scope='module')
-def short_samples_on_one_device():
-  patch, mesh = pytest.MonkeyPatch(), mesh_lib.data_mesh
-  patch.setattr(timing, 'WINDOW', 0.05)
-  patch.setattr(devices, 'measure_cpu', functools.partial(
-      devices.measure_cpu, size=256, megabytes=1))
-  patch.setattr(mesh_lib, 'data_mesh', lambda devices=jax.devices()[:1]: mesh(devices))
-  yield
-  patch.undo()
+def one_device_and_no_real_clock():
+  mesh = mesh_lib.data_mesh
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(timing, 'time', Clock())
+    patch.setattr(
+        mesh_lib, 'data_mesh', lambda devices=jax.devices()[:1]: mesh(devices))
+    yield
 
 
 @pytest.fixture(scope='module')
 def result():
-  return measure.run(tiny.config(), 'synthetic', repeats=2)
+  """A real step; hand-made samples, cost and device, which two shards share."""
+  cost = types.SimpleNamespace(views=2, train_flops=6e9, seconds=lambda device: 0.05)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(measure, '_times', lambda *unused: TIMES)
+    patch.setattr(measure, '_device',
+                  lambda plan: devices.Device('chip', 1e12, 1e11, 1))
+    patch.setattr(measure, '_sharing', lambda plan: 2)
+    patch.setattr(measure.network, 'cost', lambda *unused: cost)
+    return measure.run(tiny.config(), 'synthetic', repeats=3)
 
 
-def test_figures_agree_with_each_other(result):
+def test_speed_is_images_by_seconds(result):
   json.dumps(result)
-  assert result['batch_size'] == 16 and result['views_per_image'] == 2
-  step, images = result['step_seconds'], result['images_per_second']
-  assert 0 < step['min'] <= step['median'] <= step['max'] < math.inf
-  assert images['median'] == pytest.approx(16 / step['median'])
-  assert images['min'] == pytest.approx(16 / step['max'])
-  assert result['views_per_second']['median'] == pytest.approx(2 * images['median'])
-  flops = result['device']['flops_per_second']
-  assert result['mfu'] == pytest.approx(
-      images['median'] * result['train_flops_per_image'] / flops)
-  assert result['roofline_fraction'] == pytest.approx(
-      images['median'] / result['roofline_images_per_second'])
-  assert result['peak_memory_bytes'] > 0 and result['compile_seconds'] > 0
-  assert result['first_step_seconds'] > result['compile_seconds']
+  assert result['batch_size'] == BATCH and result['views_per_image'] == 2
+  assert result['step_seconds'] == {'median': 3, 'min': 2, 'max': 4}
+  assert result['images_per_second'] == {'median': BATCH / 3, 'min': 4, 'max': 8}
+  assert result['views_per_second'] == {'median': BATCH * 2 / 3, 'min': 8, 'max': 16}
+  assert result['peak_memory_bytes'] > 0
+  # The clock is looked at before all, around the compiler and around the first step.
+  assert (result['compile_seconds'], result['first_step_seconds']) == (1, 5)
+
+
+def test_shares_of_what_a_device_can_do(result):
+  per_device = BATCH / 3 / 2
+  assert result['mfu'] == pytest.approx(per_device * 6e9 / 1e12)
+  assert result['roofline_images_per_second'] == pytest.approx(2 / 0.05)
+  assert result['roofline_fraction'] == pytest.approx(per_device * 0.05)
 
 
 def test_the_split_adds_up_to_the_step(result):
-  parts = result['split_seconds']
-  assert list(parts) == [*PARTS, 'other', 'input wait']
-  assert all(parts[name]['median'] > 0 for name in PARTS)
-  assert sum(p['median'] for p in parts.values()) == pytest.approx(
-      result['step_seconds']['median'])
+  assert result['split_seconds'] == {
+      'augmentation': {'median': 0.25, 'min': 0.25, 'max': 0.5},
+      # Rounds of 0.375, 0.5, 0.5: with the objective less the objective alone.
+      'forward': {'median': 0.5, 'min': 0.375, 'max': 0.5},
+      # 0.875, 0.5, 1.0: the gradient less the forward pass and the objective's own.
+      'backward': {'median': 0.875, 'min': 0.5, 'max': 1.0},
+      'loss': {'median': 0.25, 'min': 0.25, 'max': 0.25},
+      'optimizer': {'median': 0.125, 'min': 0.125, 'max': 0.25},
+      'other': {'median': 3 - 2 - 0.5},
+      'input wait': {'median': 0.5, 'min': 0, 'max': 0.5}}
+  assert list(result['split_seconds']) == [*PARTS, 'other', 'input wait']
+
+
+def test_every_part_is_compiled_and_sampled_in_every_round():
+  plan = workload.plan(tiny.config(), 'synthetic')
+  times = measure._times(plan, timing.Step(plan), repeats=2)
+  assert times == dict.fromkeys(TIMES, [1., 1.])  # one call, one second by this clock
+
+
+def test_a_sample_is_the_mean_of_calls_that_fill_a_second(monkeypatch):
+  clock, calls = Clock(0.), []
+  monkeypatch.setattr(timing, 'time', clock)
+
+  def program():
+    clock.now += 0.25 if calls else 30.  # the first call compiles
+    calls.append(clock.now)
+
+  sample = timing.sampler(program)
+  before = len(calls)
+  assert sample() == 0.25 and len(calls) - before == 4
+
+
+def test_a_step_is_a_share_of_its_dispatches(monkeypatch):
+  clock, asked = Clock(0.), []
+  monkeypatch.setattr(timing, 'time', clock)
+  step = object.__new__(timing.Step)
+  step.per_dispatch, step.state, step.key, step._asked = 4, None, None, 0
+  feed = types.SimpleNamespace(inputs=lambda first, n: asked.append((first, n)))
+  step._run = types.SimpleNamespace(feed=feed)
+
+  def dispatch(state, key, inputs):
+    clock.now += 2.
+    return state, {'loss': 1.}
+
+  step._dispatch = dispatch
+  assert step.repeat(3) == 2 / 4
+  assert asked == [(0, 4), (4, 4), (8, 4)]
+  assert step.repeat(2, {'image': 0}) == 2 / 4 and len(asked) == 3
+
+
+@pytest.mark.parametrize('seconds, calls', [
+    (0.25, 4), (0.3, 4), (2., 1), (1e-6, 100), (0., 100)])
+def test_calls_per_sample(seconds, calls):
+  assert timing.calls_per_sample(seconds) == calls
 
 
 def test_the_table_is_aligned_and_holds_the_figures(result):

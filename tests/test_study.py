@@ -1,6 +1,7 @@
 """A study: its stages, skipping, going on, and failures that stay local."""
 
 import json
+import logging
 import shutil
 
 import numpy as np
@@ -123,6 +124,26 @@ def test_what_is_done_is_not_done_again(ran, tmp_path):
   ran.clear()
   study.run(config(seeds=(0, 1)), tmp_path)
   assert len(ran) == 5 and all('/seed1/' in folder for folder in folders(ran))
+
+
+def test_scores_are_told_as_soon_as_they_are_there(ran, tmp_path, caplog):
+  with caplog.at_level(logging.INFO):
+    study.run(config(), tmp_path)
+    first = [r.getMessage() for r in caplog.records]
+    caplog.clear()
+    study.run(config(), tmp_path)
+    again = [r.getMessage() for r in caplog.records]
+    caplog.clear()
+    shutil.rmtree(tmp_path / 'simclr' / 'seed0' / 'probe')
+    study.run(config(), tmp_path)
+    rest = [r.getMessage() for r in caplog.records]
+  assert len(first) == 10 and first[2:4] == [
+      '[2/5] simclr, seed 0: knn', '[2/5] simclr, seed 0: knn  top-1 50.00 % (test)']
+  assert again == [f'{tmp_path} is finished (5 stages); nothing was done']
+  lines = '\n'.join(rest).splitlines()
+  assert lines[1:3] == ['[2/5] simclr, seed 0: knn  top-1 50.00 % (test) (done)',
+                        '[3/5] simclr, seed 0: probe']
+  assert len(lines) == 6 and lines[-1].endswith('(done)')
 
 
 def test_goes_on_where_it_was_killed(ran, tmp_path, monkeypatch):
@@ -306,16 +327,6 @@ def test_study_json_passes_on_what_the_report_draws(ran, tmp_path):
   study.run(config(), tmp_path)
   assert described(tmp_path)['heatmap'] is None
   assert described(tmp_path)['rehearsal'] == ''
-
-
-def test_progress_counts_stages(ran, tmp_path, monkeypatch):
-  lines = []
-  monkeypatch.setattr(
-      study.logging, 'info', lambda text, *args: lines.append(text % args))
-  study.run(config(), tmp_path)
-  assert lines[2] == '[3/5] simclr, seed 0: probe' and len(lines) == 5
-  study.run(config(), tmp_path)
-  assert lines[5:] == [f'{tmp_path} is finished (5 stages); nothing was done']
 
 
 @pytest.mark.parametrize('change, match', [

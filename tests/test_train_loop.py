@@ -15,7 +15,7 @@ import tiny
 from PIL import Image
 
 from ssl_jax import errors, jsonl, pretrain
-from ssl_jax.train import checkpoint, loop, metrics
+from ssl_jax.train import checkpoint, loop
 from ssl_jax.train import mesh as mesh_lib
 
 
@@ -271,14 +271,6 @@ def test_profile_leaves_a_trace(tmp_path):
     (5, 3, 8, True), (5, 5, 9, False)])
 def test_crossed(every, before, after, expected):
   assert loop.crossed(every, before, after) is expected
-
-
-def test_progress_line_shows_what_matters(capsys):
-  progress = metrics.Progress(total_steps=40, steps_per_epoch=10, batch_size=8,
-                              label='simclr')
-  progress.show(20, {'loss': 1.5, 'grad_norm': 3.0, 'accuracy': 0.25})
-  line = capsys.readouterr().out
-  assert line == 'simclr  step 20/40  epoch 2.0/4  loss 1.5  accuracy 0.25\n'
 
 
 def test_mesh_put_and_gather_round_trip():

@@ -8,7 +8,7 @@ import stub_encoder
 import tiny
 
 from ssl_jax import errors, methods
-from ssl_jax.train import online_probe
+from ssl_jax.train import online_probe, step
 
 
 def leaves(tree):
@@ -33,6 +33,39 @@ def test_same_trajectory_on_1_2_and_8_devices(method, model):
         np.testing.assert_allclose(a[name], b[name], rtol=2e-4, atol=1e-5)
     for x, y in zip(leaves(one.variables), leaves(state.variables), strict=True):
       np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-4)
+
+
+def test_every_step_draws_views_of_its_own_and_a_resumed_one_the_same():
+  """At one batch, so that nothing but the step tells views apart."""
+  with stub_encoder.registered():
+    method, tx, feed, _ = tiny.parts({**tiny.config(), 'model': {'name': 'stub'}})
+  seen = Watched(method)
+  batch, key = feed.batch_at(0), jax.random.key(2)
+  update = jax.jit(lambda state: step.train_step(seen, tx, None, state, key, batch))
+  state = step.init_state(method, tx, None, jax.random.key(1), feed.image_shape)
+  views = []
+  for _ in range(3):
+    saved, (state, row) = state, update(state)
+    views.append(np.asarray(row['views']))
+  for one, other in ((0, 1), (1, 2), (0, 2)):
+    assert np.mean(views[one] != views[other]) > 0.5
+  host = jax.tree.map(np.asarray, saved)  # as a checkpoint holds it
+  assert host.step == 2
+  np.testing.assert_array_equal(update(jax.device_put(host))[1]['views'], views[2])
+
+
+class Watched:
+  """A method that returns its views among the metrics."""
+
+  def __init__(self, method):
+    self._method = method
+
+  def __getattr__(self, name):
+    return getattr(self._method, name)
+
+  def loss(self, params, variables, views, labels):
+    loss, aux = self._method.loss(params, variables, views, labels)
+    return loss, aux.replace(metrics={**aux.metrics, 'views': views})
 
 
 def test_online_probe_never_changes_training():

@@ -1,4 +1,4 @@
-"""Which runs may share a folder, and that each is done once."""
+"""Which runs may share a folder, that each is done once, and what it says."""
 
 import json
 
@@ -152,3 +152,19 @@ def test_a_folder_is_free_until_it_is_claimed(tmp_path):
   workdir.claim(folder, CONFIG | {'seed': 1})
   with pytest.raises(errors.UserError, match='seed: 1 -> 0'):
     workdir.prepare(folder, CONFIG)
+
+
+@pytest.mark.parametrize('result, rows, told', [
+    ({'test': {'top1': 0.9331}}, [], 'top-1 93.31 % (test)'),
+    ({'test': {'top1': 0.9, 'mean_per_class': 0.5}, 'score': 'mean_per_class'}, [],
+     'mean per class 50.00 % (test)'),
+    ({'steps': 2}, [{'step': 1, 'train/loss': 9.}, {'step': 2, 'train/loss': 3.8364,
+                                                    'probe/top1': 0.5771},
+                    {'step': 2, 'knn/top1': 0.5}],
+     'loss 3.836, probe top-1 57.7 % (train)'),
+    ({'steps': 1}, [{'step': 1, 'train/loss': 0.25}], 'loss 0.25'),
+    ({'steps': 0}, [], 'untrained'), ({'test': None}, [], 'done')])
+def test_outcome_of_a_finished_run(tmp_path, result, rows, told):
+  workdir.write_result(tmp_path, {}, result)
+  (tmp_path / 'metrics.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in rows))
+  assert workdir.outcome(tmp_path, {}) == told

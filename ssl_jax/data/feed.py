@@ -23,7 +23,7 @@ from absl import logging
 from jax.sharding import Mesh
 
 from ssl_jax import config as config_lib
-from ssl_jax.data import base, order, streamed
+from ssl_jax.data import base, notices, order, streamed
 from ssl_jax.train import mesh as mesh_lib
 
 MODES = ('auto', 'resident', 'streamed')
@@ -159,7 +159,7 @@ class ResidentFeed:
 
 
 def make_feed(source: base.Source, *, seed: int, mesh: Mesh, **fields: Any) -> Feed:
-  """Chooses how batches reach the devices, and logs which way and why.
+  """Chooses how batches reach the devices; logs which way, once per data set.
 
   Args:
     source: The data set.
@@ -179,11 +179,10 @@ def make_feed(source: base.Source, *, seed: int, mesh: Mesh, **fields: Any) -> F
   memory = _device_memory(mesh)
   fits = source.nbytes <= wanted.resident_fraction * memory
   resident = fits if mode == 'auto' else mode == 'resident'
-  logging.info(
-      'Feed of %s: %s (%s; %.4g MB of images, %.4g MB of memory per device, '
-      'resident up to %g of it)', source.name, 'resident' if resident else 'streamed',
-      mode, source.nbytes / 1e6, memory / 1e6,
-      wanted.resident_fraction)
+  _log_where(source, resident,
+             f'config.feed.mode is {mode!r}' if mode != 'auto' else
+             f'{_megabytes(memory)} of memory, of which they may take '
+             f'{wanted.resident_fraction:g}')
   if resident:
     return ResidentFeed(source.materialise(), batch_size, seed, mesh)
   return streamed.StreamedFeed(source, batch_size, seed, mesh,
@@ -215,6 +214,21 @@ def eval_batches(source: base.Source, batch_size: int, mesh: Mesh,
     yield from batches
   finally:
     batches.close()
+
+
+def _log_where(source: base.Source, resident: bool, why: str) -> None:
+  """Logs where the images are kept."""
+  size = _megabytes(source.nbytes)
+  where = (f'kept on the device ({size})' if resident else
+           f'read as they are needed ({size} decoded; {why})')
+  notices.log_once(logging.INFO, f'{source.name}: {len(source):,} images, {where}')
+
+
+def _megabytes(n: int) -> str:
+  """Writes a number of bytes as '0.4 MB', '169 MB' or '25.3 GB'."""
+  if n >= 1e9:
+    return f'{n / 1e9:,.1f} GB'
+  return f'{n / 1e6:.1f} MB' if n < 1e7 else f'{n / 1e6:.0f} MB'
 
 
 def _device_memory(mesh: Mesh) -> int:

@@ -7,6 +7,7 @@ encoder is frozen by construction: it is not here, only its features are.
 import dataclasses
 import functools
 import itertools
+import time
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +22,7 @@ from ssl_jax.evaluators import grid as grid_lib
 from ssl_jax.evaluators import scores
 
 Params = dict[str, jax.Array]
+_LOG_SECONDS = 30.0  # between two lines that say how far a fit is
 
 
 class Head(NamedTuple):
@@ -102,10 +104,15 @@ class Linear:
     schedule = dict(steps=blocks * steps, momentum=self.momentum)
     state = _init(params, settings, **schedule)
     data = tuple(jnp.asarray(a) for a in (x, y, mean, scale))
+    told = time.monotonic()
     for i, rows in enumerate(order):
       params, state, loss = _train(params, state, settings, data, rows, **schedule)
-      logging.info('linear probe: %d of %d steps, best loss of %d heads %.4f',
-                   (i + 1) * steps, blocks * steps, len(grid), np.nanmin(loss))
+      loss = np.asarray(loss)  # waits, so that the clock below tells the truth
+      if time.monotonic() - told >= _LOG_SECONDS:
+        told = time.monotonic()
+        logging.info('linear probe: %s of %s steps, training loss %.3f with the best '
+                     'of %d settings', f'{(i + 1) * steps:,}', f'{blocks * steps:,}',
+                     np.nanmin(loss), len(grid))
     params = jax.tree.map(np.asarray, params)
     return [unstandardise(kernel, bias, mean, scale) for kernel, bias in
             zip(params['kernel'], params['bias'], strict=True)]

@@ -18,7 +18,14 @@ from ssl_jax import config as config_lib
 from ssl_jax import errors
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.methods import base
-from ssl_jax.train import checkpoint, metrics, online_probe, preemption, profile
+from ssl_jax.train import (
+    checkpoint,
+    metrics,
+    online_probe,
+    preemption,
+    profile,
+    progress,
+)
 from ssl_jax.train import mesh as mesh_lib
 from ssl_jax.train import step as step_lib
 
@@ -223,7 +230,7 @@ class Reporter:
     self._start: float | None = start  # until the first dispatch is done
     self._writer = metrics.Writer(run.workdir, resume_step=self.last,
                                   tensorboard=run.log.tensorboard)
-    self._progress = metrics.Progress(
+    self._progress = progress.Progress(
         total_steps=run.total_steps, steps_per_epoch=run.feed.steps_per_epoch,
         batch_size=run.feed.batch_size, label=run.label)
 

@@ -1,0 +1,65 @@
+"""The first step of every method, on fixed images: loss and gradient norm, 3 digits.
+
+The numbers were computed by this library. They say that nothing changed, by mistake
+or in a dependency, between the pixels and the gradient: views, initial weights, network
+and objective. That each of these is right is what the tests of its module show. Where
+one is changed on purpose, these numbers are computed anew: the message of the failure
+shows them.
+"""
+
+import jax
+import numpy as np
+import pytest
+import stub_encoder
+import tiny
+
+from ssl_jax import methods
+from ssl_jax.train import optim, step
+
+SHAPE, CLASSES = (8, 8, 3), 4
+STUB = {'name': 'stub'}  # one convolution: the network has its turn in two others
+
+
+@pytest.fixture(scope='module', autouse=True)
+def stub():
+  with stub_encoder.registered():
+    yield
+
+
+def images():
+  """Eight images uint8 [8, 8, 8, 3] of slanted waves, in whole numbers throughout."""
+  n, y, x, c = np.indices((8, *SHAPE))
+  phase = 12 * (n + 1) * (y + 2 * x) + 80 * c + 46 * n
+  return abs(phase % 510 - 255).astype(np.uint8)
+
+
+def config(name, **fields):
+  augment = {'recipe': 'simclr_v2', 'strength': 1.0, 'area': (0.2, 1.0)}
+  return {**tiny.config(name), 'augment': augment, **fields}
+
+
+def fine_tuning(freeze_until):
+  before = {**config('simclr'), 'dataset': {'class_names': ('a', 'b')}}
+  return config('finetune', pretrained=before, head={'name': 'linear'},
+                method={'name': 'finetune', 'freeze_until': freeze_until},
+                features={'endpoint': 'pooled', 'pool': 'mean'})
+
+
+@pytest.mark.parametrize('fields, loss, grad_norm', [
+    pytest.param(config('simclr'), 3.2858, 75.79, id='simclr'),
+    pytest.param(config('rotnet', model=STUB), 1.3867, 0.03169, id='rotnet'),
+    pytest.param(config('supervised', model=STUB), 1.3872, 0.2507, id='supervised'),
+    pytest.param(fine_tuning('stage3'), 1.3863, 0.07554, id='finetune')])
+def test_first_step(fields, loss, grad_norm):
+  method = methods.build(fields, CLASSES)
+  tx, _ = optim.build(fields['optim'], batch_size=8, num_examples=8, total_steps=2)
+  batch = {'image': images(), 'label': np.arange(8, dtype=np.int32) % CLASSES}
+
+  @jax.jit
+  def first(init_key, key):
+    state = step.init_state(method, tx, None, init_key, SHAPE)
+    return step.train_step(method, tx, None, state, key, batch)[1]
+
+  row = jax.device_get(first(jax.random.key(0), jax.random.key(1)))
+  found = {name: float(row[name]) for name in ('loss', 'grad_norm')}
+  assert found == pytest.approx({'loss': loss, 'grad_norm': grad_norm}, rel=1e-3)
