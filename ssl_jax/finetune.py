@@ -28,9 +28,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from absl import flags
-from flax import traverse_util
 from ml_collections import config_flags
 
 from ssl_jax import app, errors, evaluate, grid_search, methods, models
@@ -66,7 +64,7 @@ def check(config: Mapping[str, Any]) -> None:
   config_lib.build(loop.LogConfig, config.get('log', {}), 'log')
   config_lib.build(optim.Optim, config['optim'], 'optim')
   sources.check(config.get('data', {}))
-  policies.from_config(config['augment'])
+  policies.per_crop(config['augment'], finetune_lib.FineTune.num_crops)
   models.build_head(**config.get('head', LINEAR), num_classes=2)
   scores.check_headline(config.get('score', 'top1'), 'config.score')
   decay, momentum = config.get('layer_decay', 1), config.get('bn_momentum')
@@ -132,9 +130,9 @@ def _train(encoder: encoder_lib.Encoder, config: dict[str, Any], workdir: pathli
   resolved = _resolve(config, encoder, source)
   method = methods.build(resolved, source.num_classes)
   plan = _plan(resolved, encoder, method, source, mesh, workdir, label)
-  frozen = digest(_start(method, encoder).slow)
+  frozen = digest(_start(method, encoder).non_trainable)
   state = loop.fit(plan)
-  if plan.warm_start and digest(state.variables.slow) != frozen:
+  if plan.warm_start and digest(state.variables.non_trainable) != frozen:
     raise AssertionError(f'{label}: frozen layers changed during the training')
   trained = dataclasses.replace(encoder, method=method, class_names=source.class_names,
                                 variables=method.encoder(state.variables))
@@ -192,10 +190,9 @@ def _plan(config: dict[str, Any], encoder: encoder_lib.Encoder,
   feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
   train = _train_config(config['train'], feed.steps_per_epoch)
   tx, schedule = optim.build(
-      config['optim'], batch_size=feed.batch_size, num_examples=len(source),
+      _with_layer_decay(config['optim'], stages, config.get('layer_decay', 1)),
+      batch_size=feed.batch_size, num_examples=len(source),
       total_steps=round(train.epochs * feed.steps_per_epoch))
-  if config.get('layer_decay', 1) != 1:
-    tx = _decayed(tx, stages, config['layer_decay'])
 
   def warm_start(variables):  # a copy: the loop donates its state
     return method.with_pretrained(variables, jax.tree.map(jnp.copy, encoder.variables))
@@ -216,15 +213,13 @@ def _check_batch(config: Mapping[str, Any], source: data_lib.Source) -> None:
         'config.data.labels.repeat to True')
 
 
-def _decayed(tx: optax.GradientTransformation, stages: tuple[str, ...],
-             decay: float) -> optax.GradientTransformation:
+def _with_layer_decay(fields: Mapping[str, Any], stages: tuple[str, ...],
+                      decay: float) -> dict[str, Any]:
   """Multiplies the rate of the head by 1, of the stage below by `decay`, and so on."""
-  def scale(updates, params):
-    del params
-    return traverse_util.path_aware_map(
-        lambda path, x: x * decay**stages[::-1].index(finetune_lib.stage(path)),
-        updates)
-  return optax.chain(tx, optax.stateless(scale))
+  given, below = fields.get('multipliers', {}), reversed(stages)
+  return {**fields, 'multipliers': given if decay == 1 else {
+      **given, **{stage: given.get(stage, 1) * decay**k
+                  for k, stage in enumerate(below)}}}
 
 
 def _start(method: finetune_lib.FineTune,

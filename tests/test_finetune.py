@@ -93,8 +93,8 @@ def test_a_fine_tuned_network_is_fine_tuned_again(tuned, tmp_path):
 
 
 def test_frozen_layers_that_move_are_caught(pretrained, tmp_path, monkeypatch):
-  nudge = lambda self, variables, step: variables.replace(
-      slow=jax.tree.map(lambda x: x * 1.001, variables.slow))
+  nudge = lambda self, variables, progress: variables.replace(
+      non_trainable=jax.tree.map(lambda x: x * 1.001, variables.non_trainable))
   monkeypatch.setattr(methods.finetune.FineTune, 'after_update', nudge)
   with pytest.raises(AssertionError, match='frozen layers changed'):
     linear_probe.run(config(), pretrained, tmp_path)

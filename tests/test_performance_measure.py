@@ -14,8 +14,8 @@ from ssl_jax import config as config_lib
 from ssl_jax import errors
 from ssl_jax.performance import (
   devices,
+  forward,
   measure,
-  split,
   tables,
   timing,
   topology,
@@ -97,8 +97,8 @@ def test_the_objective_alone_has_the_value_of_the_whole(key):
     variables = run.method.init(key, run.feed.image_shape)
     args = variables.params, variables, run.method.views(key, batch)
     loss, aux = run.method.loss(*args, batch['label'])
-    vectors = {'projection': aux.endpoints['projection']}
-    again, _ = split.with_endpoints(run.method, vectors).loss(*args, batch['label'])
+    passes = [{'projection': aux.endpoints['projection']}]
+    again, _ = forward.replaced(run.method, passes).loss(*args, batch['label'])
     return loss, again
 
   loss, again = both(run.feed.batch_at(0))

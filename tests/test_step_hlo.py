@@ -26,10 +26,9 @@ def traced(fields):
       jax.tree.map, lambda x: jax.ShapeDtypeStruct(
           x.shape, x.dtype, sharding=mesh_lib.replicated(mesh)))
   key = jax.eval_shape(lambda: jax.random.key(0))
-  state = replicated(jax.eval_shape(
-      lambda key: step.init_state(method, tx, probe, key, feed.image_shape), key))
-  dispatch = step.make_dispatch(
-      functools.partial(step.train_step, method, tx, probe), feed.select, mesh)
+  one = step.TrainStep(method, tx, probe, total_steps=10)
+  state = replicated(jax.eval_shape(lambda key: one.init(key, feed.image_shape), key))
+  dispatch = step.make_dispatch(one, feed.select, mesh)
   return dispatch.trace(state, replicated(key), feed.inputs(0), 1), state
 
 

@@ -94,6 +94,8 @@ class SimCLR(Policy):
     gray_p: probability of grey, whether jittered or not.
     blur: probability of blur; None is 0.5, or 0 up to 32 px as for CIFAR.
     sigma: range of the blur, in pixels.
+    solarize: probability that values from 0.5 up are inverted, after the blur; 0
+      removes it (BYOL's, arXiv:2006.07733, appendix B).
   """
   sampler: str = 'tensorflow'
   area: Range = (0.08, 1.0)
@@ -107,6 +109,7 @@ class SimCLR(Policy):
   gray_p: float = 0.2
   blur: float | None = None
   sigma: Range = (0.1, 2.0)
+  solarize: float = 0.0
 
   def stages(self, size):
     blur = (0.5 if size > 32 else 0.0) if self.blur is None else self.blur
@@ -116,7 +119,8 @@ class SimCLR(Policy):
                           self.area, self.ratio),
         stages.Flip(self.flip_p),
         *([color] if self.strength > 0 else []),
-        stages.Blur(blur, self.sigma))
+        stages.Blur(blur, self.sigma),
+        *([stages.Solarize(self.solarize)] if self.solarize else []))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,12 +188,15 @@ def _items(fields: Any) -> tuple[tuple[str, Any], ...]:
   return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in fields)
 
 
+_BYOL = {'style': 'byol', 'sampler': 'byol', 'strength': 0.5}
 # From a recipe's name to its class and the fields that differ from the defaults.
 RECIPES = {
     'simclr_v1': (SimCLR, {'style': 'simclr_v1'}),
     'simclr_v2': (SimCLR, {'style': 'simclr_v2'}),
     'torchvision': (SimCLR, {'style': 'torchvision', 'sampler': 'torchvision',
                              'method': 'bilinear', 'antialias': True}),
+    'byol_view1': (SimCLR, {**_BYOL, 'blur': 1.0, 'solarize': 0.0}),
+    'byol_view2': (SimCLR, {**_BYOL, 'blur': 0.1, 'solarize': 0.2}),
     'crop_flip': (SimCLR, {'strength': 0.0, 'blur': 0.0}),
     'rotnet': (RotNet, {}),
     'none': (Plain, {}),
@@ -204,6 +211,10 @@ def build(recipe: str, /, **overrides: Any) -> Policy:
   * simclr_v2: google's default since version 2, multiplicative brightness.
   * torchvision: the same recipe as lightly and solo-learn write it: other crops,
     contrast and saturation. (Blur stays google's.)
+  * byol_view1, byol_view2: the two views of BYOL (Grill et al. 2020,
+    arXiv:2006.07733, table 6), as deepmind-research's code applies them: its own
+    crops, brightness added, half the change of saturation; blur with probability 1
+    and 0.1, solarization with 0 and 0.2.
   * crop_flip: for linear evaluation and fine-tuning.
   * rotnet: shift and flip.
   * none: for evaluation.
@@ -220,19 +231,65 @@ def build(recipe: str, /, **overrides: Any) -> Policy:
   return config.build(cls, {**defaults, **overrides}, 'augment')
 
 
-def from_config(section: Mapping[str, Any]) -> Policy:
-  """Makes the policy of a config's section `augment`: a recipe and overrides.
+def per_crop(section: Mapping[str, Any], num_crops: int | None) -> tuple[Policy, ...]:
+  """Makes the policy of every crop of an image from a config's section `augment`.
+
+  The section is a recipe with overrides of its fields, for all crops alike. With
+  `views` it is what the crops share, and `views` holds, by a name of your choice, the
+  fields that differ: `dict(size=224, views=dict(view1=dict(recipe='byol_view1'),
+  view2=dict(recipe='byol_view2')))`. Views follow the order of their names; `count`
+  repeats one. `size` may differ, `mean` and `std` may not.
+
+  Args:
+    section: plain.
+    num_crops: what the method needs; None takes as many as `views` names.
+
+  Returns:
+    `num_crops` policies.
 
   Raises:
-    errors.UserError: as `build`, or no recipe.
+    errors.UserError: as `build`, or the number of views is another one.
   """
-  overrides = dict(section)
-  return build(overrides.pop('recipe', ''), **overrides)
+  shared = {k: v for k, v in section.items() if k != 'views'}
+  if not section.get('views'):
+    if num_crops is None:
+      raise errors.UserError(
+          'config.augment.views is missing, and this method makes as many crops as it '
+          "names; give for example dict(large=dict(size=32, count=2), "
+          'small=dict(size=16, count=4))')
+    return (_build(shared),) * num_crops
+  made = []
+  for name, fields in sorted(section['views'].items()):
+    fields, count = {**fields}, fields.get('count', 1)
+    fields.pop('count', None)
+    if not isinstance(count, int) or count < 1:
+      raise errors.UserError(f'config.augment.views.{name}.count is {count!r}; it must '
+                             'be a whole number from 1 up')
+    for field in ('mean', 'std'):
+      if field in fields:
+        raise errors.UserError(
+            f'config.augment.views.{name}.{field} is set, but views share their '
+            f'normalisation; set config.augment.{field}')
+    made += [_build({**shared, **fields})] * count
+  if num_crops is not None and len(made) != num_crops:
+    raise errors.UserError(
+        f'config.augment.views has {len(made)} views ({", ".join(section["views"])}), '
+        f'but this method makes {num_crops} of an image; name {num_crops}')
+  return tuple(made)
 
 
-def evaluation(policy: Policy) -> Policy:
-  """No augmentation, at the size and with the normalisation of `policy`."""
-  return build('none', size=policy.size, mean=policy.mean, std=policy.std)
+def _build(fields: dict[str, Any]) -> Policy:
+  return build(fields.pop('recipe', ''), **fields)
+
+
+def evaluation(section: Mapping[str, Any]) -> Policy:
+  """Makes the policy without augmentation, at the size and normalisation of `section`.
+
+  Args:
+    section: `augment` of a config.
+  """
+  return build('none', **{k: section[k] for k in ('size', 'mean', 'std')
+                          if k in section})
 
 
 def views(policies: tuple[Policy, ...], key: jax.Array, images: jax.Array,
@@ -244,23 +301,43 @@ def views(policies: tuple[Policy, ...], key: jax.Array, images: jax.Array,
   is; concatenating along the batch would move every view to another device.
 
   Args:
-    policies: one per view; all must give the same shape.
+    policies: one per view.
     key: a PRNG key. Image i gets the same randomness on any number of devices.
     images: uint8 or float [B, H, W, C].
     dtype: of the result.
     extents: int [B, 2], true heights and widths; see `Policy.__call__`.
 
   Returns:
-    [B * V, h, w, C]; row i * V + v is view v of image i.
+    [B * V, h, w, C]; row i * V + v is view v of image i. Policies of several sizes
+    make a list of such arrays, one per size, in the order in which the sizes come;
+    V is then how many views have that size.
   """
   count = len(policies)
   keys = jax.random.split(key, images.shape[0] * count)
+  sizes = {}
+  for v, policy in enumerate(policies):
+    sizes.setdefault(_shape(policy, images), []).append(v)
+  made = [_of_one_size([policies[v] for v in chosen],
+                       keys if len(sizes) == 1 else
+                       keys.reshape(-1, count)[:, jnp.array(chosen)].reshape(-1),
+                       images, extents).astype(dtype) for chosen in sizes.values()]
+  return made[0] if len(made) == 1 else made
+
+
+def _shape(policy: Policy, images: jax.Array) -> tuple[int, ...]:
+  return images.shape[1:3] if policy.size is None else (policy.size, policy.size)
+
+
+def _of_one_size(policies: list[Policy], keys: jax.Array, images: jax.Array,
+                 extents: jax.Array | None) -> jax.Array:
+  """Makes views [B * V, h, w, C] of B images by V policies and B * V keys."""
+  count = len(policies)
   if len(set(policies)) == 1:
     # One program for all views: half the code to compile, half the launches.
     again = lambda x: jnp.repeat(x, count, axis=0)
     images, extents = jax.tree.map(again, (images, extents))
-    return jax.vmap(policies[0])(keys, images, extents).astype(dtype)
+    return jax.vmap(policies[0])(keys, images, extents)
   made = [jax.vmap(policy)(keys[v::count], images, extents)
           for v, policy in enumerate(policies)]
-  made = jnp.stack(made, axis=1).astype(dtype)
+  made = jnp.stack(made, axis=1)
   return made.reshape(-1, *made.shape[2:])

@@ -227,7 +227,7 @@ class Solarize:
   threshold: float = 0.5
 
   def __post_init__(self):
-    _probability('solarize.p', self.p)
+    _probability('solarize', self.p)
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     return maybe(key, self.p, color.solarize(image, self.threshold), image)

@@ -23,7 +23,7 @@ class SimCLR(base.Base):
   scale: str = 'paper'        # 'google' sums both directions: twice the loss
   tiled: str = 'auto'         # 'always', 'never'; see objectives.tiled.MODES
 
-  num_views: ClassVar[int] = 2
+  num_crops: ClassVar[int] = 2
 
   @staticmethod
   def heads(config: Mapping[str, Any], num_classes: int,
@@ -33,9 +33,9 @@ class SimCLR(base.Base):
         dtype=dtype, **config.get('projector', {}))}
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
-           labels: jax.Array) -> tuple[jax.Array, base.Aux]:
+           labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
     del labels
-    endpoints, model_state = self.forward(params, variables, views)
+    endpoints, model_state = self.forward(params, variables.model_state, views)
     z = endpoints['projection']
     if tiled.wanted(self.tiled, len(z)):
       loss, metrics = tiled.nt_xent(
@@ -45,4 +45,4 @@ class SimCLR(base.Base):
           z, self.temperature, similarity=self.similarity, scale=self.scale)
       metrics = contrastive.contrastive_metrics(
           z, self.temperature, similarity=self.similarity)
-    return loss, base.Aux(model_state, metrics, endpoints)
+    return loss, base.LossOutput(model_state, metrics, endpoints)

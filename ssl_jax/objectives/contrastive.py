@@ -83,9 +83,12 @@ def embed(z: jax.Array, similarity: str) -> jax.Array:
   errors.choose('similarity', similarity, SIMILARITIES)
   if z.shape[0] % 2:
     raise ValueError(f'views come in pairs, but there are {z.shape[0]} rows')
+  return z.astype(jnp.float32) if similarity == 'dot' else unit(z)
+
+
+def unit(z: jax.Array) -> jax.Array:
+  """Scales each row of [N, D] to unit length, in float32."""
   z = z.astype(jnp.float32)
-  if similarity == 'dot':
-    return z
   squared = jnp.square(z).sum(-1, keepdims=True)
   return z * jax.lax.rsqrt(jnp.maximum(squared, 1e-12))
 

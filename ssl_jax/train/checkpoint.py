@@ -5,6 +5,7 @@ the previous one. Everything needed to use the encoder, preprocessing included,
 is inside.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +17,8 @@ from absl import logging
 from ssl_jax import errors
 
 Tree = Any
+# What earlier versions called the fields of `TrainState.variables`.
+_FORMER_NAMES = {'non_trainable': 'slow'}
 
 
 def abstract(tree: Tree, sharding: jax.sharding.Sharding) -> Tree:
@@ -65,8 +68,7 @@ class Checkpoints:
     steps = self.steps()
     for step in reversed(steps):
       try:
-        return self._manager.restore(step, args=ocp.args.Composite(
-            state=ocp.args.StandardRestore(abstract_state)))['state']
+        return self._restore(step, abstract_state)
       except Exception as e:  # Orbax raises many kinds for a damaged file.
         logging.warning('Checkpoint %d in %s cannot be read (%s); falling back to '
                         'the one before it.', step, self._folder, _first_line(e))
@@ -77,6 +79,24 @@ class Checkpoints:
           f'none of the checkpoints in {self._folder} can be read (the last error: '
           f'{_first_line(unreadable)}); start in an empty --workdir')
     return None
+
+
+  def _restore(self, step: int, abstract_state: Tree) -> Tree:
+    """Reads a state, also where its fields were saved under former names."""
+    restore = lambda target: self._manager.restore(step, args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(target)))['state']
+    saved = ocp.StandardCheckpointHandler().metadata(
+        self._folder / str(step) / 'state').tree.get('variables', {})
+    former = {new: old for new, old in _FORMER_NAMES.items() if old in saved}
+    if not former:
+      return restore(abstract_state)
+    variables = abstract_state.variables
+    names = {field.name: former.get(field.name, field.name)
+             for field in dataclasses.fields(variables)}
+    state = restore(abstract_state.replace(
+        variables={old: getattr(variables, new) for new, old in names.items()}))
+    return state.replace(variables=variables.replace(
+        **{new: state.variables[old] for new, old in names.items()}))
 
 
 def read_config(folder: pathlib.Path | str) -> tuple[int, dict[str, Any]]:

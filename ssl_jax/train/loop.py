@@ -30,7 +30,7 @@ class TrainConfig:
   """How long and how exactly: part of what makes two runs the same run."""
   epochs: float
   precision: str = 'auto'         # 'bfloat16', 'float32'; auto: float32 on CPU only
-  encoder_chunks: int = 1         # parts of a batch, see methods.base.Base.forward
+  encoder_chunks: int = 1         # parts of a batch, see methods.chunks.forward
   online_probe: bool = True       # watch a linear classifier; needs labels
   knn_every_epochs: float = 0     # watch kNN on a validation split; 0: never
   knn_examples: int = 10_000      # that it looks into
@@ -74,6 +74,10 @@ class Run:
   def total_steps(self) -> int:
     return round(self.epochs * self.feed.steps_per_epoch)
 
+  @property
+  def train_step(self) -> step_lib.TrainStep:
+    return step_lib.TrainStep(self.method, self.tx, self.probe, self.total_steps)
+
   def steps(self, epochs: float) -> int:
     """An interval in steps; 0 is never."""
     return max(1, round(epochs * self.feed.steps_per_epoch)) if epochs else 0
@@ -87,8 +91,7 @@ def fit(run: Run) -> step_lib.TrainState:
     errors.Diverged: the loss is no longer finite; the last good state is kept.
   """
   start = time.monotonic()
-  init = functools.partial(step_lib.init_state, run.method, run.tx, run.probe,
-                           image_shape=run.feed.image_shape)
+  init = functools.partial(run.train_step.init, image_shape=run.feed.image_shape)
   rep = mesh_lib.replicated(run.mesh)
   init_key, key = jax.jit(lambda: tuple(jax.random.split(jax.random.key(run.seed))),
                           out_shardings=rep)()
@@ -121,9 +124,7 @@ def _iterate(run: Run, state: step_lib.TrainState, key: jax.Array,
              checkpoints: checkpoint.Checkpoints,
              reporter: 'Reporter') -> step_lib.TrainState:
   """The loop proper. Metrics are read one dispatch late: the device never waits."""
-  dispatch = step_lib.make_dispatch(
-      functools.partial(step_lib.train_step, run.method, run.tx, run.probe),
-      run.feed.select, run.mesh)
+  dispatch = step_lib.make_dispatch(run.train_step, run.feed.select, run.mesh)
   per_dispatch = steps_per_dispatch(run)
   step, total = int(state.step), run.total_steps
   save_every = run.steps(run.log.checkpoint_every_epochs)

@@ -54,6 +54,11 @@ class Optim:
     trust_coefficient: of 'lars'.
     betas: of 'adam' and 'adamw'.
     clip_norm: gradients with a larger global norm are scaled down to it.
+    multipliers: a factor of the learning rate for parts of the network, by the name
+      of a module on the path to their parameters: {'head': 10., 'stage1': 0.1}. Where
+      several names are on a path, their factors multiply.
+    constant: names of parts, likewise, whose learning rate stays at the peak: they
+      have neither warm-up nor schedule (the predictor of SimSiam).
   """
   name: str = 'lars'
   learning_rate: float = 0.3
@@ -69,6 +74,8 @@ class Optim:
   trust_coefficient: float = 0.001
   betas: tuple[float, float] = (0.9, 0.999)
   clip_norm: float | None = None
+  multipliers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  constant: tuple[str, ...] = ()
 
   def __post_init__(self):
     for field, table in (('name', _OPTIMIZERS),
@@ -83,6 +90,10 @@ class Optim:
     if self.clip_norm is not None and not self.clip_norm > 0:
       raise errors.UserError(f'config.optim.clip_norm is {self.clip_norm}; it must '
                              'be positive, or None for no clipping')
+    for name, factor in self.multipliers.items():
+      if not 0 <= factor < math.inf:
+        raise errors.UserError(f'config.optim.multipliers.{name} is {factor}; it must '
+                               'be finite and not negative')
     if bool(self.boundaries_epochs) != (self.schedule == 'step'):
       raise errors.UserError(
           f'config.optim.boundaries_epochs is {self.boundaries_epochs} with schedule '
@@ -112,7 +123,7 @@ def build(fields: Mapping[str, Any], *, batch_size: int, num_examples: int,
   optim = config.build(Optim, fields, 'optim')
   schedule = learning_rate(optim, batch_size=batch_size,
                            num_examples=num_examples, total_steps=total_steps)
-  tx = _OPTIMIZERS[optim.name](optim, schedule)
+  tx = _OPTIMIZERS[optim.name](optim, _scale_by_rate(optim, schedule, batch_size))
   if optim.clip_norm is not None:
     tx = optax.chain(optax.clip_by_global_norm(optim.clip_norm), tx)
   return tx, schedule
@@ -125,7 +136,7 @@ def learning_rate(optim: Optim, *, batch_size: int, num_examples: int,
   At step s of a warm-up of S = floor(warmup_epochs * num_examples / batch_size)
   steps the rate is s/S of the peak, so 0 at first (google-research/simclr).
   """
-  peak = optim.learning_rate * SCALINGS[optim.learning_rate_scaling](batch_size)
+  peak = _peak(optim, batch_size)
   warmup = int(optim.warmup_epochs * num_examples // batch_size)
   if warmup >= total_steps > 0:
     raise errors.UserError(
@@ -150,32 +161,72 @@ def learning_rate(optim: Optim, *, batch_size: int, num_examples: int,
   return schedule
 
 
-def _lars(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
+def _peak(optim: Optim, batch_size: int) -> float:
+  return optim.learning_rate * SCALINGS[optim.learning_rate_scaling](batch_size)
+
+
+def _scale_by_rate(optim: Optim, schedule: optax.Schedule,
+                   batch_size: int) -> optax.GradientTransformation:
+  """Multiplies updates by minus the learning rate of each path.
+
+  Its state is that of `optax.scale_by_learning_rate`.
+  """
+  if not optim.multipliers and not optim.constant:
+    return optax.scale_by_learning_rate(schedule)
+  names, peak = {*optim.multipliers, *optim.constant}, _peak(optim, batch_size)
+
+  def init(params):
+    known = {part for path in _paths(params) for part in path}
+    for name in sorted(names - known):
+      raise errors.UserError(
+          f'config.optim.multipliers or config.optim.constant names {name!r}, of which '
+          f'this run trains nothing{errors.nearest(name, known)}')
+    return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
+
+  def update(updates, state, params=None):
+    del params
+    now = schedule(state.count)
+
+    def scale(path, update):
+      path = set(_split(path))
+      rate = peak if path & set(optim.constant) else now
+      factor = math.prod(f for name, f in optim.multipliers.items() if name in path)
+      return jnp.asarray(-rate * factor, update.dtype) * update
+    return jax.tree_util.tree_map_with_path(scale, updates), optax.ScaleByScheduleState(
+        optax.safe_increment(state.count))
+
+  return optax.GradientTransformation(init, update)
+
+
+def _lars(optim: Optim, rate: optax.GradientTransformation
+          ) -> optax.GradientTransformation:
   """You et al. 2017, arXiv:1708.03888, as google-research/simclr applies it.
 
   Normalisation parameters, biases and the supervised head are not adapted. The
   rate is applied before the momentum, and the head's kernel still decays.
   """
-  return optax.lars(
-      schedule, weight_decay=optim.weight_decay,
-      weight_decay_mask=_mask(WEIGHT_DECAY_MASKS[optim.weight_decay_mask]),
-      trust_coefficient=optim.trust_coefficient, trust_ratio_mask=_mask(_adapts),
-      momentum=optim.momentum, nesterov=False)
+  return optax.chain(
+      _l2(optim),
+      optax.masked(optax.scale_by_trust_ratio(
+          trust_coefficient=optim.trust_coefficient), _mask(_adapts)),
+      rate, optax.trace(optim.momentum))
 
 
-def _sgd(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
-  return optax.chain(_l2(optim), optax.sgd(
-      schedule, momentum=optim.momentum, nesterov=optim.nesterov))
+def _sgd(optim: Optim, rate: optax.GradientTransformation
+         ) -> optax.GradientTransformation:
+  return optax.chain(_l2(optim), optax.chain(
+      optax.trace(optim.momentum, nesterov=optim.nesterov), rate))
 
 
-def _adam(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
-  return optax.chain(_l2(optim), optax.adam(schedule, *optim.betas))
+def _adam(optim: Optim, rate: optax.GradientTransformation
+          ) -> optax.GradientTransformation:
+  return optax.chain(_l2(optim),
+                     optax.chain(optax.scale_by_adam(*optim.betas), rate))
 
 
-def _adamw(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
-  return optax.adamw(
-      schedule, *optim.betas, weight_decay=optim.weight_decay,
-      mask=_mask(WEIGHT_DECAY_MASKS[optim.weight_decay_mask]))
+def _adamw(optim: Optim, rate: optax.GradientTransformation
+           ) -> optax.GradientTransformation:
+  return optax.chain(optax.scale_by_adam(*optim.betas), _l2(optim), rate)
 
 
 def _l2(optim: Optim) -> optax.GradientTransformation:
@@ -188,12 +239,17 @@ _OPTIMIZERS = {'lars': _lars, 'sgd': _sgd, 'adam': _adam, 'adamw': _adamw}
 
 def _mask(chosen: Callable[[list[str]], bool]) -> Callable[[Tree], Tree]:
   """A function from a tree of parameters to one of booleans, by path."""
-  def mask(params: Tree) -> Tree:
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: chosen(
-            jax.tree_util.keystr(path, simple=True, separator='/').split('/')),
-        params)
-  return mask
+  return lambda params: jax.tree_util.tree_map_with_path(
+      lambda path, _: chosen(_split(path)), params)
+
+
+def _split(path: Any) -> list[str]:
+  """JAX's key path -> ['encoder', 'stem', 'conv1', 'kernel']."""
+  return jax.tree_util.keystr(path, simple=True, separator='/').split('/')
+
+
+def _paths(params: Tree) -> list[list[str]]:
+  return [_split(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
 
 
 def _is_norm(path: list[str]) -> bool:
