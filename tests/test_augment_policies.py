@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ssl_jax import errors
 from ssl_jax.augment import color, policies, stages
@@ -261,3 +261,70 @@ def test_views_do_not_depend_on_the_number_of_devices(key, images):
   # Every view is made where its image lies: nothing is exchanged at all.
   assert not re.search(r'all-(to-all|gather|reduce)|collective-permute|reduce-scatter',
                        compiled.as_text())
+
+
+@pytest.mark.parametrize('view, blur, solarize', [('byol_view1', 1., 0.),
+                                                  ('byol_view2', .1, .2)])
+def test_byol_views_are_those_of_its_table(view, blur, solarize):
+  """arXiv:2006.07733, table 6, in the order of the paper's code."""
+  steps = policies.build(view).stages(224)
+  assert steps[:4] == (
+      stages.RandomCrop(sampler='byol'), stages.Flip(.5),
+      stages.Color(.5, 'byol', .8, .2), stages.Blur(blur, (.1, 2.)))
+  assert steps[4:] == ((stages.Solarize(.2, .5),) if solarize else ())
+
+
+def test_solarize_equals_pil_with_its_probability():
+  levels = np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8)
+  policy = policies.build('crop_flip', area=(1., 1.), ratio=(1., 1.), flip_p=0.,
+                          sampler='byol', solarize=.2)
+  views = np.asarray(jax.jit(jax.vmap(policy, (0, None)))(
+      jax.random.split(jax.random.key(0), 1000), levels))
+  theirs = np.asarray(ImageOps.solarize(Image.fromarray(levels), 128))
+  solarized = np.abs(views * 255 - theirs).max((1, 2, 3)) < 1e-3
+  untouched = np.abs(views * 255 - levels).max((1, 2, 3)) < 1e-3
+  assert (solarized | untouched).all()
+  assert solarized.mean() == pytest.approx(.2, abs=.04)
+
+
+def test_recipes_without_solarization_draw_as_before():
+  assert len(policies.build('simclr_v2').stages(64)) == 4
+
+
+def test_views_of_one_size_are_one_array_and_of_several_a_list(key, images):
+  large, small = (policies.build('crop_flip', size=n) for n in (12, 6))
+  same = policies.build('crop_flip')  # keeps the images' 12 px
+  assert policies.views((large, same), key, images).shape == (16, 12, 12, 3)
+  found = jax.jit(policies.views, static_argnums=0)(
+      (large, small, large, small, small), key, images)
+  assert [x.shape for x in found] == [(16, 12, 12, 3), (24, 6, 6, 3)]
+  # Each view is what its policy makes of its image with the view's own key.
+  keys = jax.random.split(key, 8 * 5).reshape(8, 5)
+  for x, policy, chosen in ((found[0], large, (0, 2)), (found[1], small, (1, 3, 4))):
+    for v, view in enumerate(chosen):
+      alone = jax.vmap(policy)(keys[:, view], images)
+      np.testing.assert_allclose(x[v::len(chosen)], alone, atol=1e-5)
+
+
+def test_a_section_with_views_shares_the_other_fields():
+  section = {'recipe': 'crop_flip', 'size': 16, 'flip_p': 0., 'mean': [.5], 'std': [.2],
+             'views': {'b': {'size': 8, 'count': 2}, 'a': {'flip_p': 1.}}}
+  first, *others = policies.per_crop(section, None)
+  shared = dict(size=16, mean=(.5,), std=(.2,))
+  assert first == policies.build('crop_flip', flip_p=1., **shared)
+  assert others == 2 * [policies.build('crop_flip', flip_p=0., **shared | {'size': 8})]
+  assert policies.evaluation(section) == policies.build('none', **shared)
+  one = {k: v for k, v in section.items() if k != 'views'}
+  assert policies.per_crop(one, 2) == 2 * (policies.build('crop_flip', flip_p=0.,
+                                                          **shared),)
+
+
+@pytest.mark.parametrize('views, num_crops, message', [
+    ({'a': {}}, 2, r'config.augment.views has 1 views \(a\).*makes 2.*name 2'),
+    ({'a': {'mean': (0.,)}}, 1, 'config.augment.views.a.mean is set.*augment.mean'),
+    ({'a': {'count': 0}}, None, 'config.augment.views.a.count is 0'),
+    ({'a': {'flp_p': 0}}, 1, "did you mean 'flip_p'"),
+    (None, None, 'config.augment.views is missing')])
+def test_mistakes_about_views_are_explained(views, num_crops, message):
+  with pytest.raises(errors.UserError, match=message):
+    policies.per_crop({'recipe': 'crop_flip', 'views': views}, num_crops)

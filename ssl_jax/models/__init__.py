@@ -63,7 +63,7 @@ def build_projector(*, dtype: Any = jnp.float32,
   return _call(heads.build_projector, 'projector', fields, dtype)
 
 
-def build_predictor(dim: int, *, dtype: Any = jnp.float32,
+def build_predictor(dim: int, /, *, dtype: Any = jnp.float32,
                     **fields: Any) -> heads.ProjectionHead:
   """Returns the predictor that stands on a projection head.
 
