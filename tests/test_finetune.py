@@ -202,6 +202,14 @@ def test_views_are_normalised_as_the_encoder_knows_them():
   assert stated.size == 16 and stated.std == (0.25,) * 3
 
 
+def test_layer_decay_multiplies_the_rates_that_are_given():
+  fields = finetune._with_layer_decay(
+      {'name': 'sgd', 'multipliers': {'head': 5., 'near': 2.}}, ('near', 'far', 'head'),
+      0.2)
+  assert fields['name'] == 'sgd'
+  assert fields['multipliers'] == pytest.approx({'head': 5, 'far': 0.2, 'near': 0.08})
+
+
 def test_images_without_labels_are_refused():
   with pytest.raises(errors.UserError, match='photos/train has no labels.*data.name'):
     resolve({'recipe': 'none'}, labels=False)
