@@ -186,11 +186,12 @@ def _plan(config: dict[str, Any], encoder: encoder_lib.Encoder,
           method: finetune_lib.FineTune, source: data_lib.Source,
           mesh: jax.sharding.Mesh, workdir: pathlib.Path, label: str) -> loop.Run:
   stages = method.stages(source.image_shape)  # complains before images are decoded
+  first = stages.index(method.freeze_until) if method.freeze_until else 0
   _check_batch(config, source)
   feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
   train = _train_config(config['train'], feed.steps_per_epoch)
   tx, schedule = optim.build(
-      _with_layer_decay(config['optim'], stages, config.get('layer_decay', 1)),
+      _with_layer_decay(config['optim'], stages[first:], config.get('layer_decay', 1)),
       batch_size=feed.batch_size, num_examples=len(source),
       total_steps=round(train.epochs * feed.steps_per_epoch))
 
@@ -215,7 +216,13 @@ def _check_batch(config: Mapping[str, Any], source: data_lib.Source) -> None:
 
 def _with_layer_decay(fields: Mapping[str, Any], stages: tuple[str, ...],
                       decay: float) -> dict[str, Any]:
-  """Multiplies the rate of the head by 1, of the stage below by `decay`, and so on."""
+  """Multiplies the rate of the head by 1, of the stage below by `decay`, and so on.
+
+  Args:
+    fields: of `optim.Optim`.
+    stages: those that are trained, from the image up to the head.
+    decay: the factor from one stage to the one below.
+  """
   given, below = fields.get('multipliers', {}), reversed(stages)
   return {**fields, 'multipliers': given if decay == 1 else {
       **given, **{stage: given.get(stage, 1) * decay**k
