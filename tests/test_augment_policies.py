@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from ssl_jax import errors
 from ssl_jax.augment import color, policies, stages
+from ssl_jax.augment import views as views_lib
 from ssl_jax.train import mesh as meshes
 
 
@@ -35,7 +36,7 @@ RGB, DIGITS, WIDE = (12, 12, 3), (8, 8, 1), (10, 14, 3)
 def test_views_have_their_shape_and_stay_in_range(recipe, shape, fields):
   images = np.random.default_rng(0).integers(0, 256, (4, *shape), dtype=np.uint8)
   policy = policies.build(recipe, **fields)
-  make = jax.jit(lambda key: policies.views((policy, policy), key, images))
+  make = jax.jit(lambda key: views_lib.make((policy, policy), key, images))
   views = np.asarray(make(jax.random.key(0)))
   height, width = (24, 24) if 'size' in fields else shape[:2]
   assert views.shape == (8, height, width, shape[2]) and views.dtype == np.float32
@@ -75,7 +76,7 @@ def test_recipes_differ_where_they_say():
 def test_each_image_and_view_is_drawn_by_itself(key):
   images = np.tile(np.arange(144, dtype=np.uint8).reshape(1, 12, 12, 1), (6, 1, 1, 1))
   policy = policies.build('crop_flip')
-  views = np.asarray(jax.jit(policies.views, static_argnums=0)(
+  views = np.asarray(jax.jit(views_lib.make, static_argnums=0)(
       (policy, policy), key, images))
   assert len(np.unique(views.reshape(12, -1), axis=0)) == 12
 
@@ -103,7 +104,7 @@ def test_gray_does_not_wait_for_jitter():
 
 def test_views_of_an_image_are_adjacent(key, images):
   white = policies.build('compose', ops=[('solarize', {'p': 1., 'threshold': 0.})])
-  views = policies.views((policies.build('none'), white), key, images)
+  views = views_lib.make((policies.build('none'), white), key, images)
   scaled = images.astype(np.float32) / 255
   np.testing.assert_allclose(views[::2], scaled, atol=1e-6)
   np.testing.assert_allclose(views[1::2], 1 - scaled, atol=1e-6)
@@ -111,7 +112,7 @@ def test_views_of_an_image_are_adjacent(key, images):
 
 def test_equal_policies_give_what_different_ones_would(key, images):
   a, b = policies.build('crop_flip'), policies.build('rotnet')
-  make = jax.jit(policies.views, static_argnums=0)
+  make = jax.jit(views_lib.make, static_argnums=0)
   same, mixed = make((a, a), key, images), make((a, b), key, images)
   np.testing.assert_allclose(same[::2], mixed[::2], atol=1e-6)
   assert np.abs(same[1::2] - mixed[1::2]).max() > .01
@@ -119,7 +120,7 @@ def test_equal_policies_give_what_different_ones_would(key, images):
 
 def test_dtype_and_normalisation(key, images):
   policy = policies.build('none', mean=[.5, .4, .3], std=[.2, .3, .4])
-  views = policies.views((policy,), key, images, jnp.bfloat16)
+  views = views_lib.make((policy,), key, images, jnp.bfloat16)
   assert views.dtype == jnp.bfloat16
   expected = (images / 255 - [.5, .4, .3]) / [.2, .3, .4]
   np.testing.assert_allclose(np.float32(views), expected, rtol=1e-2, atol=1e-2)
@@ -150,7 +151,7 @@ def test_no_view_ever_sees_the_rest_of_a_canvas(recipe, fields):
             & (column < extents[:, 1, None, None, None]))
   policy = policies.build(recipe, size=24, **fields)
   make = jax.jit(jax.vmap(
-      lambda key, x: policies.views((policy,) * 2, key, x, extents=extents),
+      lambda key, x: views_lib.make((policy,) * 2, key, x, extents=extents),
       in_axes=(0, None)))
   keys = jax.random.split(jax.random.key(1), 20)
   clean = np.asarray(make(keys, canvas))
@@ -248,7 +249,7 @@ def test_channels_must_suit_the_normalisation(key, images):
 
 def test_views_do_not_depend_on_the_number_of_devices(key, images):
   policy = policies.build('simclr_v2', blur=.5, size=24)
-  make = jax.jit(lambda key, images: policies.views((policy, policy), key, images))
+  make = jax.jit(lambda key, images: views_lib.make((policy, policy), key, images))
   results = []
   for count in (1, 8):
     mesh = meshes.data_mesh(jax.devices()[:count])
@@ -294,8 +295,8 @@ def test_recipes_without_solarization_draw_as_before():
 def test_views_of_one_size_are_one_array_and_of_several_a_list(key, images):
   large, small = (policies.build('crop_flip', size=n) for n in (12, 6))
   same = policies.build('crop_flip')  # keeps the images' 12 px
-  assert policies.views((large, same), key, images).shape == (16, 12, 12, 3)
-  found = jax.jit(policies.views, static_argnums=0)(
+  assert views_lib.make((large, same), key, images).shape == (16, 12, 12, 3)
+  found = jax.jit(views_lib.make, static_argnums=0)(
       (large, small, large, small, small), key, images)
   assert [x.shape for x in found] == [(16, 12, 12, 3), (24, 6, 6, 3)]
   # Each view is what its policy makes of its image with the view's own key.

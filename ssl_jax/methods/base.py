@@ -15,7 +15,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from ssl_jax.augment import policies
+from ssl_jax.augment import policies, views
 from ssl_jax.methods import chunks
 from ssl_jax.methods.network import Network
 
@@ -149,8 +149,8 @@ class Base:
     return Variables(variables['params'], variables.get('batch_stats', {}))
 
   def views(self, key: jax.Array, batch: Batch) -> Tree:
-    return policies.views(self.policies, key, batch['image'], self.dtype,
-                          batch.get('extent'))
+    return views.make(self.policies, key, batch['image'], self.dtype,
+                      batch.get('extent'))
 
   def forward(self, params: Tree, model_state: Tree, views: Tree,
               network: nn.Module | None = None) -> tuple[Any, Tree]:
@@ -194,5 +194,5 @@ class Base:
 
   def _preprocessed(self, batch: Batch) -> jax.Array:
     key = jax.random.key(0)  # `preprocess` draws nothing
-    return policies.views((self.preprocess,), key, batch['image'], self.dtype,
-                          batch.get('extent'))
+    return views.make((self.preprocess,), key, batch['image'], self.dtype,
+                      batch.get('extent'))
