@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from benchmarks.peers import pil_views
-from ssl_jax.augment import policies
+from ssl_jax.augment import policies, views
 
 
 def pil_batch(images: np.ndarray, strength: float, seed: int) -> np.ndarray:
@@ -42,7 +42,7 @@ def main() -> None:
   shape = (args.batch_size, args.size, args.size, 3)
   images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
   policy = policies.build(args.recipe, strength=args.strength, blur=0.)
-  ours = jax.jit(functools.partial(policies.views, (policy, policy)))
+  ours = jax.jit(functools.partial(views.make, (policy, policy)))
   keys = list(jax.random.split(jax.random.key(0), args.rounds))
   # Forked workers and JAX's threads do not mix.
   with multiprocessing.get_context('spawn').Pool(args.workers) as pool:
@@ -55,8 +55,8 @@ def main() -> None:
               for part, seed in zip(parts, seeds, strict=True)]
       return np.concatenate(pool.starmap(pil_batch, work))
     for once in (ours_once, theirs_once):  # compiles; starts the workers
-      views = once(0)
-      assert views.shape == (2 * shape[0], *shape[1:]) and 0 <= views.mean() <= 1
+      made = once(0)
+      assert made.shape == (2 * shape[0], *shape[1:]) and 0 <= made.mean() <= 1
     seconds = {ours_once: [], theirs_once: []}
     for i in range(args.rounds):
       for once, times in seconds.items():

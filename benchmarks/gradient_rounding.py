@@ -17,7 +17,8 @@ import numpy as np
 
 from ssl_jax import models
 from ssl_jax.data import sources
-from ssl_jax.methods import base
+from ssl_jax.methods.base import Tree
+from ssl_jax.methods.network import Network
 from ssl_jax.objectives import contrastive
 
 DEVICES, RING, ROWS = 256, 16, 4
@@ -30,7 +31,7 @@ def gradients() -> np.ndarray:
   images = np.repeat(source.read(np.arange(len(source))).images, 2, axis=0)
   noise = np.random.default_rng(0).normal(size=images.shape)
   views = jnp.asarray(images / 127.5 - 1 + 0.3 * noise, jnp.bfloat16)
-  network = base.Network(
+  network = Network(
       models.build('resnet20', dtype=jnp.bfloat16),
       models.build_projector(layers=2, dim=64, dtype=jnp.bfloat16))
   variables = network.init(jax.random.key(0), views[:2], train=False)
@@ -49,7 +50,7 @@ def gradients() -> np.ndarray:
       jnp.split(views, DEVICES), jnp.split(pull, DEVICES), strict=True)])
 
 
-def _kernels(tree: base.Tree) -> np.ndarray:
+def _kernels(tree: Tree) -> np.ndarray:
   found = [x.ravel() for path, x in jax.tree_util.tree_leaves_with_path(tree)
            if path[-1].key == 'kernel']
   return _rounded(np.concatenate(found))

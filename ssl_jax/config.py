@@ -33,12 +33,16 @@ class Section:
     given: arguments of the target that the program sets, not the config.
     optional: whether the section may be absent or None.
     none_is_default: whether None in a field of the section means that it is not set.
+    variants: the field that holds, by names of the user's choice, fields that take the
+      place of the section's own in one of several uses; '' where there is none. A
+      variant may also have a `count`.
   """
   target: Target | Mapping[str, Target]
   key: str = ''
   given: tuple[str, ...] = ()
   optional: bool = False
   none_is_default: bool = False
+  variants: str = ''
 
   def choose(self, fields: Mapping[str, Any], path: str) -> tuple[Target, dict]:
     """Returns the target that the fields name, and the fields that are for it."""
@@ -49,12 +53,22 @@ class Section:
     name = fields.pop(self.key, '')
     return errors.choose(f'{path}.{self.key}', name, self.target), fields
 
+  def split(self, value: Mapping[str, Any]) -> tuple[dict, dict[str, dict]]:
+    """Returns the fields that variants share, and by name all fields of each."""
+    own = {k: v for k, v in value.items() if not k or k != self.variants}
+    variants = (value.get(self.variants) or {}) if self.variants else {}
+    return own, {name: {k: v for k, v in {**own, **fields}.items() if k != 'count'}
+                 for name, fields in variants.items()}
+
   def parse(self, value: Any, path: str) -> Any:
     """Returns the dataclass, or checked arguments where the program gives others."""
     if not isinstance(value, Mapping):
       raise errors.UserError(
           f'{path} is {value!r}; it is a section, so set one of its fields, such as '
           f'--{path}.{self.key or next(iter(schema(self.target)))}')
+    value, variants = self.split(value)
+    for name, fields in variants.items():
+      self.parse(fields, f'{path}.{self.variants}.{name}')
     target, fields = self.choose(value, path)
     arguments = parse(target, fields, path.removeprefix('config.'), self.given)
     complete = not self.given and dataclasses.is_dataclass(target)
@@ -164,19 +178,29 @@ def leaves(target: Target, config: Mapping[str, Any], given: Collection[str] = (
     given: as for `parse`.
   """
   for name, one in schema(target, given).items():
-    if (held := one.section) is None:
+    if one.section is None:
       yield name, one
       continue
     inner = config.get(name)
-    inner = inner if isinstance(inner, Mapping) else {}
-    if held.key:
-      yield f'{name}.{held.key}', Field(
-          held.key, str, MISSING, Rule(one.rule.doc, choices=tuple(held.target)))
-      if inner.get(held.key) not in held.target:
-        continue
-    chosen, inner = held.choose(inner, name)
-    for path, leaf in leaves(chosen, inner, held.given):
-      yield f'{name}.{path}', leaf
+    shared, variants = one.section.split(inner if isinstance(inner, Mapping) else {})
+    yield from _section_leaves(one, shared, name)
+    for variant, values in variants.items():
+      path = f'{name}.{one.section.variants}.{variant}'
+      yield from _section_leaves(one, values, path)
+
+
+def _section_leaves(one: Field, values: Mapping[str, Any],
+                    path: str) -> Iterator[tuple[str, Field]]:
+  """Yields what `leaves` does, for one section that lies at `path`."""
+  held = one.section
+  if held.key:
+    yield f'{path}.{held.key}', Field(
+        held.key, str, MISSING, Rule(one.rule.doc, choices=tuple(held.target)))
+    if values.get(held.key) not in held.target:
+      return
+  chosen, values = held.choose(values, path)
+  for name, leaf in leaves(chosen, values, held.given):
+    yield f'{path}.{name}', leaf
 
 
 def parse(target: Target, fields: Mapping[str, Any], section: str = '',

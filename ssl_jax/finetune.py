@@ -28,9 +28,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from absl import flags
-from flax import traverse_util
 
 from ssl_jax import (
     app,
@@ -125,7 +123,7 @@ def check(config: Mapping[str, Any]) -> None:
   """Raises `errors.UserError` for what is wrong whatever the encoder is."""
   config_lib.parse(Config, config)
   sources.check(config.get('data') or {})
-  policies.from_config(config['augment'])
+  policies.per_crop(config['augment'], finetune_lib.FineTune.num_crops)
   if config.get('from_scratch') and config.get('freeze_until', PROBE) is not None:
     raise errors.UserError(
         f'config.from_scratch is set, but config.freeze_until is '
@@ -189,14 +187,14 @@ def _train(encoder: encoder_lib.Encoder, claim: Callable[[], None],
   resolved = _resolve(config, encoder, source)
   method = methods.build(resolved, source.num_classes)
   plan = _plan(resolved, encoder, method, source, mesh, workdir, label)
-  frozen = digest(_start(method, encoder).slow)
+  frozen = digest(_start(method, encoder).non_trainable)
 
   def claim_both():
     claim()
     workdir_lib.claim(workdir, config)
 
   state = loop.fit(dataclasses.replace(plan, claim=claim_both))
-  if plan.warm_start and digest(state.variables.slow) != frozen:
+  if plan.warm_start and digest(state.variables.non_trainable) != frozen:
     raise AssertionError(f'{label}: frozen layers changed during the training')
   trained = dataclasses.replace(encoder, method=method, class_names=source.class_names,
                                 variables=method.encoder(state.variables))
@@ -250,14 +248,14 @@ def _plan(config: dict[str, Any], encoder: encoder_lib.Encoder,
           method: finetune_lib.FineTune, source: data_lib.Source,
           mesh: jax.sharding.Mesh, workdir: pathlib.Path, label: str) -> loop.Run:
   stages = method.stages(source.image_shape)  # complains before images are decoded
+  first = stages.index(method.freeze_until) if method.freeze_until else 0
   _check_batch(config, source, mesh.size)
   feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
   train = _train_config(config['train'], feed.steps_per_epoch)
   tx, schedule = optim.build(
-      config['optim'], batch_size=feed.batch_size, num_examples=feed.num_examples,
+      _with_layer_decay(config['optim'], stages[first:], config.get('layer_decay', 1)),
+      batch_size=feed.batch_size, num_examples=feed.num_examples,
       total_steps=loop.whole_steps(train.epochs, feed.steps_per_epoch))
-  if config.get('layer_decay', 1) != 1:
-    tx = _decayed(tx, stages, config['layer_decay'])
 
   def warm_start(variables):  # a copy: the loop donates its state
     return method.with_pretrained(variables, jax.tree.map(jnp.copy, encoder.variables))
@@ -286,15 +284,19 @@ def _check_batch(config: Mapping[str, Any], source: data_lib.Source,
          if labels and not labels.get('repeat') else ''))
 
 
-def _decayed(tx: optax.GradientTransformation, stages: tuple[str, ...],
-             decay: float) -> optax.GradientTransformation:
-  """Multiplies the rate of the head by 1, of the stage below by `decay`, and so on."""
-  def scale(updates, params):
-    del params
-    return traverse_util.path_aware_map(
-        lambda path, x: x * decay**stages[::-1].index(finetune_lib.stage(path)),
-        updates)
-  return optax.chain(tx, optax.stateless(scale))
+def _with_layer_decay(fields: Mapping[str, Any], stages: tuple[str, ...],
+                      decay: float) -> dict[str, Any]:
+  """Multiplies the rate of the head by 1, of the stage below by `decay`, and so on.
+
+  Args:
+    fields: of `optim.Optim`.
+    stages: those that are trained, from the image up to the head.
+    decay: the factor from one stage to the one below.
+  """
+  given, below = fields.get('multipliers') or {}, reversed(stages)
+  return {**fields, 'multipliers': given if decay == 1 else {
+      **given, **{stage: given.get(stage, 1) * decay**k
+                  for k, stage in enumerate(below)}}}
 
 
 def _start(method: finetune_lib.FineTune,

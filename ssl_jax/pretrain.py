@@ -37,13 +37,16 @@ class Config:
   data: Any = config_lib.section(sources.DataConfig, none_is_default=True)
   feed: Any = config_lib.section(feed_lib.FeedConfig)
   augment: Any = config_lib.section(
-      policies.CLASSES, key='recipe', doc='Augmentation that makes the views')
+      policies.CLASSES, key='recipe', variants='views',
+      doc='Augmentation that makes the views')
   method: Any = config_lib.section(
       methods.METHODS, key='name', given=methods.PARTS, doc='What is learned')
   model: Any = config_lib.section(
       models.MODELS, key='name', given=('dtype',), doc='The encoder')
   projector: Any = config_lib.section(
       models.heads.build_projector, given=('dtype',), optional=True)
+  predictor: Any = config_lib.section(
+      models.heads.build_predictor, given=('dtype',), optional=True)
   optim: Any = config_lib.section(optim.Optim)
   train: Any = config_lib.section(loop.TrainConfig)
   log: Any = config_lib.section(loop.LogConfig, optional=True)

@@ -211,7 +211,8 @@ def _run_stages(config: Config, stages: list[Stage],
     try:
       fields = _fields(config, stage, folder)
       if workdir_lib.finished(folder / stage.name, fields) is not None:
-        done.append(f'{place}  {workdir_lib.outcome(folder / stage.name, fields)} (done)')
+        outcome = workdir_lib.outcome(folder / stage.name, fields)
+        done.append(f'{place}  {outcome} (done)')
         continue
       remaining = True
       logging.info('%s', '\n'.join([*done, place]))

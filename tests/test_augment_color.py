@@ -75,11 +75,12 @@ def test_grayscale_and_solarize(image):
 
 def jitter_by_hand(image, style, amount, order, clip_each):
   """NumPy and colorsys; `order` names the operations 0..3 in turn."""
+  amount = amount * ([1, 1, .5, 1] if style == 'byol' else 1)  # half the saturation
   factor = np.maximum(1 + .8 * amount, 0)
   around_gray = style == 'torchvision'
   mean = lambda x: (gray(x) if around_gray else x).mean(axis=(0, 1))
   ops = [
-      lambda x: x + .8 * amount[0] if style == 'simclr_v1' else x * factor[0],
+      lambda x: x + .8 * amount[0] if style in ('simclr_v1', 'byol') else x * factor[0],
       lambda x: mean(x) + factor[1] * (x - mean(x)),
       lambda x: gray(x) + factor[2] * (x - gray(x)) if around_gray else
       through_hsv(x, lambda h, s, v: (h, min(s * factor[2], 1), v)),
@@ -156,3 +157,17 @@ def test_other_channel_counts_are_refused(key):
     color.jitter(key, jnp.zeros((8, 8, 4)), 1.)
   with pytest.raises(errors.UserError, match="did you mean 'simclr_v2'"):
     color.jitter(key, jnp.zeros((8, 8, 3)), 1., 'simclr_v3')
+
+
+def test_byol_jitters_as_its_table_says():
+  """arXiv:2006.07733, table 6: 0.4, 0.4, 0.2 and 0.1, here at strength 0.5."""
+  image = jnp.array([[[.6, .5, .4]]])  # one pixel: contrast leaves it
+  keys = jax.random.split(jax.random.key(0), 4000)
+  jittered = jax.vmap(lambda k: color.jitter(k, image, .5, 'byol')[0, 0])(keys)
+  value, low = jittered.max(-1), jittered.min(-1)
+  shift = value - .6  # added to all channels, and clipped nowhere
+  assert shift.min() == pytest.approx(-.4, abs=.01)
+  assert shift.max() == pytest.approx(.4, abs=.01)
+  inside = (low > .01) & (value < .99)
+  chroma = (value - low)[inside] / .2  # 1, but for the change of saturation
+  assert chroma.max() < 1.2 * 1.5 and chroma.min() > .8 * .5

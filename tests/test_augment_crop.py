@@ -62,7 +62,8 @@ def test_tensorflow_boxes_are_distributed_as_by_hand(height, width, area):
 
 @pytest.mark.parametrize('sampler,size,mean', [
     (crop.tensorflow_box, 224, 0.423), (crop.tensorflow_box, 32, 0.430),
-    (crop.torchvision_box, 224, 0.48), (crop.torchvision_box, 32, 0.49)])
+    (crop.torchvision_box, 224, 0.48), (crop.torchvision_box, 32, 0.49),
+    (crop.byol_box, 224, 0.53)])
 def test_mean_area_is_the_published_one(sampler, size, mean):
   boxes = draw(sampler, size, size)
   assert (boxes[:, 2] * boxes[:, 3]).mean() / size ** 2 == pytest.approx(mean, abs=6e-3)
@@ -117,3 +118,18 @@ def test_static_sizes_draw_the_same_boxes(sampler):
 def test_center_box_is_googles(height, width, aspect, expected):
   box = crop.center_box(height, width, 0.875, aspect)
   np.testing.assert_array_equal(np.array(box), expected)
+
+
+def test_byol_boxes_by_hand():
+  """One draw, cut to the image (deepmind-research, byol/utils/dataset.py)."""
+  height, width = 20, 50
+  for seed in range(50):
+    key = jax.random.key(seed)
+    u = np.asarray(jax.random.uniform(key, (4,)), np.float64)
+    area = (.08 + u[0] * .92) * height * width
+    aspect = np.exp(np.log(3 / 4) + u[1] * (np.log(4 / 3) - np.log(3 / 4)))
+    w = min(round(np.sqrt(area * aspect)), width)
+    h = min(round(np.sqrt(area / aspect)), height)
+    expected = (int(u[2] * (height - h + 1)), int(u[3] * (width - w + 1)), h, w)
+    box = crop.byol_box(key, height, width, (.08, 1.), (3 / 4, 4 / 3))
+    assert tuple(map(int, box)) == expected

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ssl_jax import errors
 from ssl_jax.augment import color, policies, stages
+from ssl_jax.augment import views as views_lib
 from ssl_jax.train import mesh as meshes
 
 
@@ -35,7 +36,7 @@ RGB, DIGITS, WIDE = (12, 12, 3), (8, 8, 1), (10, 14, 3)
 def test_views_have_their_shape_and_stay_in_range(recipe, shape, fields):
   images = np.random.default_rng(0).integers(0, 256, (4, *shape), dtype=np.uint8)
   policy = policies.build(recipe, **fields)
-  make = jax.jit(lambda key: policies.views((policy, policy), key, images))
+  make = jax.jit(lambda key: views_lib.make((policy, policy), key, images))
   views = np.asarray(make(jax.random.key(0)))
   height, width = (24, 24) if 'size' in fields else shape[:2]
   assert views.shape == (8, height, width, shape[2]) and views.dtype == np.float32
@@ -75,7 +76,7 @@ def test_recipes_differ_where_they_say():
 def test_each_image_and_view_is_drawn_by_itself(key):
   images = np.tile(np.arange(144, dtype=np.uint8).reshape(1, 12, 12, 1), (6, 1, 1, 1))
   policy = policies.build('crop_flip')
-  views = np.asarray(jax.jit(policies.views, static_argnums=0)(
+  views = np.asarray(jax.jit(views_lib.make, static_argnums=0)(
       (policy, policy), key, images))
   assert len(np.unique(views.reshape(12, -1), axis=0)) == 12
 
@@ -103,7 +104,7 @@ def test_gray_does_not_wait_for_jitter():
 
 def test_views_of_an_image_are_adjacent(key, images):
   white = policies.build('compose', ops=[('solarize', {'p': 1., 'threshold': 0.})])
-  views = policies.views((policies.build('none'), white), key, images)
+  views = views_lib.make((policies.build('none'), white), key, images)
   scaled = images.astype(np.float32) / 255
   np.testing.assert_allclose(views[::2], scaled, atol=1e-6)
   np.testing.assert_allclose(views[1::2], 1 - scaled, atol=1e-6)
@@ -111,7 +112,7 @@ def test_views_of_an_image_are_adjacent(key, images):
 
 def test_equal_policies_give_what_different_ones_would(key, images):
   a, b = policies.build('crop_flip'), policies.build('rotnet')
-  make = jax.jit(policies.views, static_argnums=0)
+  make = jax.jit(views_lib.make, static_argnums=0)
   same, mixed = make((a, a), key, images), make((a, b), key, images)
   np.testing.assert_allclose(same[::2], mixed[::2], atol=1e-6)
   assert np.abs(same[1::2] - mixed[1::2]).max() > .01
@@ -119,7 +120,7 @@ def test_equal_policies_give_what_different_ones_would(key, images):
 
 def test_dtype_and_normalisation(key, images):
   policy = policies.build('none', mean=[.5, .4, .3], std=[.2, .3, .4])
-  views = policies.views((policy,), key, images, jnp.bfloat16)
+  views = views_lib.make((policy,), key, images, jnp.bfloat16)
   assert views.dtype == jnp.bfloat16
   expected = (images / 255 - [.5, .4, .3]) / [.2, .3, .4]
   np.testing.assert_allclose(np.float32(views), expected, rtol=1e-2, atol=1e-2)
@@ -150,7 +151,7 @@ def test_no_view_ever_sees_the_rest_of_a_canvas(recipe, fields):
             & (column < extents[:, 1, None, None, None]))
   policy = policies.build(recipe, size=24, **fields)
   make = jax.jit(jax.vmap(
-      lambda key, x: policies.views((policy,) * 2, key, x, extents=extents),
+      lambda key, x: views_lib.make((policy,) * 2, key, x, extents=extents),
       in_axes=(0, None)))
   keys = jax.random.split(jax.random.key(1), 20)
   clean = np.asarray(make(keys, canvas))
@@ -248,7 +249,7 @@ def test_channels_must_suit_the_normalisation(key, images):
 
 def test_views_do_not_depend_on_the_number_of_devices(key, images):
   policy = policies.build('simclr_v2', blur=.5, size=24)
-  make = jax.jit(lambda key, images: policies.views((policy, policy), key, images))
+  make = jax.jit(lambda key, images: views_lib.make((policy, policy), key, images))
   results = []
   for count in (1, 8):
     mesh = meshes.data_mesh(jax.devices()[:count])
@@ -278,3 +279,70 @@ def test_recipes_mirror_as_often_as_they_are_told(recipe, fields, p):
   mirrored = float(jnp.mean(views[:, :, 8:].mean((1, 2, 3))
                             > views[:, :, :8].mean((1, 2, 3))))
   assert abs(mirrored - p) <= 4 * (p * (1 - p) / 400) ** 0.5  # deviations of a binomial
+
+
+@pytest.mark.parametrize('view, blur, solarize', [('byol_view1', 1., 0.),
+                                                  ('byol_view2', .1, .2)])
+def test_byol_views_are_those_of_its_table(view, blur, solarize):
+  """arXiv:2006.07733, table 6, in the order of the paper's code."""
+  steps = policies.build(view).stages(224)
+  assert steps[:4] == (
+      stages.RandomCrop(sampler='byol'), stages.Flip(.5),
+      stages.Color(.5, 'byol', .8, .2), stages.Blur(blur, (.1, 2.)))
+  assert steps[4:] == ((stages.Solarize(.2, .5),) if solarize else ())
+
+
+def test_solarize_equals_pil_with_its_probability():
+  levels = np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8)
+  policy = policies.build('crop_flip', area=(1., 1.), ratio=(1., 1.), flip_p=0.,
+                          sampler='byol', solarize=.2)
+  views = np.asarray(jax.jit(jax.vmap(policy, (0, None)))(
+      jax.random.split(jax.random.key(0), 1000), levels))
+  theirs = np.asarray(ImageOps.solarize(Image.fromarray(levels), 128))
+  solarized = np.abs(views * 255 - theirs).max((1, 2, 3)) < 1e-3
+  untouched = np.abs(views * 255 - levels).max((1, 2, 3)) < 1e-3
+  assert (solarized | untouched).all()
+  assert solarized.mean() == pytest.approx(.2, abs=.04)
+
+
+def test_recipes_without_solarization_draw_as_before():
+  assert len(policies.build('simclr_v2').stages(64)) == 4
+
+
+def test_views_of_one_size_are_one_array_and_of_several_a_list(key, images):
+  large, small = (policies.build('crop_flip', size=n) for n in (12, 6))
+  same = policies.build('crop_flip')  # keeps the images' 12 px
+  assert views_lib.make((large, same), key, images).shape == (16, 12, 12, 3)
+  found = jax.jit(views_lib.make, static_argnums=0)(
+      (large, small, large, small, small), key, images)
+  assert [x.shape for x in found] == [(16, 12, 12, 3), (24, 6, 6, 3)]
+  # Each view is what its policy makes of its image with the view's own key.
+  keys = jax.random.split(key, 8 * 5).reshape(8, 5)
+  for x, policy, chosen in ((found[0], large, (0, 2)), (found[1], small, (1, 3, 4))):
+    for v, view in enumerate(chosen):
+      alone = jax.vmap(policy)(keys[:, view], images)
+      np.testing.assert_allclose(x[v::len(chosen)], alone, atol=1e-5)
+
+
+def test_a_section_with_views_shares_the_other_fields():
+  section = {'recipe': 'crop_flip', 'size': 16, 'flip_p': 0., 'mean': [.5], 'std': [.2],
+             'views': {'b': {'size': 8, 'count': 2}, 'a': {'flip_p': 1.}}}
+  first, *others = policies.per_crop(section, None)
+  shared = dict(size=16, mean=(.5,), std=(.2,))
+  assert first == policies.build('crop_flip', flip_p=1., **shared)
+  assert others == 2 * [policies.build('crop_flip', flip_p=0., **shared | {'size': 8})]
+  assert policies.evaluation(section) == policies.build('none', **shared)
+  one = {k: v for k, v in section.items() if k != 'views'}
+  assert policies.per_crop(one, 2) == 2 * (policies.build('crop_flip', flip_p=0.,
+                                                          **shared),)
+
+
+@pytest.mark.parametrize('views, num_crops, message', [
+    ({'a': {}}, 2, r'config.augment.views has 1 views \(a\).*makes 2.*name 2'),
+    ({'a': {'mean': (0.,)}}, 1, 'config.augment.views.a.mean is set.*augment.mean'),
+    ({'a': {'count': 0}}, None, 'config.augment.views.a.count is 0'),
+    ({'a': {'flp_p': 0}}, 1, "did you mean 'flip_p'"),
+    (None, None, 'config.augment.views is missing')])
+def test_mistakes_about_views_are_explained(views, num_crops, message):
+  with pytest.raises(errors.UserError, match=message):
+    policies.per_crop({'recipe': 'crop_flip', 'views': views}, num_crops)

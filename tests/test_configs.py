@@ -33,6 +33,8 @@ NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py')
                if 'def get_config' in p.read_text())
 # The names that may follow a colon.
 ARGUMENTS = {
+    'byol_cifar10': ('resnet18', 'model=resnet20'),
+    'simsiam_cifar10': ('resnet18', 'model=resnet20'),
     'evaluate': ('knn', 'nearest', 'linear', 'logistic', 'resplit', 'classifier',
                  'rotation'),
     'finetune': ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch'),
@@ -79,7 +81,10 @@ def shrunk(config):
   small = tiny.config()
   nin = config['model']['name'] == 'nin'
   grey = config['data'].get('channels') == 1
-  return {**config, 'data': {**small['data'], 'channels': 1 if grey else 3},
+  heads = {name: {**config[name], **{k: 8 for k in ('hidden', 'dim') if k in
+                                     config[name]}}
+           for name in ('projector', 'predictor') if name in config}
+  return {**config, **heads, 'data': {**small['data'], 'channels': 1 if grey else 3},
           'feed': small['feed'], 'log': small['log'],
           'model': {**config['model'], 'width': 1 / 32} if nin else {'name': 'stub'},
           'optim': {**config['optim'], 'warmup_epochs': 0},
@@ -233,7 +238,8 @@ def test_augmentations_are_all_pairs():
   assert ops('blur_sobel') == ['blur', 'sobel']
 
 
-@pytest.mark.parametrize('name', ['rotnet_cifar10', 'simclr_cifar10'])
+@pytest.mark.parametrize('name', ['rotnet_cifar10', 'simclr_cifar10', 'byol_cifar10',
+                                  'simsiam_cifar10'])
 def test_pretraining_runs_once_tiny(name, tmp_path):
   assert pretrain.run(shrunk(load(name)[1]), tmp_path)['steps'] == 2
 

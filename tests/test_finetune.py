@@ -120,8 +120,8 @@ def test_a_fine_tuned_network_is_fine_tuned_again(tuned, tmp_path):
 
 
 def test_frozen_layers_that_move_are_caught(pretrained, tmp_path, monkeypatch):
-  nudge = lambda self, variables, step: variables.replace(
-      slow=jax.tree.map(lambda x: x * 1.001, variables.slow))
+  nudge = lambda self, variables, progress: variables.replace(
+      non_trainable=jax.tree.map(lambda x: x * 1.001, variables.non_trainable))
   monkeypatch.setattr(methods.finetune.FineTune, 'after_update', nudge)
   with pytest.raises(AssertionError, match='frozen layers changed'):
     linear_probe.run(config(), pretrained, tmp_path)
@@ -258,6 +258,14 @@ def test_views_are_normalised_as_the_encoder_knows_them():
   assert method.preprocess == policies.build('none', **known)
   stated = methods.build(resolve({'recipe': 'none', 'size': 16}), 2).preprocess
   assert stated.size == 16 and stated.std == (0.25,) * 3
+
+
+def test_layer_decay_multiplies_the_rates_that_are_given():
+  fields = finetune._with_layer_decay(
+      {'name': 'sgd', 'multipliers': {'head': 5., 'near': 2.}}, ('near', 'far', 'head'),
+      0.2)
+  assert fields['name'] == 'sgd'
+  assert fields['multipliers'] == pytest.approx({'head': 5, 'far': 0.2, 'near': 0.08})
 
 
 def test_images_without_labels_are_refused():

@@ -57,8 +57,8 @@ def test_first_step(fields, loss, grad_norm):
 
   @jax.jit
   def first(init_key, key):
-    state = step.init_state(method, tx, None, init_key, SHAPE)
-    return step.train_step(method, tx, None, state, key, batch)[1]
+    train_step = step.TrainStep(method, tx, None, total_steps=10)
+    return train_step(train_step.init(init_key, SHAPE), key, batch)[1]
 
   row = jax.device_get(first(jax.random.key(0), jax.random.key(1)))
   found = {name: float(row[name]) for name in ('loss', 'grad_norm')}

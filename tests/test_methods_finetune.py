@@ -12,9 +12,8 @@ import tiny
 from flax import traverse_util
 
 from ssl_jax import errors, finetune, methods
-from ssl_jax.methods import base
+from ssl_jax.methods.network import Network
 from ssl_jax.objectives import classification
-from ssl_jax.train import optim
 
 SHAPE = (8, 8, 3)
 FROZEN = {'far': {'near'}, 'head': {'near', 'far'}}
@@ -81,9 +80,10 @@ def test_what_the_endpoint_does_not_depend_on_is_left_alone(fields, stages, trai
   assert method.stages(SHAPE) == tuple(stages.split())
   variables = jax.eval_shape(lambda key: method.init(key, SHAPE), jax.random.key(0))
   params = ['/'.join(p) for p in traverse_util.flatten_dict(variables.params)]
-  slow = ['/'.join(p) for p in traverse_util.flatten_dict(variables.slow['params'])]
+  frozen = ['/'.join(p) for p in traverse_util.flatten_dict(
+      variables.non_trainable['params'])]
   assert any(trained in p for p in params)
-  assert any(left in p for p in slow) and not any(left in p for p in params)
+  assert any(left in p for p in frozen) and not any(left in p for p in params)
 
 
 def by_hand(frozen, whole, views):
@@ -197,7 +197,8 @@ def test_frozen_bits_stay_and_all_others_move(freeze_until):
   stay = {p for p in before if (before[p] == after[p]).all()}
   assert stay == (before.keys() - stages) | {
       p for p in stages if any(f'/{stage}/' in p for stage in FROZEN[freeze_until])}
-  assert finetune.digest(variables.slow) == finetune.digest(start.slow)
+  assert (finetune.digest(variables.non_trainable)
+          == finetune.digest(start.non_trainable))
 
 
 def test_pretrained_variables_replace_the_drawn_ones_but_in_the_head():
@@ -233,7 +234,7 @@ def test_a_module_without_parameters_follows_its_stage():
 
   method = build('far')
   method = dataclasses.replace(method, network=method.network.clone(
-      network=base.Network(encoder=Encoder())))
+      network=Network(encoder=Encoder())))
   variables = drawn(method)
   _, aux = jax.jit(method.loss)(variables.params, variables, jnp.ones((2, *SHAPE)),
                                 jnp.zeros(2, jnp.int32))
@@ -277,31 +278,8 @@ def test_running_statistics_keep_what_the_momentum_says(model):
                                rtol=1e-4, atol=1e-5)
 
 
-def test_layer_decay_in_closed_form():
-  """SGD with momentum m: the second step is the gradient times rate * (1 + m)."""
-  stages = build(endpoint='projection1').stages(SHAPE)
-  assert stages == ('near', 'far', 'projector', 'head')
-  params = {'head': {'dense': {'bias': jnp.ones(2)}},
-            'network': {'encoder': {'near': {'w': jnp.ones(2)},
-                                    'far': {'w': jnp.ones(2)}},
-                        'projector': {'dense1': {'kernel': jnp.ones(2)}}}}
-  grads = jax.tree.map(lambda x: 3 * x, params)
-  tx, _ = optim.build(
-      {'name': 'sgd', 'learning_rate': 0.1, 'learning_rate_scaling': 'none',
-       'schedule': 'constant', 'nesterov': False, 'momentum': 0.5},
-      batch_size=1, num_examples=1, total_steps=2)
-  tx = finetune._decayed(tx, stages, 0.2)
-  state = tx.init(params)
-  for factor in (1, 1.5):
-    updates, state = tx.update(grads, state, params)
-    rates = {name: -x[0] / 3 / factor for name, x in flat(updates).items()}
-    expected = {'head/dense/bias': 0.1, 'network/projector/dense1/kernel': 0.02,
-                'network/encoder/far/w': 0.004, 'network/encoder/near/w': 0.0008}
-    assert rates == pytest.approx(expected)
-
-
 def test_a_batch_may_pass_in_chunks():
-  """What a chunk is: test_methods_base. Here, that frozen stages stay out of it."""
+  """What a chunk is: test_methods_chunks. Here, that frozen stages stay out of it."""
   method = build('far')
   chunked = dataclasses.replace(method, encoder_chunks=2)
   variables = drawn(method)

@@ -31,9 +31,12 @@ def normalised(x):
   return (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-5)
 
 
-@pytest.mark.parametrize('batch_norm', [True, False])
-def test_every_layer_by_hand(batch_norm, key):
-  module = models.build_projector(layers=3, hidden=7, dim=4, batch_norm=batch_norm)
+@pytest.mark.parametrize('batch_norm, last_layer', [
+    (True, 'bn_scale'), (False, 'bn_scale'), (True, 'bn'), (True, 'bias'),
+    (True, 'none')])
+def test_every_layer_by_hand(batch_norm, last_layer, key):
+  module = models.build_projector(layers=3, hidden=7, dim=4, batch_norm=batch_norm,
+                                  last_layer=last_layer)
   h = jax.random.normal(key, (16, 5))
   variables = jax.jit(lambda: module.init(key, h, train=False))()
   params = jax.tree.map(lambda p: p + 0.1, variables['params'])
@@ -43,11 +46,14 @@ def test_every_layer_by_hand(batch_norm, key):
   np.testing.assert_array_equal(got['projection0'], h)
   for i in (1, 2, 3):
     x = x @ params[f'dense{i}']['kernel']
-    if batch_norm:
-      x = normalised(x) * params[f'bn{i}']['scale']
-      x = x + (params[f'bn{i}']['bias'] if i < 3 else 0)
-    else:
+    if not batch_norm or i == 3 and last_layer == 'bias':
       x = x + params[f'dense{i}']['bias']
+    elif i < 3:
+      x = normalised(x) * params[f'bn{i}']['scale'] + params[f'bn{i}']['bias']
+    elif last_layer == 'bn_scale':
+      x = normalised(x) * params['bn3']['scale']
+    elif last_layer == 'bn':
+      x = normalised(x)
     x = np.maximum(x, 0) if i < 3 else x
     np.testing.assert_allclose(got[f'projection{i}'], x, rtol=1e-4, atol=1e-4)
   assert set(got) == {'projection', *(f'projection{i}' for i in range(4))}
@@ -69,6 +75,30 @@ def test_outputs_are_float32_when_computing_in_bfloat16():
       jax.random.key(0))
   for leaf in jax.tree.leaves((got, variables)):
     assert leaf.dtype == jnp.float32
+
+
+# ResNet-50: 2048 -> 4096 -> 256 -> 4096 -> 256 of BYOL's code, less the bias that it
+# has before a BatchNorm; SimSiam's 2048 -> 512 -> 2048.
+@pytest.mark.parametrize('module, dim, expected', [
+    (lambda: models.build_projector(hidden=4096, dim=256, last_layer='none'), 2048,
+     2048 * 4096 + 2 * 4096 + 4096 * 256),
+    (lambda: models.build_predictor(256, hidden=4096, last_layer='none'), 256,
+     256 * 4096 + 2 * 4096 + 4096 * 256),
+    (lambda: models.build_projector(layers=3, dim=2048, last_layer='bn'), 2048,
+     3 * 2048 * 2048 + 4 * 2048),
+    (lambda: models.build_predictor(2048, hidden=512), 2048,
+     2 * 2048 * 512 + 2 * 512 + 2048)])
+def test_parameter_counts_of_published_heads(module, dim, expected):
+  assert count(module(), dim) == expected
+
+
+def test_a_predictor_names_its_endpoints_and_fields(key):
+  out = jax.eval_shape(lambda: models.build_predictor(4, hidden=3).init_with_output(
+      key, jnp.zeros((2, 4)), train=True)[0])
+  assert {name: x.shape[-1] for name, x in out.items()} == {
+      'prediction0': 4, 'prediction1': 3, 'prediction2': 4, 'prediction': 4}
+  with pytest.raises(errors.UserError, match='config.predictor.dim is not a field'):
+    models.build_predictor(4, **{'dim': 8})
 
 
 def test_linear_head(key):
@@ -153,6 +183,8 @@ def test_mistakes_about_probes_are_explained(name, fields, words):
     ({'dim': 0}, ['config.projector.dim is 0', 'from 1 up']),
     ({'layers': -1}, ['config.projector.layers is -1', 'from 0 up']),
     ({'hidden': 0.5}, ['config.projector.hidden is 0.5']),
+    ({'last_layer': 'norm'}, ["config.projector.last_layer is 'norm'", 'bn_scale']),
+    ({'batch_norm': False, 'last_layer': 'bn'}, ["last_layer is 'bn'", 'batch_norm']),
 ])
 def test_mistakes_are_explained(fields, words):
   with pytest.raises(errors.UserError) as error:

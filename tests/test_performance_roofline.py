@@ -77,6 +77,22 @@ def test_cost_of_an_image_counts_its_views_and_heads():
   assert network.cost(simclr, (8, 8, 3)).train_flops == 2 * (encoder + projector)
 
 
+def test_a_target_network_costs_a_forward_pass():
+  byol = methods.build(tiny.config('byol'), 4)
+  cost = network.cost(byol, (8, 8, 3))
+  encoder = sum(x.macs for x in roofline.network(models.build(**tiny.MODEL), (8, 8, 3)))
+  projector, predictor = 16 * 16 + 16 * 8, 8 * 8 + 8 * 8
+  online, target = encoder + projector + predictor, encoder + projector
+  assert cost.views == 2
+  assert cost.train_flops == 2 * (3 * 2 * online + 2 * target)
+  # Of the target's layers alone: one pass, and three touches of the normalised maps.
+  one = devices.Device('one', 1.0, 1.0, 1)
+  layer = roofline.Layer(10, 3, 4, True)
+  assert roofline.seconds([layer], one, 2, trained=False) == 20 + 3 * 2 * 4
+  # The objective has no products: nothing is left of the loss but its networks.
+  assert network.loss_flops(byol, (8, 8, 3), 16) == 0
+
+
 def test_flops_of_nt_xent_grow_with_the_square_of_the_batch():
   simclr = methods.build(tiny.config('simclr'), 4)
   small, large = (network.loss_flops(simclr, (8, 8, 3), b) for b in (16, 64))

@@ -26,10 +26,9 @@ def traced(fields):
       jax.tree.map, lambda x: jax.ShapeDtypeStruct(
           x.shape, x.dtype, sharding=mesh_lib.replicated(mesh)))
   key = jax.eval_shape(lambda: jax.random.key(0))
-  state = replicated(jax.eval_shape(
-      lambda key: step.init_state(method, tx, probe, key, feed.image_shape), key))
-  dispatch = step.make_dispatch(
-      functools.partial(step.train_step, method, tx, probe), feed.select, mesh)
+  one = step.TrainStep(method, tx, probe, total_steps=10)
+  state = replicated(jax.eval_shape(lambda key: one.init(key, feed.image_shape), key))
+  dispatch = step.make_dispatch(one, feed.select, mesh)
   return dispatch.trace(state, replicated(key), feed.inputs(0), 1), state
 
 
@@ -78,7 +77,20 @@ def test_devices_sum_gradients_and_moments_and_gather_embeddings(method):
       {2 * BATCH * dim: 1, 2 * BATCH: 1} if method == 'simclr' else {})
 
 
-@METHODS
+@pytest.mark.parametrize('method', ['byol', 'simsiam'])
+def test_without_negatives_nothing_is_gathered(method):
+  program, state = compiled(method)
+  found = hlo.collectives(program.as_text())
+  assert {c.op for c in found} == {'all-reduce'}
+  # Gradients and moments: no message is larger than a parameter, and none holds rows.
+  sizes = {x.size for x in jax.tree.leaves((state.variables.params,
+                                            state.variables.model_state,
+                                            state.probe.params))}
+  assert set(elements(found, 'all-reduce')) <= sizes
+
+
+@pytest.mark.parametrize('method', ['simclr', 'rotnet', 'supervised', 'byol',
+                                    'simsiam'])
 def test_the_whole_state_is_donated_and_nothing_calls_the_host(method):
   program, state = compiled(method)
   text = program.as_text()

@@ -133,13 +133,13 @@ def test_a_mistake_leaves_the_workdir_to_the_corrected_command(tmp_path):
 
 
 def test_a_loss_that_is_never_finite_leaves_nothing(tmp_path, monkeypatch):
-  train_step = loop.step_lib.train_step
+  train_step = loop.step_lib.TrainStep.__call__
 
   def not_finite(*args):
     state, metrics = train_step(*args)
     return state, metrics | {'loss': metrics['loss'] * np.nan}
   with monkeypatch.context() as patch:
-    patch.setattr(loop.step_lib, 'train_step', not_finite)
+    patch.setattr(loop.step_lib.TrainStep, '__call__', not_finite)
     with pytest.raises(errors.Diverged, match='there is no checkpoint yet'):
       pretrain.run(config(epochs=1), tmp_path / 'run')
   assert not list((tmp_path / 'run').iterdir())

@@ -220,3 +220,62 @@ def test_mistakes_are_explained(fields, words):
     optim.build(fields, **RUN)
   for word in words:
     assert word in str(error.value)
+
+
+def rates(fields, step, **run):
+  """Learning rate of every parameter at a step, by gradients of one."""
+  tx, _ = optim.build({'name': 'sgd', 'momentum': 0., 'nesterov': False,
+                       'learning_rate': 0.1, 'learning_rate_scaling': 'none',
+                       'schedule': 'cosine', **fields}, **(RUN | run))
+  params = jax.tree.map(np.ones_like, parameters())
+  state = tx.init(params)
+  for _ in range(step + 1):
+    updates, state = tx.update(params, state, params)
+  return {name: -float(x.reshape(-1)[0]) for name, x in by_path(updates).items()}
+
+
+def test_learning_rates_by_path():
+  now = 0.05 * (1 + math.cos(math.pi * 10 / 40))
+  found = rates({'multipliers': {'head': 10., 'encoder': 0.5, 'stem': 0.2},
+                 'constant': ['projector']}, step=10)
+  for name, rate in found.items():
+    expected = {'head': 10 * now, 'projector': 0.1}.get(
+        name.split('/')[0], (0.1 if 'stem' in name else 0.5) * now)
+    np.testing.assert_allclose(rate, expected, rtol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize('name', ['lars', 'sgd', 'adam', 'adamw'])
+def test_factors_of_one_change_neither_the_result_nor_the_state(name):
+  fields = {'name': name, 'learning_rate': 0.1, 'warmup_epochs': 1}
+  for plain, with_factors in zip(
+      steps(fields, gradients(3)),
+      steps({**fields, 'multipliers': {'encoder': 1.}}, gradients(3)), strict=True):
+    for path in plain:
+      np.testing.assert_allclose(plain[path], with_factors[path], rtol=1e-6)
+  shapes = [jax.tree.structure(optim.build(f, **RUN)[0].init(parameters()))
+            for f in (fields, {**fields, 'multipliers': {'encoder': 1.}})]
+  assert shapes[0] == shapes[1]
+
+
+def test_lars_adapts_a_predictor_like_a_projector():
+  """The trust ratio makes the update independent of the gradient's scale."""
+  fields = {'name': 'lars', 'momentum': 0., **CONSTANT}
+  tx, _ = optim.build(fields, **RUN)
+  head = {'dense1': {'kernel': jnp.ones((2, 2)), 'bias': jnp.ones(2)},
+          'bn1': {'scale': jnp.ones(2)}}
+  params = {'projector': head, 'predictor': head}
+  update = lambda factor: by_path(tx.update(
+      jax.tree.map(lambda x: factor * x, params), tx.init(params), params)[0])
+  one, seven = update(1.), update(7.)
+  for name in one:
+    ratio = seven[name].reshape(-1)[0] / one[name].reshape(-1)[0]
+    assert ratio == pytest.approx(1 if 'kernel' in name else 7, rel=1e-5)
+
+
+@pytest.mark.parametrize('fields, sentence', [
+    ({'constant': ['predictr']}, "names 'predictr', of which this run trains nothing"),
+    ({'multipliers': {'haed': 2.}}, "names 'haed'.*did you mean 'head'"),
+    ({'multipliers': {'head': -1.}}, 'config.optim.multipliers.head is -1')])
+def test_mistakes_about_paths_are_explained(fields, sentence):
+  with pytest.raises(errors.UserError, match=sentence):
+    optim.build(fields, **RUN)[0].init(parameters())

@@ -8,6 +8,7 @@ import stub_encoder
 import tiny
 
 from ssl_jax import errors, methods
+from ssl_jax.methods import base
 from ssl_jax.train import online_probe, step
 
 
@@ -21,7 +22,8 @@ def same(a, b):
 
 
 @pytest.mark.parametrize('method, model', [
-    ('simclr', tiny.MODEL), ('supervised', {'name': 'stub'})])
+    ('simclr', tiny.MODEL), ('supervised', {'name': 'stub'}),
+    ('byol', {'name': 'stub'}), ('simsiam', {'name': 'stub'})])
 def test_same_trajectory_on_1_2_and_8_devices(method, model):
   fields = {**tiny.config(method), 'model': model}
   with stub_encoder.registered():
@@ -41,8 +43,9 @@ def test_every_step_draws_views_of_its_own_and_a_resumed_one_the_same():
     method, tx, feed, _ = tiny.parts({**tiny.config(), 'model': {'name': 'stub'}})
   seen = Watched(method)
   batch, key = feed.batch_at(0), jax.random.key(2)
-  update = jax.jit(lambda state: step.train_step(seen, tx, None, state, key, batch))
-  state = step.init_state(method, tx, None, jax.random.key(1), feed.image_shape)
+  train_step = step.TrainStep(seen, tx, None, total_steps=3)
+  update = jax.jit(lambda state: train_step(state, key, batch))
+  state = train_step.init(jax.random.key(1), feed.image_shape)
   views = []
   for _ in range(3):
     saved, (state, row) = state, update(state)
@@ -77,7 +80,7 @@ def test_online_probe_never_changes_training():
   assert np.abs(watched.probe.params['kernel']).max() > 0  # and it does learn
 
 
-@pytest.mark.parametrize('name', ['simclr', 'rotnet', 'supervised'])
+@pytest.mark.parametrize('name', ['simclr', 'rotnet', 'supervised', 'byol'])
 def test_online_probe_fits_a_batch_in_parts_and_groups(name, key):
   fields = {**tiny.config(name, encoder_chunks=2),
             'model': {**tiny.MODEL, 'bn_groups': 8}}
@@ -127,3 +130,43 @@ def test_steps_per_dispatch_do_not_change_the_result():
       means[0]['loss'], np.mean([row['loss'] for row in rows]), rtol=1e-4)
   for x, y in zip(leaves(single.variables), leaves(fused.variables), strict=True):
     np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
+
+
+def test_every_step_draws_its_own_views(monkeypatch):
+  fields = {**tiny.config(), 'model': {'name': 'stub'}}
+  with stub_encoder.registered():
+    method, tx, feed, _ = tiny.parts(fields)
+  seen = []
+  monkeypatch.setattr(type(method), 'loss', lambda self, params, variables, views, _: (
+      seen.append(views) or (jnp.zeros(()), base.LossOutput(variables.model_state, {},
+                                                            {}))))
+  one = step.TrainStep(method, tx, None, total_steps=2)
+  state = one.init(jax.random.key(0), feed.image_shape)
+  batch = feed.batch_at(0)
+  for _ in range(2):
+    state, _ = one(state, jax.random.key(1), batch)
+  assert np.abs(np.asarray(seen[0]) - np.asarray(seen[1])).max() > 0.1
+
+
+def test_progress_rises_to_one(monkeypatch):
+  fields = {**tiny.config(), 'model': {'name': 'stub'}}
+  with stub_encoder.registered():
+    monkeypatch.setattr(
+        methods.METHODS['simclr'], 'after_update',
+        lambda self, variables, progress: variables.replace(non_trainable=progress))
+    monkeypatch.setattr(
+        methods.METHODS['simclr'], 'init',
+        lambda self, *args: base.Base.init(self, *args).replace(
+            non_trainable=jnp.zeros(())))
+    found = [float(tiny.train(fields, steps=n)[0].variables.non_trainable)
+             for n in (1, 10)]
+  np.testing.assert_allclose(found, [0.1, 1.0], rtol=1e-6)
+
+
+def test_what_a_loss_returns_is_kept():
+  variables = base.Variables({'w': 1}, {'mean': 2}, {'queue': 3})
+  output = base.LossOutput({'mean': 4}, {}, {})
+  assert step.updated(variables, output, {'w': 5}) == base.Variables(
+      {'w': 5}, {'mean': 4}, {'queue': 3})
+  output = output.replace(non_trainable={'queue': 6})
+  assert step.updated(variables, output, {'w': 5}).non_trainable == {'queue': 6}

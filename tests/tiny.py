@@ -48,11 +48,10 @@ def train(fields: dict[str, Any], devices: int = 1, steps: int = 3, probe=None,
   """A few steps without a loop: final state and the metrics of every dispatch."""
   method, tx, feed, mesh = parts(fields, devices)
   rep = mesh_lib.replicated(mesh)
-  state = jax.jit(
-      lambda key: step.init_state(method, tx, probe, key, feed.image_shape),
-      out_shardings=rep)(jax.random.key(1))
-  dispatch = step.make_dispatch(
-      lambda *args: step.train_step(method, tx, probe, *args), feed.select, mesh)
+  one = step.TrainStep(method, tx, probe, total_steps=10)
+  state = jax.jit(lambda key: one.init(key, feed.image_shape),
+                  out_shardings=rep)(jax.random.key(1))
+  dispatch = step.make_dispatch(one, feed.select, mesh)
   key, rows = jax.device_put(jax.random.key(2), rep), []
   for i in range(0, steps, steps_per_dispatch):
     state, row = dispatch(state, key, feed.inputs(i, steps_per_dispatch),

@@ -8,6 +8,7 @@ import importlib
 from typing import Any, NamedTuple
 
 from ssl_jax import config as config_lib
+from ssl_jax import methods
 
 
 class Case(NamedTuple):
@@ -61,5 +62,5 @@ def config(name: str, images: int | None = None,
 
 
 def views_per_image(config: dict[str, Any]) -> int:
-  """Two of SimCLR, the four rotations of RotNet."""
-  return {'simclr': 2, 'rotnet': 4}[config['method']['name']]
+  """Returns how many views the method of a plain config makes of an image."""
+  return methods.build(config, num_classes=2).views_per_image

@@ -19,12 +19,15 @@ class Style(NamedTuple):
   brightness: str  # 'add' or 'multiply'
   contrast: str    # around the mean of each 'channel', or of the 'gray' image
   saturation: str  # scaled in 'hsv', or a blend with the 'gray' image
+  # Of brightness, contrast, saturation and hue: how strong beside SimCLR's.
+  weights: tuple[float, ...] | None = None
 
 
 STYLES = {
     'simclr_v1': Style('add', 'channel', 'hsv'),
     'simclr_v2': Style('multiply', 'channel', 'hsv'),
     'torchvision': Style('multiply', 'gray', 'gray'),
+    'byol': Style('add', 'channel', 'hsv', (1., 1., 0.5, 1.)),
 }
 
 
@@ -111,7 +114,8 @@ def jitter(key: jax.Array, image: jax.Array, strength: float,
   """Brightness, contrast, saturation and hue, in random order.
 
   Chen et al. 2020 (arXiv:2002.05709), appendix A: the first three vary by up to
-  0.8 `strength`, the hue by 0.2 `strength` of a circle. Values are clipped to
+  0.8 `strength`, the hue by 0.2 `strength` of a circle. BYOL's saturation varies by
+  half of that (arXiv:2006.07733, table 6, has `strength` 0.5). Values are clipped to
   [0, 1] after each of the four, as in google's code, and a factor is never below
   0 (where TensorFlow would fail).
 
@@ -127,6 +131,8 @@ def jitter(key: jax.Array, image: jax.Array, strength: float,
   style = errors.choose('config.augment.style', style, STYLES)
   u = jax.random.uniform(key, (8,))
   amount = strength * (2 * u[:4] - 1)
+  if style.weights is not None:
+    amount = amount * jnp.array(style.weights)
   factor = jnp.maximum(1 + 0.8 * amount, 0)
   position = _ranks(u[4:])
   ops = (

@@ -1,8 +1,8 @@
 """Random crops: which box, and the box resized to a fixed shape.
 
-The two samplers in use draw different distributions, and so are different
+The samplers in use draw different distributions, and so are different
 augmentations: TensorFlow's crops have mean area 0.42 of a 224 px image,
-torchvision's 0.48, from the same `area` and `ratio`.
+torchvision's 0.48, BYOL's 0.53, from the same `area` and `ratio`.
 """
 
 from collections.abc import Callable
@@ -112,7 +112,29 @@ def torchvision_box(key: jax.Array, height: jax.typing.ArrayLike,
   return _first_valid(key, attempt, otherwise=central)
 
 
-SAMPLERS = {'tensorflow': tensorflow_box, 'torchvision': torchvision_box}
+def byol_box(key: jax.Array, height: jax.typing.ArrayLike,
+             width: jax.typing.ArrayLike, area: tuple[float, float],
+             ratio: tuple[float, float]) -> Box:
+  """Draws as the code of BYOL does (deepmind-research, byol/utils/dataset.py).
+
+  As torchvision, but a box that is too tall or too wide is cut to the image instead
+  of drawn again, so that crops are larger: 0.53 of the image on average. Arguments
+  are those of `tensorflow_box`.
+  """
+  height, width = jnp.float32(height), jnp.float32(width)
+  low, high = jnp.log(jnp.float32(ratio[0])), jnp.log(jnp.float32(ratio[1]))
+  u = jax.random.uniform(key, (4,))
+  pixels = (area[0] + u[0] * (area[1] - area[0])) * height * width
+  aspect = jnp.exp(low + u[1] * (high - low))
+  # At least a pixel, which tiny images would else fall below.
+  h = jnp.clip(jnp.round(jnp.sqrt(pixels / aspect)), 1, height)
+  w = jnp.clip(jnp.round(jnp.sqrt(pixels * aspect)), 1, width)
+  return Box(jnp.floor(u[2] * (height - h + 1)), jnp.floor(u[3] * (width - w + 1)),
+             h, w)
+
+
+SAMPLERS = {'tensorflow': tensorflow_box, 'torchvision': torchvision_box,
+            'byol': byol_box}
 
 
 def center_box(height: jax.typing.ArrayLike, width: jax.typing.ArrayLike,

@@ -1,4 +1,4 @@
-"""Named, versioned augmentation recipes, and the views they make of a batch.
+"""Named, versioned augmentation recipes, of all crops or of each.
 
 The codes of the field disagree silently on crops, colours and blur. Here every
 choice has a name, and a recipe states all of them.
@@ -93,6 +93,8 @@ class SimCLR(Policy):
   blur: float | None = stages.probability(
       None, 'blur; None is 0.5, and 0 up to 32 pixels as for CIFAR')
   sigma: Range = stages.sigma()
+  solarize: float = stages.probability(
+      0.0, 'solarization after the blur, of values from 0.5 up (BYOL)')
 
   def stages(self, size):
     blur = (0.5 if size > 32 else 0.0) if self.blur is None else self.blur
@@ -102,7 +104,8 @@ class SimCLR(Policy):
                           self.area, self.ratio),
         stages.Flip(self.flip_p),
         *([color] if self.strength > 0 else []),
-        stages.Blur(blur, self.sigma))
+        stages.Blur(blur, self.sigma),
+        *([stages.Solarize(self.solarize)] if self.solarize else []))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,12 +173,15 @@ def _items(fields: Any) -> tuple[tuple[str, Any], ...]:
   return tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in fields)
 
 
+_BYOL = {'style': 'byol', 'sampler': 'byol', 'strength': 0.5}
 # From a recipe's name to its class and the fields that differ from the defaults.
 RECIPES = {
     'simclr_v1': (SimCLR, {'style': 'simclr_v1'}),
     'simclr_v2': (SimCLR, {'style': 'simclr_v2'}),
     'torchvision': (SimCLR, {'style': 'torchvision', 'sampler': 'torchvision',
                              'method': 'bilinear', 'antialias': True}),
+    'byol_view1': (SimCLR, {**_BYOL, 'blur': 1.0, 'solarize': 0.0}),
+    'byol_view2': (SimCLR, {**_BYOL, 'blur': 0.1, 'solarize': 0.2}),
     'crop_flip': (SimCLR, {'strength': 0.0, 'blur': 0.0}),
     'rotnet': (RotNet, {}),
     'none': (Plain, {}),
@@ -193,6 +199,10 @@ def build(recipe: str, /, **overrides: Any) -> Policy:
   * simclr_v2: google's default since version 2, multiplicative brightness.
   * torchvision: the same recipe as lightly and solo-learn write it: other crops,
     contrast and saturation. (Blur stays google's.)
+  * byol_view1, byol_view2: the two views of BYOL (Grill et al. 2020,
+    arXiv:2006.07733, table 6), as deepmind-research's code applies them: its own
+    crops, brightness added, half the change of saturation; blur with probability 1
+    and 0.1, solarization with 0 and 0.2.
   * crop_flip: for linear evaluation and fine-tuning.
   * rotnet: shift and flip.
   * none: for evaluation.
@@ -209,47 +219,62 @@ def build(recipe: str, /, **overrides: Any) -> Policy:
   return config.build(cls, {**defaults, **overrides}, 'augment')
 
 
-def from_config(section: Mapping[str, Any]) -> Policy:
-  """Makes the policy of a config's section `augment`: a recipe and overrides.
+def per_crop(section: Mapping[str, Any], num_crops: int | None) -> tuple[Policy, ...]:
+  """Makes the policy of every crop of an image from a config's section `augment`.
 
-  Raises:
-    errors.UserError: as `build`, or no recipe.
-  """
-  overrides = dict(section)
-  return build(overrides.pop('recipe', ''), **overrides)
-
-
-def evaluation(policy: Policy) -> Policy:
-  """No augmentation, at the size and with the normalisation of `policy`."""
-  return build('none', size=policy.size, mean=policy.mean, std=policy.std)
-
-
-def views(policies: tuple[Policy, ...], key: jax.Array, images: jax.Array,
-          dtype: jax.typing.DTypeLike = jnp.float32,
-          extents: jax.Array | None = None) -> jax.Array:
-  """Applies V policies to every image, each with a key of its own.
-
-  Views of an image are adjacent, so that a batch which is sharded stays where it
-  is; concatenating along the batch would move every view to another device.
+  The section is a recipe with overrides of its fields, for all crops alike. With
+  `views` it is what the crops share, and `views` holds, by a name of your choice, the
+  fields that differ: `dict(size=224, views=dict(view1=dict(recipe='byol_view1'),
+  view2=dict(recipe='byol_view2')))`. Views follow the order of their names; `count`
+  repeats one. `size` may differ, `mean` and `std` may not.
 
   Args:
-    policies: one per view; all must give the same shape.
-    key: a PRNG key. Image i gets the same randomness on any number of devices.
-    images: uint8 or float [B, H, W, C].
-    dtype: of the result.
-    extents: int [B, 2], true heights and widths; see `Policy.__call__`.
+    section: plain.
+    num_crops: what the method needs; None takes as many as `views` names.
 
   Returns:
-    [B * V, h, w, C]; row i * V + v is view v of image i.
+    `num_crops` policies.
+
+  Raises:
+    errors.UserError: as `build`, or the number of views is another one.
   """
-  count = len(policies)
-  keys = jax.random.split(key, images.shape[0] * count)
-  if len(set(policies)) == 1:
-    # One program for all views: half the code to compile, half the launches.
-    again = lambda x: jnp.repeat(x, count, axis=0)
-    images, extents = jax.tree.map(again, (images, extents))
-    return jax.vmap(policies[0])(keys, images, extents).astype(dtype)
-  made = [jax.vmap(policy)(keys[v::count], images, extents)
-          for v, policy in enumerate(policies)]
-  made = jnp.stack(made, axis=1).astype(dtype)
-  return made.reshape(-1, *made.shape[2:])
+  shared = {k: v for k, v in section.items() if k != 'views'}
+  if not section.get('views'):
+    if num_crops is None:
+      raise errors.UserError(
+          'config.augment.views is missing, and this method makes as many crops as it '
+          "names; give for example dict(large=dict(size=32, count=2), "
+          'small=dict(size=16, count=4))')
+    return (_build(shared),) * num_crops
+  made = []
+  for name, fields in sorted(section['views'].items()):
+    fields, count = {**fields}, fields.get('count', 1)
+    fields.pop('count', None)
+    if not isinstance(count, int) or count < 1:
+      raise errors.UserError(f'config.augment.views.{name}.count is {count!r}; it must '
+                             'be a whole number from 1 up')
+    for field in ('mean', 'std'):
+      if field in fields:
+        raise errors.UserError(
+            f'config.augment.views.{name}.{field} is set, but views share their '
+            f'normalisation; set config.augment.{field}')
+    made += [_build({**shared, **fields})] * count
+  if num_crops is not None and len(made) != num_crops:
+    raise errors.UserError(
+        f'config.augment.views has {len(made)} views ({", ".join(section["views"])}), '
+        f'but this method makes {num_crops} of an image; name {num_crops}')
+  return tuple(made)
+
+
+def _build(fields: dict[str, Any]) -> Policy:
+  return build(fields.pop('recipe', ''), **fields)
+
+
+def evaluation(section: Mapping[str, Any]) -> Policy:
+  """Makes the policy without augmentation, at the size and normalisation of `section`.
+
+  Args:
+    section: `augment` of a config.
+  """
+  return build('none', **{k: section[k] for k in ('size', 'mean', 'std')
+                          if k in section})

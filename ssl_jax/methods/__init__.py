@@ -1,4 +1,4 @@
-"""From a run's config to a method. A new method is one file and one line here."""
+"""Builds a method from the config of a run. A new method adds a line to METHODS."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +9,16 @@ import jax.numpy as jnp
 from ssl_jax import config as config_lib
 from ssl_jax import errors, models
 from ssl_jax.augment import policies
-from ssl_jax.methods import base, finetune, rotnet, simclr, supervised
+from ssl_jax.methods import base, byol, finetune, rotnet, simclr, simsiam, supervised
+from ssl_jax.methods.network import Network
 
 # Arguments of a method that come from other sections of the config than `method`.
 PARTS = ('network', 'dtype', 'encoder_chunks', 'policies', 'preprocess')
 METHODS: dict[str, type[base.Base]] = {
+    'byol': byol.BYOL,
     'rotnet': rotnet.RotNet,
     'simclr': simclr.SimCLR,
+    'simsiam': simsiam.SimSiam,
     'supervised': supervised.Supervised,
 }
 
@@ -24,10 +27,10 @@ def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
   """Builds the method that `config` describes.
 
   Args:
-    config: plain; reads the sections `method`, `augment`, `model`, `projector`
-      (where the method has one), `train.precision` and `train.encoder_chunks`; with
-      a section `pretrained`, the config of the run that is fine-tuned, see
-      `_fine_tune`.
+    config: plain; reads the sections `method`, `augment`, `model`, those of the
+      heads that the method has (`projector`, `predictor`), `train.precision` and
+      `train.encoder_chunks`; with a section `pretrained`, the config of the run that
+      is fine-tuned, see `_fine_tune`.
     num_classes: of the data, 0 where there are no labels.
 
   Raises:
@@ -38,13 +41,13 @@ def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
   fields = dict(config['method'])
   cls = errors.choose('config.method.name', fields.pop('name', ''), METHODS)
   dtype = compute_dtype(config['train'].get('precision', 'auto'))
-  policy = policies.from_config(config['augment'])
-  network = base.Network(encoder=models.build(**config['model'], dtype=dtype),
-                         **cls.heads(config, num_classes, dtype))
+  network = Network(encoder=models.build(**config['model'], dtype=dtype),
+                    **cls.heads(config, num_classes, dtype))
   return config_lib.build(
       cls, fields, 'method', network=network, dtype=dtype,
       encoder_chunks=config['train'].get('encoder_chunks', 1),
-      policies=(policy,) * cls.num_views, preprocess=policies.evaluation(policy))
+      policies=policies.per_crop(config['augment'], cls.num_crops),
+      preprocess=policies.evaluation(config['augment']))
 
 
 def _fine_tune(config: Mapping[str, Any], num_classes: int) -> finetune.FineTune:
@@ -60,12 +63,12 @@ def _fine_tune(config: Mapping[str, Any], num_classes: int) -> finetune.FineTune
                      len(before['dataset']['class_names']))
   head = models.build_head(**config['head'], num_classes=num_classes,
                            dtype=pretrained.dtype)
-  policy = policies.from_config(config['augment'])
   features = config['features']
   return finetune.FineTune(
       network=finetune.Classifier(pretrained.network, head, features['endpoint'],
                                   features['pool']),
-      policies=(policy,), preprocess=policies.evaluation(policy),
+      policies=policies.per_crop(config['augment'], finetune.FineTune.num_crops),
+      preprocess=policies.evaluation(config['augment']),
       dtype=pretrained.dtype, encoder_chunks=config['train'].get('encoder_chunks', 1),
       freeze_until=config['method']['freeze_until'],
       bn_momentum=config['method'].get('bn_momentum'))

@@ -7,21 +7,16 @@ early feature maps Gidaris et al. 2018, arXiv:1803.07728, section 4.1.
 """
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import traverse_util
-from jax.extend import core
 
 from ssl_jax import errors
-from ssl_jax.methods import base
+from ssl_jax.methods import base, freezing
 from ssl_jax.models import layers, pooling
 from ssl_jax.objectives import classification
-
-Path = tuple[str, ...]
 
 
 class Classifier(nn.Module):
@@ -58,9 +53,9 @@ class FineTune(base.Base):
   A stage is a module directly in the encoder ('stem', 'stage1', 'block1'), the
   'projector', or the new 'head'; their order is that in which they compute. What
   comes before `freeze_until` is frozen by construction: it lies in
-  `Variables.slow`, not among the parameters, so it has no gradient, no optimizer
-  state and no weight decay, and its modules run in evaluation mode, so their batch
-  statistics stay. (A stage passes `train` on to its BatchNorm, as those of
+  `Variables.non_trainable`, not among the parameters, so it has no gradient, no
+  optimizer state and no weight decay, and its modules run in evaluation mode, so
+  their batch statistics stay. (A stage passes `train` on to its BatchNorm, as those of
   ssl_jax.models do.) Whatever the endpoint does not depend on stays as it is too:
   later blocks, a pretext task's classifier, projection layers above.
 
@@ -98,12 +93,12 @@ class FineTune(base.Base):
     return _split(whole, traverse_util.flatten_dict(live).keys())
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
-           labels: jax.Array) -> tuple[jax.Array, base.Aux]:
+           labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
     whole = self.encoder(variables.replace(params=params))
-    frozen = _modules(variables.slow.get('params', {})) - _modules(params)
-    with nn.intercept_methods(_in_evaluation_mode(frozen)):
-      endpoints, updated = self.forward(
-          whole['params'], variables.replace(model_state=whole['batch_stats']), views)
+    frozen = (freezing.modules(variables.non_trainable.get('params', {}))
+              - freezing.modules(params))
+    with nn.intercept_methods(freezing.in_evaluation_mode(frozen)):
+      endpoints, updated = self.forward(whole['params'], whole['batch_stats'], views)
     statistics = traverse_util.flatten_dict(updated)
     model_state = traverse_util.unflatten_dict(
         {path: statistics[path]
@@ -116,12 +111,12 @@ class FineTune(base.Base):
     logits = endpoints['logits']
     metrics = {'accuracy': classification.accuracy(logits, labels)}
     loss = classification.softmax_cross_entropy(logits, labels)
-    return loss, base.Aux(model_state, metrics, endpoints)
+    return loss, base.LossOutput(model_state, metrics, endpoints)
 
   def encoder(self, variables: base.Variables) -> base.Tree:
     """Frozen and trained variables in one tree, as the network takes them."""
     live = {'params': variables.params, 'batch_stats': variables.model_state}
-    whole = (traverse_util.flatten_dict(variables.slow)
+    whole = (traverse_util.flatten_dict(variables.non_trainable)
              | traverse_util.flatten_dict(live))
     return {'batch_stats': {}} | traverse_util.unflatten_dict(whole)
 
@@ -140,12 +135,12 @@ class FineTune(base.Base):
   def _init_whole(self, key, image_shape):
     return base.Base.encoder(self, super().init(key, image_shape))
 
-  def _used(self, whole, image_shape) -> list[Path]:
+  def _used(self, whole, image_shape) -> list[freezing.Path]:
     """Paths, the collection first, of what the logits depend on, in order."""
     batch = {'image': jnp.zeros((1, *image_shape), jnp.uint8)}
-    return _in_order_of_use(lambda v: self.encode(v, batch)['logits'], whole)
+    return freezing.in_order_of_use(lambda v: self.encode(v, batch)['logits'], whole)
 
-  def _trained(self, used: list[Path]) -> set[Path]:
+  def _trained(self, used: list[freezing.Path]) -> set[freezing.Path]:
     """Those that are not frozen."""
     stages = _stages(used)
     first = stages[0] if self.freeze_until is None else self.freeze_until
@@ -158,7 +153,7 @@ class FineTune(base.Base):
     return {path for path in used if stage(path[1:]) in live}
 
 
-def stage(path: Path) -> str:
+def stage(path: freezing.Path) -> str:
   """The stage of a parameter: 'stage1' of ('network', 'encoder', 'stage1', ...).
 
   A network that was fine-tuned before lies one 'network' deeper.
@@ -168,49 +163,14 @@ def stage(path: Path) -> str:
   return path[1] if path[0] == 'encoder' else path[0]
 
 
-def _stages(used: list[Path]) -> tuple[str, ...]:
+def _stages(used: list[freezing.Path]) -> tuple[str, ...]:
   return tuple(dict.fromkeys(stage(path[1:]) for path in used))
 
 
-def _split(whole: base.Tree, trained: set[Path]) -> base.Variables:
+def _split(whole: base.Tree, trained: set[freezing.Path]) -> base.Variables:
   flat = traverse_util.flatten_dict(whole)
   part = lambda wanted: traverse_util.unflatten_dict(
       {path: x for path, x in flat.items() if (path in trained) == wanted})
   live = part(True)
-  return base.Variables(live['params'], live.get('batch_stats', {}), slow=part(False))
-
-
-def _modules(params: base.Tree) -> set[Path]:
-  """Paths of all modules that parameters lie in."""
-  return {path[:n] for path in traverse_util.flatten_dict(params)
-          for n in range(len(path))}
-
-
-def _in_evaluation_mode(modules: set[Path]) -> Callable[..., Any]:
-  """For `nn.intercept_methods`: these modules are called with train=False."""
-  def interceptor(call, args, kwargs, context):
-    if 'train' in kwargs and context.module.path in modules:
-      kwargs = {**kwargs, 'train': False}
-    return call(*args, **kwargs)
-  return interceptor
-
-
-def _in_order_of_use(fn: Callable[[base.Tree], jax.Array],
-                     tree: base.Tree) -> list[Path]:
-  """Paths of the leaves that `fn(tree)` depends on, as the computation meets them.
-
-  Names cannot tell: a dict that went through `jit` comes back sorted.
-  """
-  flat = traverse_util.flatten_dict(tree)
-  jaxpr = jax.make_jaxpr(
-      lambda *leaves: fn(traverse_util.unflatten_dict(
-          dict(zip(flat, leaves, strict=True)))))(*flat.values()).jaxpr
-  needed, equations = set(jaxpr.outvars), []
-  for equation in reversed(jaxpr.eqns):
-    if not needed.isdisjoint(equation.outvars):
-      inputs = [v for v in equation.invars if isinstance(v, core.Var)]
-      needed.update(inputs)
-      equations.append(inputs)
-  names = dict(zip(jaxpr.invars, flat, strict=True))
-  met = dict.fromkeys(v for inputs in reversed(equations) for v in inputs)
-  return [names[v] for v in met if v in names]
+  return base.Variables(live['params'], live.get('batch_stats', {}),
+                        non_trainable=part(False))

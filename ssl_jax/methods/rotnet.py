@@ -53,7 +53,8 @@ class RotNet(base.Base):
     return ROTATIONS[self.rotations]
 
   @property
-  def rows_per_image(self) -> int:
+  def views_per_image(self) -> int:
+    """V: how many rotations of its one crop an image is shown in."""
     return 1 if self.rotations == 'random' else len(self.turns)
 
   def views(self, key: jax.Array, batch: base.Batch) -> tuple[jax.Array, jax.Array]:
@@ -68,11 +69,11 @@ class RotNet(base.Base):
 
   def loss(self, params: base.Tree, variables: base.Variables,
            views: tuple[jax.Array, jax.Array],
-           labels: jax.Array) -> tuple[jax.Array, base.Aux]:
+           labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
     del labels
     rotated, turns = views
-    endpoints, model_state = self.forward(params, variables, rotated)
+    endpoints, model_state = self.forward(params, variables.model_state, rotated)
     logits = endpoints['logits']
     metrics = {'rotation_accuracy': classification.accuracy(logits, turns)}
     return (classification.softmax_cross_entropy(logits, turns),
-            base.Aux(model_state, metrics, endpoints))
+            base.LossOutput(model_state, metrics, endpoints))

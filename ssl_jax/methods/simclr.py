@@ -32,7 +32,7 @@ class SimCLR(base.Base):
       doc='Whether the loss is computed in tiles, which saves memory; auto does so on '
       'several devices and for large batches')
 
-  num_views: ClassVar[int] = 2
+  num_crops: ClassVar[int] = 2
   min_images: ClassVar[int] = 2  # the others of a batch are the negatives
 
   @staticmethod
@@ -43,9 +43,9 @@ class SimCLR(base.Base):
         dtype=dtype, **config.get('projector', {}))}
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
-           labels: jax.Array) -> tuple[jax.Array, base.Aux]:
+           labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
     del labels
-    endpoints, model_state = self.forward(params, variables, views)
+    endpoints, model_state = self.forward(params, variables.model_state, views)
     z = endpoints['projection']
     if tiled.wanted(self.tiled, len(z)):
       loss, metrics = tiled.nt_xent(
@@ -55,4 +55,4 @@ class SimCLR(base.Base):
           z, self.temperature, similarity=self.similarity, scale=self.scale)
       metrics = contrastive.contrastive_metrics(
           z, self.temperature, similarity=self.similarity)
-    return loss, base.Aux(model_state, metrics, endpoints)
+    return loss, base.LossOutput(model_state, metrics, endpoints)

@@ -31,10 +31,10 @@ class Supervised(base.Base):
     return {'head': heads.LinearHead(num_classes)}
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
-           labels: jax.Array) -> tuple[jax.Array, base.Aux]:
-    endpoints, model_state = self.forward(params, variables, views)
+           labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    endpoints, model_state = self.forward(params, variables.model_state, views)
     logits = endpoints['logits']
     loss = classification.softmax_cross_entropy(
         logits, labels, label_smoothing=self.label_smoothing)
     metrics = {'accuracy': classification.accuracy(logits, labels)}
-    return loss, base.Aux(model_state, metrics, endpoints)
+    return loss, base.LossOutput(model_state, metrics, endpoints)

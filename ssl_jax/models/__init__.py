@@ -62,6 +62,22 @@ def build_projector(*, dtype: Any = jnp.float32,
   return config.build(heads.build_projector, fields, 'projector', dtype=dtype)
 
 
+def build_predictor(dim: int, /, *, dtype: Any = jnp.float32,
+                    **fields: Any) -> heads.ProjectionHead:
+  """Returns the predictor that stands on a projection head.
+
+  Args:
+    dim: of the projections and the predictions.
+    dtype: of the matrix products.
+    **fields: those of `heads.build_predictor`.
+
+  Raises:
+    errors.UserError: a field or a value is not accepted.
+  """
+  return config.build(functools.partial(heads.build_predictor, dim), fields,
+                      'predictor', dtype=dtype)
+
+
 def build_head(name: str, num_classes: int, *, dtype: Any = jnp.float32,
                **fields: Any) -> nn.Module:
   """Returns a classifier; call it as `module.apply(v, features, train=...)`.

@@ -13,13 +13,23 @@ from ssl_jax.models import layers, nin
 HE_FAN_OUT = nn.initializers.variance_scaling(2., 'fan_out', 'normal')
 
 
+# What follows the last matrix product of a normalised projection head.
+LAST_LAYERS = {
+    'bn_scale': 'BatchNorm with a scale and no shift (SimCLR)',
+    'bn': 'BatchNorm without parameters (the projector of SimSiam)',
+    'bias': 'a bias (the predictor of SimSiam)',
+    'none': 'nothing (BYOL)',
+}
+
+
 class ProjectionHead(nn.Module):
   """g of SimCLR: features h [B, D] -> embeddings z [B, dim], with all between.
 
   Chen et al. 2020, arXiv:2002.05709, section 4.2: dense layers with ReLU between
-  them. With `batch_norm` as in google-research/simclr: no layer has a bias, each
-  is normalised, and the last is scaled but not shifted. Its statistics are those of
-  the whole batch, whatever the encoder's `bn_groups`: two vectors per layer.
+  them. With `batch_norm` hidden layers are normalised and have no bias of their own,
+  as in google-research/simclr; what the last layer has depends on `last_layer`.
+  Statistics are those of the whole batch, whatever the encoder's `bn_groups`: two
+  vectors per layer.
 
   Returns {'projection0': h, 'projection1': ..., 'projection{layers}': z} and z
   once more as 'projection', all float32. A hidden layer is given after its ReLU,
@@ -29,34 +39,42 @@ class ProjectionHead(nn.Module):
     layers: dense layers. 0: no head, z is h; 1: linear; from 2: nonlinear.
     hidden: width of the hidden layers; None for that of h.
     dim: width of z.
-    batch_norm: normalise every layer; otherwise every layer has a bias.
+    batch_norm: normalise the hidden layers; otherwise every layer has a bias.
+    last_layer: a key of `LAST_LAYERS`; used with `batch_norm`.
     dtype: of the matrix products.
+    endpoint: what the results are called; 'prediction' for a predictor.
   """
   layers: int = 2
   hidden: int | None = None
   dim: int = 128
   batch_norm: bool = True
+  last_layer: str = 'bn_scale'
   dtype: Any = jnp.float32
+  endpoint: str = 'projection'
 
   @nn.compact
   def __call__(self, h: jax.Array, *, train: bool) -> dict[str, jax.Array]:
-    # Peers without BatchNorm scale by fan-in; N(0, 0.01) would shrink z to noise.
-    kernel_init = (nn.initializers.normal(0.01) if self.batch_norm
+    last_layer = self.last_layer if self.batch_norm else 'bias'
+    # Where z is not normalised, N(0, 0.01) would shrink it to noise; as peers do,
+    # weights then scale by fan-in.
+    kernel_init = (nn.initializers.normal(0.01) if last_layer == 'bn_scale'
                    else nn.initializers.lecun_normal())
     x = h.astype(jnp.float32)
-    endpoints = {'projection0': x}
+    endpoints = {f'{self.endpoint}0': x}
     for i in range(1, self.layers + 1):
       last = i == self.layers
       features = self.dim if last else self.hidden or h.shape[-1]
-      x = layers.dense(features, use_bias=not self.batch_norm, dtype=self.dtype,
+      bias = last_layer == 'bias' if last else not self.batch_norm
+      x = layers.dense(features, use_bias=bias, dtype=self.dtype,
                        kernel_init=kernel_init, name=f'dense{i}')(x)
-      if self.batch_norm:
-        x = layers.batch_norm(train=train, dtype=jnp.float32, use_bias=not last,
-                              name=f'bn{i}')(x)
+      if last_layer.startswith('bn') if last else self.batch_norm:
+        x = layers.batch_norm(
+            train=train, dtype=jnp.float32, use_bias=not last,
+            use_scale=not last or last_layer == 'bn_scale', name=f'bn{i}')(x)
       if not last:
         x = nn.relu(x)
-      endpoints[f'projection{i}'] = x
-    return endpoints | {'projection': x}
+      endpoints[f'{self.endpoint}{i}'] = x.astype(jnp.float32)
+    return endpoints | {self.endpoint: endpoints[f'{self.endpoint}{self.layers}']}
 
 
 class LinearHead(nn.Module):
@@ -119,19 +137,60 @@ class ConvBlockHead(nn.Module):
                     name='dense')(x)
 
 
-@config.parameters(
-    layers=config.Rule('Number of dense layers; 0 is no head, from 2 it is nonlinear',
-                       low=0),
-    hidden=config.Rule("Width of the hidden layers; None is that of the encoder's "
-                       'output', low=1),
-    dim=config.Rule('Width of the embeddings', low=1),
-    batch_norm=config.Rule('Whether every layer is normalised; otherwise every layer '
-                           'has a bias'))
+_MLP_RULES = {
+    'layers': config.Rule('Number of dense layers; 0 is none, from 2 it is nonlinear',
+                          low=0),
+    'hidden': config.Rule('Width of the hidden layers; None is that of the input',
+                          low=1),
+    'batch_norm': config.Rule('Whether hidden layers are normalised; otherwise every '
+                              'layer has a bias'),
+    'last_layer': config.Rule(
+        'What follows the last product: ' + '; '.join(
+            f'{name} is {what}' for name, what in LAST_LAYERS.items()),
+        choices=tuple(LAST_LAYERS))}
+
+
+@config.parameters(**_MLP_RULES, dim=config.Rule('Width of the embeddings', low=1))
 def build_projector(*, dtype: Any = jnp.float32, layers: int = 2,
-                    hidden: int | None = None, dim: int = 128,
-                    batch_norm: bool = True) -> ProjectionHead:
-  """Returns a `ProjectionHead`; see there for the parameters."""
-  return ProjectionHead(layers, hidden, dim, batch_norm, dtype)
+                    hidden: int | None = None, dim: int = 128, batch_norm: bool = True,
+                    last_layer: str = 'bn_scale') -> ProjectionHead:
+  """Builds a `ProjectionHead`; see there for the parameters.
+
+  Raises:
+    errors.UserError: `last_layer` needs `batch_norm`.
+  """
+  _check_last_layer('projector', batch_norm, last_layer)
+  return ProjectionHead(layers, hidden, dim, batch_norm, last_layer, dtype)
+
+
+@config.parameters(**_MLP_RULES)
+def build_predictor(dim: int, *, dtype: Any = jnp.float32, layers: int = 2,
+                    hidden: int | None = None, batch_norm: bool = True,
+                    last_layer: str = 'bias') -> ProjectionHead:
+  """Builds a predictor: a `ProjectionHead` whose endpoints are called 'prediction'.
+
+  Args:
+    dim: of the projections, which the predictions must have too.
+    dtype: of the matrix products.
+    layers: dense layers; 0 makes the prediction the projection itself.
+    hidden: width of the hidden layers; None for `dim`.
+    batch_norm: normalise the hidden layers.
+    last_layer: a key of `LAST_LAYERS`.
+
+  Raises:
+    errors.UserError: as `build_projector`.
+  """
+  _check_last_layer('predictor', batch_norm, last_layer)
+  return ProjectionHead(layers, hidden, dim, batch_norm, last_layer, dtype,
+                        'prediction')
+
+
+def _check_last_layer(section: str, batch_norm: bool, last_layer: str) -> None:
+  if not batch_norm and last_layer in ('bn', 'none'):
+    raise errors.UserError(
+        f'config.{section}.last_layer is {last_layer!r}, but without batch_norm the '
+        f"last layer has a bias; set config.{section}.batch_norm to True, or leave "
+        'last_layer out')
 
 
 def build_linear(num_classes: int, *, dtype: Any = jnp.float32) -> LinearHead:

@@ -73,7 +73,7 @@ def dense(features: int, *, dtype: Any, name: str, use_bias: bool = False,
 
 
 def batch_norm(*, train: bool, dtype: Any, name: str, zero_scale: bool = False,
-               use_bias: bool = True, groups: int = 1
+               use_bias: bool = True, groups: int = 1, use_scale: bool = True
                ) -> Callable[[jax.Array], jax.Array]:
   """BatchNorm with float32 statistics of the global batch, or of groups of its rows.
 
@@ -93,8 +93,9 @@ def batch_norm(*, train: bool, dtype: Any, name: str, zero_scale: bool = False,
     zero_scale: the scale starts at 0, not 1: a residual branch starts silent.
     use_bias: whether a shift is learned too.
     groups: must divide the rows of a training batch.
+    use_scale: whether a scale is learned.
   """
-  return BatchNorm(train, dtype, zero_scale, use_bias, groups, name=name)
+  return BatchNorm(train, dtype, zero_scale, use_bias, groups, use_scale, name=name)
 
 
 class BatchNorm(nn.Module):
@@ -104,6 +105,7 @@ class BatchNorm(nn.Module):
   zero_scale: bool
   use_bias: bool
   groups: int
+  use_scale: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
@@ -120,9 +122,11 @@ class BatchNorm(nn.Module):
         for running, new in ((running_mean, mean), (running_var, var)):
           new = new.reshape(-1, *channels).mean(0)
           running.value = MOMENTUM * running.value + (1 - MOMENTUM) * new
-    init = nn.initializers.zeros if self.zero_scale else nn.initializers.ones
-    scale = self.param('scale', init, channels).reshape(along)
-    y = (x.astype(jnp.float32) - mean) * (jax.lax.rsqrt(var + EPSILON) * scale)
+    factor = jax.lax.rsqrt(var + EPSILON)
+    if self.use_scale:
+      init = nn.initializers.zeros if self.zero_scale else nn.initializers.ones
+      factor *= self.param('scale', init, channels).reshape(along)
+    y = (x.astype(jnp.float32) - mean) * factor
     if self.use_bias:
       y += self.param('bias', nn.initializers.zeros, channels).reshape(along)
     return y.astype(self.dtype).reshape(shape)

@@ -87,9 +87,12 @@ def embed(z: jax.Array, similarity: str) -> jax.Array:
     raise errors.UserError(
         f'there are {z.shape[0]} embeddings, the two views of one image, so NT-Xent '
         'has no negatives; use config.feed.batch_size=2 or more')
+  return z.astype(jnp.float32) if similarity == 'dot' else unit(z)
+
+
+def unit(z: jax.Array) -> jax.Array:
+  """Scales each row of [N, D] to unit length, in float32."""
   z = z.astype(jnp.float32)
-  if similarity == 'dot':
-    return z
   squared = jnp.square(z).sum(-1, keepdims=True)
   return z * jax.lax.rsqrt(jnp.maximum(squared, 1e-12))
 

@@ -85,9 +85,14 @@ def _inner(eqn: core.JaxprEqn) -> Iterator[tuple[core.Jaxpr, int]]:
         yield candidate, times
 
 
+def forward_flops(layers: Sequence[Layer]) -> int:
+  """FLOPs of one forward pass."""
+  return 2 * sum(layer.macs for layer in layers)
+
+
 def train_flops(layers: Sequence[Layer]) -> int:
   """Three forward passes: gradients by inputs and by weights cost one each."""
-  return 6 * sum(layer.macs for layer in layers)
+  return 3 * forward_flops(layers)
 
 
 def activations(layers: Sequence[Layer]) -> int:
@@ -95,7 +100,8 @@ def activations(layers: Sequence[Layer]) -> int:
   return sum(layer.outputs for layer in layers if layer.is_conv)
 
 
-def seconds(layers: Sequence[Layer], device: devices.Device, itemsize: int) -> float:
+def seconds(layers: Sequence[Layer], device: devices.Device, itemsize: int,
+            trained: bool = True) -> float:
   """The shortest training step of this network on one device.
 
   Layers follow one another. Each is bound by its products or by its memory: a
@@ -109,10 +115,12 @@ def seconds(layers: Sequence[Layer], device: devices.Device, itemsize: int) -> f
     layers: for one view, or for a batch.
     device: on which.
     itemsize: bytes of one activation; 2 for bfloat16.
+    trained: whether backward passes follow; without them layers make one pass, and
+      their normalisation touches the outputs three times.
   """
-  total = 0.0
+  total, passes, touched = 0.0, 3 if trained else 1, 8 if trained else 3
   for layer in layers:
-    moved = 3 * itemsize * (layer.inputs + layer.outputs)
-    total += max(6 * layer.macs / device.flops, moved / device.bandwidth)
-    total += layer.is_conv * 8 * itemsize * layer.outputs / device.bandwidth
+    moved = passes * itemsize * (layer.inputs + layer.outputs)
+    total += max(passes * 2 * layer.macs / device.flops, moved / device.bandwidth)
+    total += layer.is_conv * touched * itemsize * layer.outputs / device.bandwidth
   return total

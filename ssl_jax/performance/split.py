@@ -1,6 +1,5 @@
 """Where the time of a training step goes: its parts, each compiled on its own."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -8,8 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ssl_jax.methods import base
-from ssl_jax.performance import timing
+from ssl_jax.performance import forward, timing
 from ssl_jax.train import loop
 from ssl_jax.train import mesh as mesh_lib
 from ssl_jax.train import step as step_lib
@@ -26,11 +24,11 @@ def parts(times: Mapping[str, Sequence[float]]) -> dict[str, timing.Samples]:
   of them and are differences: 'forward' is the value of `method.loss` less the
   objective alone, 'backward' its gradient less 'forward' and 'loss'.
   """
-  forward = less(times['forward and objective'], times['objective'])
+  forwards = less(times['forward and objective'], times['objective'])
   found = {
       'augmentation': times['augmentation'],
-      'forward': forward,
-      'backward': less(times['gradient'], forward, times['loss']),
+      'forward': forwards,
+      'backward': less(times['gradient'], forwards, times['loss']),
       'loss': times['loss'],
       'optimizer': times['optimizer']}
   return {name: timing.Samples(tuple(values)) for name, values in found.items()}
@@ -46,22 +44,24 @@ def programs(run: loop.Run, state: step_lib.TrainState,
   """What to time, compiled at the first call; each returns all that it computed."""
   batch, method = run.feed.batch_at(0), run.method
   state = jax.tree.map(jnp.copy, state)  # the step will donate its own
-  variables, labels = state.variables, batch['label']
+  variables, labels, progress = state.variables, batch['label'], jnp.float32(0.5)
 
   def loss(params, variables, views, labels):
-    value, aux = method.loss(params, variables, views, labels)
-    vectors = {k: v for k, v in aux.endpoints.items() if v.ndim == 2}
-    return value, (aux.model_state, aux.metrics, vectors)
+    passes = []
+    value, output = forward.recorded(method, passes).loss(params, variables, views,
+                                                          labels)
+    vectors = [_vectors(endpoints) for endpoints in passes]
+    return value, (step_lib.updated(variables, output, ()), output.metrics, vectors)
 
   def objective(vectors, variables, views, labels):
-    value, aux = with_endpoints(method, vectors).loss(
+    value, output = forward.replaced(method, vectors).loss(
         variables.params, variables, views, labels)
-    return value, aux.metrics
+    return value, output.metrics
 
-  def optimize(grads, opt_state, variables, step):
+  def optimize(grads, opt_state, variables, progress):
     updates, opt_state = run.tx.update(grads, opt_state, variables.params)
     params = optax.apply_updates(variables.params, updates)
-    return method.after_update(variables.replace(params=params), step), opt_state
+    return method.after_update(variables.replace(params=params), progress), opt_state
 
   jit = lambda function: jax.jit(_under(run.mesh, function))
   gradient_of = lambda function: jit(jax.value_and_grad(function, has_aux=True))
@@ -76,7 +76,7 @@ def programs(run: loop.Run, state: step_lib.TrainState,
       'gradient': lambda: gradient(variables.params, variables, views, labels),
       'objective': lambda: alone(vectors, variables, views, labels),
       'loss': lambda: alone_gradient(vectors, variables, views, labels),
-      'optimizer': lambda: update(grads, state.opt_state, variables, state.step)}
+      'optimizer': lambda: update(grads, state.opt_state, variables, progress)}
 
 
 def _under(mesh: jax.sharding.Mesh,
@@ -88,11 +88,8 @@ def _under(mesh: jax.sharding.Mesh,
   return traced
 
 
-def with_endpoints(method: base.Base,
-                   endpoints: Mapping[str, jax.Array]) -> base.Base:
-  """The method with `endpoints` in place of its network: the objective alone."""
-  alone = copy.copy(method)
-  object.__setattr__(  # methods are frozen; this copy is ours
-      alone, 'forward', lambda params, variables, views: (
-          dict(endpoints), variables.model_state))
-  return alone
+def _vectors(endpoints: forward.Endpoints) -> forward.Endpoints:
+  """Keeps the vectors [B*V, D] of every size: objectives use no feature maps."""
+  if isinstance(endpoints, list):
+    return [_vectors(one) for one in endpoints]
+  return {name: x for name, x in endpoints.items() if x.ndim == 2}

@@ -55,8 +55,8 @@ class Step:
     init_key, self.key = jax.jit(
         lambda: tuple(jax.random.split(jax.random.key(run.seed))), out_shardings=rep)()
     self.state = jax.jit(functools.partial(
-        step_lib.init_state, run.method, run.tx, run.probe,
-        image_shape=run.feed.image_shape), out_shardings=rep)(init_key)
+        run.train_step.init, image_shape=run.feed.image_shape),
+        out_shardings=rep)(init_key)
     self._asked = 0  # steps that the feed was asked for
     inputs = run.feed.inputs(0, self.per_dispatch)
     logging.info('Compiling the training step, %d per dispatch; this takes seconds to '
@@ -101,9 +101,7 @@ class Step:
 def lower(run: loop.Run, state: Tree, key: Any, inputs: Tree,
           steps: int) -> jax.stages.Lowered:
   """The program that training runs; its arguments may be shapes."""
-  dispatch = step_lib.make_dispatch(
-      functools.partial(step_lib.train_step, run.method, run.tx, run.probe),
-      run.feed.select, run.mesh)
+  dispatch = step_lib.make_dispatch(run.train_step, run.feed.select, run.mesh)
   return dispatch.lower(state, key, inputs, steps)
 
 

@@ -18,7 +18,6 @@ from ssl_jax.models import conv
 from ssl_jax.performance import devices, hlo, network, scaling, timing, workload
 from ssl_jax.train import loop
 from ssl_jax.train import mesh as mesh_lib
-from ssl_jax.train import step as step_lib
 
 GENERATIONS = ('v4', 'v5e', 'v5p', 'v6e')
 _EXAMPLES = 'v4:4x4x4, v5e:2x4, v5e:16x16, v5p:2x2x2, v6e:8x8'
@@ -113,8 +112,7 @@ def _compile(plan: loop.Run) -> jax.stages.Compiled:
             'label': jax.ShapeDtypeStruct((batch,), jnp.int32)}
   with conv.platform('tpu'):
     state = jax.eval_shape(functools.partial(
-        step_lib.init_state, plan.method, plan.tx, plan.probe,
-        image_shape=plan.feed.image_shape), key)
+        plan.train_step.init, image_shape=plan.feed.image_shape), key)
     return timing.lower(plan, _placed(state, rep), _placed(key, rep),
                         _placed(inputs, rows), 1).compile()
 

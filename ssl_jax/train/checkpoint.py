@@ -5,6 +5,7 @@ the previous one. Everything needed to use the encoder, preprocessing included,
 is inside. One that is damaged or does not fit a run is never deleted.
 """
 
+import dataclasses
 import itertools
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +22,8 @@ from ssl_jax.train import mesh as mesh_lib
 from ssl_jax.train import resume
 
 Tree = Any
+# What earlier versions called the fields of `TrainState.variables`.
+_FORMER_NAMES = {'non_trainable': 'slow'}
 
 
 def abstract(tree: Tree, sharding: jax.sharding.Sharding) -> Tree:
@@ -111,10 +114,21 @@ class Checkpoints:
     saved = self._manager.item_metadata(step)['state']
     if saved is None:
       raise OSError('its metadata cannot be read')
-    resume.check_tree(saved.tree, abstract_state,
+    former = {new: old for new, old in _FORMER_NAMES.items()
+              if old in saved.tree.get('variables', {})}
+    resume.check_tree(_renamed(saved.tree, former), abstract_state,
                       f'checkpoint {step} in {self._folder}')
-    return self._manager.restore(step, args=ocp.args.Composite(
-        state=ocp.args.StandardRestore(abstract_state)))['state']
+    restore = lambda target: self._manager.restore(step, args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(target)))['state']
+    if not former:
+      return restore(abstract_state)
+    variables = abstract_state.variables
+    names = {field.name: former.get(field.name, field.name)
+             for field in dataclasses.fields(variables)}
+    state = restore(abstract_state.replace(
+        variables={old: getattr(variables, new) for new, old in names.items()}))
+    return state.replace(variables=variables.replace(
+        **{new: state.variables[old] for new, old in names.items()}))
 
   def _set_aside(self, damaged: Iterable[int]) -> None:
     """Gives checkpoints a name that Orbax ignores."""
@@ -151,6 +165,14 @@ def _attempt(restore: Callable[[], Tree]) -> tuple[Tree, str]:
     except Exception as e:  # Orbax raises many kinds for a damaged file.
       reason = _first_line(e)
   return state, next(filter(None, mesh_lib.exchange(reason)), '')
+
+
+def _renamed(saved: Tree, former: Mapping[str, str]) -> Tree:
+  """Returns the metadata of a state with the present names of its variables."""
+  present = {old: new for new, old in former.items()}
+  return {**saved, 'variables': {present.get(name, name): x
+                                 for name, x in saved['variables'].items()}
+          } if former else saved
 
 
 def _damaged(step: int, i: int) -> str:

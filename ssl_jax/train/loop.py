@@ -102,6 +102,10 @@ class Run:
   def total_steps(self) -> int:
     return whole_steps(self.epochs, self.feed.steps_per_epoch)
 
+  @property
+  def train_step(self) -> step_lib.TrainStep:
+    return step_lib.TrainStep(self.method, self.tx, self.probe, self.total_steps)
+
   def steps(self, epochs: float) -> int:
     """An interval in steps; 0 is never."""
     return max(1, round(epochs * self.feed.steps_per_epoch)) if epochs else 0
@@ -149,8 +153,7 @@ def fit(run: Run) -> step_lib.TrainState:
 def _initial_state(run: Run, checkpoints: checkpoint.Checkpoints
                    ) -> tuple[step_lib.TrainState, jax.Array]:
   """Restores or makes the state; the key is that of all steps."""
-  init = functools.partial(step_lib.init_state, run.method, run.tx, run.probe,
-                           image_shape=run.feed.image_shape)
+  init = functools.partial(run.train_step.init, image_shape=run.feed.image_shape)
   rep = mesh_lib.replicated(run.mesh)
   init_key, key = jax.jit(lambda: tuple(jax.random.split(jax.random.key(run.seed))),
                           out_shardings=rep)()
@@ -174,9 +177,7 @@ def _iterate(run: Run, state: step_lib.TrainState, key: jax.Array,
 
   Metrics are read one dispatch late: the device never waits, but for the first.
   """
-  dispatch = step_lib.make_dispatch(
-      functools.partial(step_lib.train_step, run.method, run.tx, run.probe),
-      run.feed.select, run.mesh)
+  dispatch = step_lib.make_dispatch(run.train_step, run.feed.select, run.mesh)
   per_dispatch = steps_per_dispatch(run)
   step, total = int(state.step), run.total_steps
   save_every = run.steps(run.log.checkpoint_every_epochs)

@@ -71,8 +71,19 @@ class Optim:
   clip_norm: float | None = config.field(
       None, above=0, doc='Gradients of a larger global norm are scaled down to it; '
       'None is no clipping')
+  multipliers: dict | None = config.field(
+      None, low=0, doc='Factors of the learning rate by the name of a module on the '
+      'path to the parameters, such as head=10; factors of several names multiply')
+  constant: tuple[str, ...] = config.field(
+      (), doc='Names of modules whose learning rate stays at the peak, without warm-up '
+      'and schedule, such as the predictor of SimSiam')
 
   def __post_init__(self):
+    for name, factor in (self.multipliers or {}).items():
+      if isinstance(factor, bool) or not isinstance(factor, int | float) or not (
+          0 <= factor < math.inf):
+        raise errors.UserError(f'config.optim.multipliers.{name} is {factor!r}; it '
+                               'must be a finite number from 0 up')
     if bool(self.boundaries_epochs) != (self.schedule == 'step'):
       raise errors.UserError(
           f'config.optim.boundaries_epochs is {self.boundaries_epochs} with schedule '
@@ -103,7 +114,7 @@ def build(fields: Mapping[str, Any], *, batch_size: int, num_examples: int,
   schedule = learning_rate(optim, batch_size=batch_size,
                            steps_per_epoch=max(num_examples // batch_size, 1),
                            total_steps=total_steps)
-  tx = _OPTIMIZERS[optim.name](optim, schedule)
+  tx = _OPTIMIZERS[optim.name](optim, _scale_by_rate(optim, schedule, batch_size))
   if optim.clip_norm is not None:
     tx = optax.chain(optax.clip_by_global_norm(optim.clip_norm), tx)
   return tx, schedule
@@ -126,7 +137,7 @@ def learning_rate(optim: Optim, *, batch_size: int, steps_per_epoch: int,
   Raises:
     errors.UserError: the warm-up is as long as the run.
   """
-  peak = optim.learning_rate * SCALINGS[optim.learning_rate_scaling](batch_size)
+  peak = _peak(optim, batch_size)
   warmup = int(optim.warmup_epochs * steps_per_epoch)
   if warmup >= total_steps > 0:
     raise errors.UserError(
@@ -151,32 +162,73 @@ def learning_rate(optim: Optim, *, batch_size: int, steps_per_epoch: int,
   return schedule
 
 
-def _lars(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
+def _peak(optim: Optim, batch_size: int) -> float:
+  return optim.learning_rate * SCALINGS[optim.learning_rate_scaling](batch_size)
+
+
+def _scale_by_rate(optim: Optim, schedule: optax.Schedule,
+                   batch_size: int) -> optax.GradientTransformation:
+  """Multiplies updates by minus the learning rate of each path.
+
+  Its state is that of `optax.scale_by_learning_rate`.
+  """
+  multipliers = optim.multipliers or {}
+  if not multipliers and not optim.constant:
+    return optax.scale_by_learning_rate(schedule)
+  names, peak = {*multipliers, *optim.constant}, _peak(optim, batch_size)
+
+  def init(params):
+    known = {part for path in _paths(params) for part in path}
+    for name in sorted(names - known):
+      raise errors.UserError(
+          f'config.optim.multipliers or config.optim.constant names {name!r}, of which '
+          f'this run trains nothing{errors.nearest(name, known)}')
+    return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
+
+  def update(updates, state, params=None):
+    del params
+    now = schedule(state.count)
+
+    def scale(path, update):
+      path = set(_split(path))
+      rate = peak if path & set(optim.constant) else now
+      factor = math.prod(f for name, f in multipliers.items() if name in path)
+      return jnp.asarray(-rate * factor, update.dtype) * update
+    return jax.tree_util.tree_map_with_path(scale, updates), optax.ScaleByScheduleState(
+        optax.safe_increment(state.count))
+
+  return optax.GradientTransformation(init, update)
+
+
+def _lars(optim: Optim, rate: optax.GradientTransformation
+          ) -> optax.GradientTransformation:
   """You et al. 2017, arXiv:1708.03888, as google-research/simclr applies it.
 
   Normalisation parameters, biases and the supervised head are not adapted. The
   rate is applied before the momentum, and the head's kernel still decays.
   """
-  return optax.lars(
-      schedule, weight_decay=optim.weight_decay,
-      weight_decay_mask=_mask(WEIGHT_DECAY_MASKS[optim.weight_decay_mask]),
-      trust_coefficient=optim.trust_coefficient, trust_ratio_mask=_mask(_adapts),
-      momentum=optim.momentum, nesterov=False)
+  return optax.chain(
+      _l2(optim),
+      optax.masked(optax.scale_by_trust_ratio(
+          trust_coefficient=optim.trust_coefficient), _mask(_adapts)),
+      rate, optax.trace(optim.momentum))
 
 
-def _sgd(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
-  return optax.chain(_l2(optim), optax.sgd(
-      schedule, momentum=optim.momentum, nesterov=optim.nesterov))
+def _sgd(optim: Optim, rate: optax.GradientTransformation
+         ) -> optax.GradientTransformation:
+  return optax.chain(_l2(optim), optax.chain(
+      optax.trace(optim.momentum, nesterov=optim.nesterov), rate))
 
 
-def _adam(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
-  return optax.chain(_l2(optim), optax.adam(schedule, *optim.betas))
+def _adam(optim: Optim, rate: optax.GradientTransformation
+          ) -> optax.GradientTransformation:
+  return optax.chain(_l2(optim),
+                     optax.chain(optax.scale_by_adam(*optim.betas), rate))
 
 
-def _adamw(optim: Optim, schedule: optax.Schedule) -> optax.GradientTransformation:
-  return optax.adamw(
-      schedule, *optim.betas, weight_decay=optim.weight_decay,
-      mask=_mask(WEIGHT_DECAY_MASKS[optim.weight_decay_mask]))
+def _adamw(optim: Optim, rate: optax.GradientTransformation
+           ) -> optax.GradientTransformation:
+  return optax.chain(optax.scale_by_adam(*optim.betas), _l2(optim), rate)
 
 
 def _l2(optim: Optim) -> optax.GradientTransformation:
@@ -189,12 +241,17 @@ _OPTIMIZERS = {'lars': _lars, 'sgd': _sgd, 'adam': _adam, 'adamw': _adamw}
 
 def _mask(chosen: Callable[[list[str]], bool]) -> Callable[[Tree], Tree]:
   """A function from a tree of parameters to one of booleans, by path."""
-  def mask(params: Tree) -> Tree:
-    return jax.tree_util.tree_map_with_path(
-        lambda path, _: chosen(
-            jax.tree_util.keystr(path, simple=True, separator='/').split('/')),
-        params)
-  return mask
+  return lambda params: jax.tree_util.tree_map_with_path(
+      lambda path, _: chosen(_split(path)), params)
+
+
+def _split(path: Any) -> list[str]:
+  """JAX's key path -> ['encoder', 'stem', 'conv1', 'kernel']."""
+  return jax.tree_util.keystr(path, simple=True, separator='/').split('/')
+
+
+def _paths(params: Tree) -> list[list[str]]:
+  return [_split(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
 
 
 def _is_norm(path: list[str]) -> bool:

@@ -1,5 +1,6 @@
 """The training step: one pure function of (state, key, batch)."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -29,46 +30,71 @@ class TrainState:
   probe: online_probe.ProbeState | None
 
 
-def init_state(method: base.Method, tx: optax.GradientTransformation,
-               probe: online_probe.OnlineProbe | None, key: jax.Array,
-               image_shape: tuple[int, int, int]) -> TrainState:
-  variables = method.init(key, image_shape)
-  return TrainState(
-      step=jnp.zeros((), jnp.int32),
-      variables=variables,
-      opt_state=tx.init(variables.params),
-      probe=probe and probe.init(method, variables, image_shape))
+@dataclasses.dataclass(frozen=True)
+class TrainStep:
+  """One training step: `init` makes the state, a call updates it from one batch.
 
-
-def train_step(method: base.Method, tx: optax.GradientTransformation,
-               probe: online_probe.OnlineProbe | None,
-               state: TrainState, key: jax.Array,
-               batch: dict[str, jax.Array]) -> tuple[TrainState, Metrics]:
-  """One update from one global batch.
-
-  Written as for one device. With the batch sharded over the mesh the
-  partitioner makes BatchNorm statistics and the loss global.
-
-  Args:
-    batch: what `method.views` takes, and 'label' int32 [B], -1 where unknown.
+  Attributes:
+    method: what is trained.
+    tx: the optimizer.
+    probe: an online probe beside it, or None.
+    total_steps: of the whole training; `method.after_update` sees progress by it.
   """
-  variables = state.variables
-  views = method.views(jax.random.fold_in(key, state.step), batch)
-  (loss, aux), grads = jax.value_and_grad(method.loss, has_aux=True)(
-      variables.params, variables, views, batch['label'])
-  updates, opt_state = tx.update(grads, state.opt_state, variables.params)
-  variables = method.after_update(
-      variables.replace(params=optax.apply_updates(variables.params, updates),
-                        model_state=aux.model_state), state.step)
-  metrics = {'loss': loss, 'grad_norm': optax.global_norm(grads), **aux.metrics}
-  probe_state = state.probe
-  if probe is not None:
-    probe_state, metrics['probe/top1'] = probe.update(
-        probe_state, aux.endpoints, batch['label'])
-  return TrainState(state.step + 1, variables, opt_state, probe_state), metrics
+  method: base.Method
+  tx: optax.GradientTransformation
+  probe: online_probe.OnlineProbe | None
+  total_steps: int
+
+  def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> TrainState:
+    """Draws the state before the first step, for images [H, W, C]."""
+    variables = self.method.init(key, image_shape)
+    return TrainState(
+        step=jnp.zeros((), jnp.int32),
+        variables=variables,
+        opt_state=self.tx.init(variables.params),
+        probe=self.probe and self.probe.init(self.method, variables, image_shape))
+
+  def __call__(self, state: TrainState, key: jax.Array,
+               batch: dict[str, jax.Array]) -> tuple[TrainState, Metrics]:
+    """Updates the state once from one global batch.
+
+    Written as for one device. With the batch sharded over the mesh the
+    partitioner makes BatchNorm statistics and the loss global.
+
+    Args:
+      state: before the step; step n uses the key `fold_in(key, n)`.
+      key: of the whole training.
+      batch: what `method.views` takes, and 'label' int32 [B], -1 where unknown.
+
+    Returns:
+      The new state and float32 scalars for the log.
+    """
+    variables, done = state.variables, state.step + 1
+    views = self.method.views(jax.random.fold_in(key, state.step), batch)
+    (loss, output), grads = jax.value_and_grad(self.method.loss, has_aux=True)(
+        variables.params, variables, views, batch['label'])
+    updates, opt_state = self.tx.update(grads, state.opt_state, variables.params)
+    variables = updated(variables, output,
+                        optax.apply_updates(variables.params, updates))
+    variables = self.method.after_update(variables, done / max(self.total_steps, 1))
+    metrics = {'loss': loss, 'grad_norm': optax.global_norm(grads), **output.metrics}
+    probe_state = state.probe
+    if self.probe is not None:
+      probe_state, metrics['probe/top1'] = self.probe.update(
+          probe_state, output.endpoints, batch['label'])
+    return TrainState(done, variables, opt_state, probe_state), metrics
 
 
-def make_dispatch(step: Callable[..., tuple[TrainState, Metrics]],
+def updated(variables: base.Variables, output: base.LossOutput,
+            params: Tree) -> base.Variables:
+  """Puts in the new parameters and what the loss returned, before `after_update`."""
+  unchanged = output.non_trainable is None
+  return base.Variables(
+      params, output.model_state,
+      variables.non_trainable if unchanged else output.non_trainable)
+
+
+def make_dispatch(step: TrainStep,
                   select: Callable[[Tree, jax.Array], dict[str, jax.Array]],
                   mesh: jax.sharding.Mesh) -> Callable[..., Any]:
   """Compiles `steps` updates into one call: `dispatch(state, key, inputs, steps)`.

@@ -12,6 +12,7 @@ import tiny
 
 from ssl_jax import errors, methods
 from ssl_jax.methods import base, rotnet, simclr
+from ssl_jax.methods.network import Network
 from ssl_jax.models import conv, heads, layers
 from ssl_jax.train import mesh as mesh_lib
 
@@ -37,9 +38,9 @@ class Encoder(nn.Module):
 
 
 def method(chunks=1, **encoder):
-  network = base.Network(Encoder(**encoder),
-                         heads.ProjectionHead(layers=1, dim=3, batch_norm=False))
-  return simclr.SimCLR(network, (), None, jnp.float32, chunks)
+  network = Network(Encoder(**encoder),
+                    heads.ProjectionHead(layers=1, dim=3, batch_norm=False))
+  return simclr.SimCLR(network, (None,) * 2, None, jnp.float32, chunks)
 
 
 def views(images=IMAGES, size=4):
@@ -140,11 +141,11 @@ def test_the_config_field_reaches_the_method():
   assert methods.build(tiny.config(encoder_chunks=4), 4).encoder_chunks == 4
 
 
-def test_rows_of_an_image():
-  network = base.Network(Encoder())
+def test_views_of_an_image():
+  network = Network(Encoder())
   of = lambda rotations: rotnet.RotNet(network, (), None, None, rotations=rotations)
-  assert method().rows_per_image == 2
-  assert [of(r).rows_per_image for r in ('all', '0_180', 'random')] == [4, 2, 1]
+  assert method().views_per_image == 2
+  assert [of(r).views_per_image for r in ('all', '0_180', 'random')] == [4, 2, 1]
 
 
 @pytest.mark.parametrize('chunks, groups, devices, words', [

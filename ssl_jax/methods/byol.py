@@ -1,0 +1,71 @@
+"""BYOL: a network predicts what its own moving average makes of the other view.
+
+Grill et al. 2020, arXiv:2006.07733, section 3. As in the paper's code, the target
+network normalises by the batch too and has running statistics of its own. There each
+view is normalised on its own; here both views are one batch.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ssl_jax import config as config_lib
+from ssl_jax import models
+from ssl_jax.methods import base
+from ssl_jax.objectives import alignment
+
+
+@dataclasses.dataclass(frozen=True)
+class BYOL(base.Base):
+  """Regresses onto the projections of a target network, an average of the weights.
+
+  `Variables.non_trainable` holds the target network, encoder and projector:
+  {'params', 'batch_stats'}.
+  """
+  tau: float = config_lib.field(
+      0.996, low=0, high=1, doc='Part of itself that the target network keeps at the '
+      'first updates; it rises to 1 along a cosine')
+
+  num_crops: ClassVar[int] = 2
+
+  @staticmethod
+  def heads(config: Mapping[str, Any], num_classes: int,
+            dtype: Any) -> dict[str, nn.Module]:
+    del num_classes
+    projector = models.build_projector(dtype=dtype, **config.get('projector', {}))
+    return {'projector': projector, 'predictor': models.build_predictor(
+        projector.dim, dtype=dtype, **config.get('predictor', {}))}
+
+  def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> base.Variables:
+    variables = super().init(key, image_shape)
+    return variables.replace(non_trainable=jax.tree.map(jnp.copy, {
+        'params': _without_predictor(variables.params),
+        'batch_stats': _without_predictor(variables.model_state)}))
+
+  def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
+           labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    del labels
+    online, model_state = self.forward(params, variables.model_state, views)
+    target = variables.non_trainable
+    targets, batch_stats = self.forward(target['params'], target['batch_stats'], views,
+                                        network=self.network.clone(predictor=None))
+    loss = alignment.normalized_regression(online['prediction'], targets['projection'])
+    metrics = {'embedding_spread': alignment.spread(online['projection'])}
+    return loss, base.LossOutput(model_state, metrics, online,
+                                 {**target, 'batch_stats': batch_stats})
+
+  def after_update(self, variables: base.Variables,
+                   progress: jax.Array) -> base.Variables:
+    keep = 1 - (1 - self.tau) * (jnp.cos(jnp.pi * progress) + 1) / 2
+    target = variables.non_trainable
+    params = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new,
+                          target['params'], _without_predictor(variables.params))
+    return variables.replace(non_trainable={**target, 'params': params})
+
+
+def _without_predictor(tree: base.Tree) -> base.Tree:
+  return {name: part for name, part in tree.items() if name != 'predictor'}

@@ -1,0 +1,39 @@
+"""SimSiam: one view's prediction agrees with the other view, held constant.
+
+Chen & He 2021, arXiv:2011.10566, section 3.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+
+from ssl_jax import models
+from ssl_jax.methods import base
+from ssl_jax.objectives import alignment
+
+
+@dataclasses.dataclass(frozen=True)
+class SimSiam(base.Base):
+  """Negative cosine similarity, with neither negatives nor a target network."""
+
+  num_crops: ClassVar[int] = 2
+
+  @staticmethod
+  def heads(config: Mapping[str, Any], num_classes: int,
+            dtype: Any) -> dict[str, nn.Module]:
+    del num_classes
+    projector = models.build_projector(dtype=dtype, **config.get('projector', {}))
+    return {'projector': projector, 'predictor': models.build_predictor(
+        projector.dim, dtype=dtype, **config.get('predictor', {}))}
+
+  def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
+           labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    del labels
+    endpoints, model_state = self.forward(params, variables.model_state, views)
+    z = endpoints['projection']
+    loss = alignment.negative_cosine(endpoints['prediction'], z)
+    metrics = {'embedding_spread': alignment.spread(z)}
+    return loss, base.LossOutput(model_state, metrics, endpoints)
