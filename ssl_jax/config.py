@@ -69,6 +69,8 @@ class Section:
     value, variants = self.split(value)
     for name, fields in variants.items():
       self.parse(fields, f'{path}.{self.variants}.{name}')
+    if variants and self.key not in value:  # each variant names an entry of its own
+      return value
     target, fields = self.choose(value, path)
     arguments = parse(target, fields, path.removeprefix('config.'), self.given)
     complete = not self.given and dataclasses.is_dataclass(target)

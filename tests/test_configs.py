@@ -33,8 +33,8 @@ NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py')
                if 'def get_config' in p.read_text())
 # The names that may follow a colon.
 ARGUMENTS = {
-    'byol_cifar10': ('resnet18', 'model=resnet20'),
-    'simsiam_cifar10': ('resnet18', 'model=resnet20'),
+    'byol_cifar10': ('resnet18', 'resnet20'),
+    'simsiam_cifar10': ('resnet18', 'resnet20'),
     'evaluate': ('knn', 'nearest', 'linear', 'logistic', 'resplit', 'classifier',
                  'rotation'),
     'finetune': ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch'),
@@ -172,7 +172,8 @@ def test_every_field_has_a_doc_a_range_and_a_default_that_is_accepted(name):
     assert low or not numbers, f'{name}.{one.name} has no least value'
     assert kinds(one) <= {
         bool, int, float, str, dict, type(None), *numbers, tuple[dict, ...],
-        tuple[Any, ...]}, f'the type of {name}.{one.name} is not checked'
+        tuple[str, ...], tuple[Any, ...]}, (
+            f"the type of {name}.{one.name} is not checked")
     if one.default is not config_lib.MISSING:
       assert one.parse(one.default, one.name) == one.default
 

@@ -9,7 +9,7 @@ import pytest
 from absl import flags
 
 from ssl_jax import errors
-from ssl_jax.data import base, feed, order, sources, streamed
+from ssl_jax.data import base, feed, notices, order, sources, streamed
 from ssl_jax.train import mesh as mesh_lib
 
 N, B, SEED = 37, 8, 5
@@ -225,7 +225,7 @@ def test_mistakes_are_told_before_anything_is_decoded(mesh, fields, sentence):
 
 def test_where_images_are_kept_is_told_once_a_data_set(mesh, caplog, monkeypatch):
   monkeypatch.setattr(feed, '_device_memory', lambda mesh: 4_000_000)
-  feed._told.cache_clear()
+  notices.log_once.cache_clear()
   with caplog.at_level(logging.INFO):
     for n, mode in ((1440, 'auto'), (1440, 'auto'), (160_000, 'auto'),
                     (1440, 'streamed')):

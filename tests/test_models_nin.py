@@ -97,7 +97,7 @@ def test_weights_start_as_torch_starts_convolutions():
 
 
 @pytest.mark.parametrize('fields, words', [
-    ({'blocks': 2}, ['config.model.blocks is 2', '3, 4 and 5']),
+    ({'blocks': 2}, ['config.model.blocks is 2', 'from 3 to 5']),
     ({'width': 0.3}, ['config.model.width is 0.3', '1/32']),
     ({'width': 0}, ['config.model.width is 0']),
     ({'block': 4}, ['config.model.block ', "'blocks'"]),

@@ -89,7 +89,7 @@ def disagree(other_package):
   """Process 1 has another seed and another package."""
   if jax.process_index():
     workdir_lib.__file__ = f'{other_package}/workdir.py'
-  app.config(types.SimpleNamespace(name='config', value={
+  app.config(types.SimpleNamespace(read=lambda: {
       'seed': jax.process_index(), 'data': {'name': 'digits'}}))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ssl_jax import errors
-from ssl_jax.methods import simclr
+from ssl_jax.methods import base, simclr
 from ssl_jax.objectives import contrastive, tiled
 from ssl_jax.train import mesh as mesh_lib
 from ssl_jax.train import step
@@ -147,8 +147,9 @@ def test_simclr_takes_either(monkeypatch):
   results = {}
   for mode in tiled.MODES:
     method = WithoutNetwork(None, (), None, None, temperature=0.2, tiled=mode)
-    trace = jax.jit(lambda z: method.loss(None, None, z, None)).trace(z)  # noqa: B023
-    loss, aux = trace.lower().compile()(z)
+    loss_of = functools.partial(method.loss, None, base.Variables(None, None))
+    trace = jax.jit(loss_of).trace(z, None)
+    loss, aux = trace.lower().compile()(z, None)
     results[mode] = loss, aux.metrics
     assert ('scan' in str(trace.jaxpr)) == (mode != 'never')
   same(results['always'], results['never'])

@@ -14,8 +14,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from ssl_jax import finetune, pretrain
-from ssl_jax.train import encoder, metrics
+from ssl_jax import finetune, jsonl, pretrain
+from ssl_jax.train import encoder
 from ssl_jax.train import mesh as mesh_lib
 
 FOLDER = pathlib.Path(__file__).parent / 'fixtures' / 'checkpoint_6d4c1cd'
@@ -58,7 +58,7 @@ def test_training_resumes(name, steps, runs, expected):
     pretrain.run(config, folder)
   else:
     finetune.run(config, runs / 'simclr', folder)
-  rows = metrics.read(folder / 'metrics.jsonl')
+  rows = jsonl.read(folder / 'metrics.jsonl')
   losses = [row['train/loss'] for row in rows]
   np.testing.assert_allclose(losses, expected[f'{name}_losses'][-len(losses):],
                              rtol=1e-4)

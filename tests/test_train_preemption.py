@@ -30,6 +30,14 @@ with preemption.Listener(lambda: STEP) as listener:
 '''
 
 
+@pytest.fixture(autouse=True)
+def python_hears_ctrl_c():
+  """Shells start background jobs with SIGINT ignored, and Python leaves that so."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
 def test_signal_handler_is_put_back():
   before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)]
   with preemption.Listener() as listener:

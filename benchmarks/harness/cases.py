@@ -49,7 +49,8 @@ def config(name: str, images: int | None = None,
   images = images or case.images
   side = made['data'].get('image_size') or 32
   enough = max(50_000, _STEPS * images)
-  made['data']['num_examples'] = max(images, min(enough, _BYTES // (3 * side**2)))
+  made['data'] |= {'name': 'synthetic', 'image_size': side, 'num_classes': 10,
+                   'num_examples': max(images, min(enough, _BYTES // (3 * side**2)))}
   made['model'].pop('bn_groups', None)  # the peer has none
   made['feed'] = {'batch_size': images, 'mode': 'resident', 'resident_fraction': 1.0}
   made['optim'] |= {'learning_rate': 0.01, 'learning_rate_scaling': 'none',
