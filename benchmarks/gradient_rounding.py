@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssl_jax import models
-from ssl_jax.data import sources
+from ssl_jax.data import datasets
 from ssl_jax.methods.base import Tree
 from ssl_jax.methods.network import Network
 from ssl_jax.objectives import contrastive
@@ -25,8 +25,8 @@ DEVICES, RING, ROWS = 256, 16, 4
 
 
 def gradients() -> np.ndarray:
-  """float32 [DEVICES, n] of bfloat16's precision. Rows meet in the loss alone."""
-  source = sources.load(name='synthetic', split='train', validation_fraction=0,
+  """float32 [DEVICES, n] of bfloat16's precision. Examples meet in the loss alone."""
+  source = datasets.load(name='synthetic', split='train', validation_fraction=0,
                         num_examples=DEVICES * ROWS // 2)
   images = np.repeat(source.read(np.arange(len(source))).images, 2, axis=0)
   noise = np.random.default_rng(0).normal(size=images.shape)

@@ -29,10 +29,11 @@ from PIL import Image
 from benchmarks.harness import compare
 from configs import simclr_imagenet
 from ssl_jax import config as config_lib
-from ssl_jax import methods, workdir
-from ssl_jax.data import base, sources, streamed
-from ssl_jax.performance import devices, network
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax import methods
+from ssl_jax.data import datasets, sources, streamed
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.parallel import provenance
+from ssl_jax.performance import hardware, network
 
 SQUARE = 256
 BATCH = 64
@@ -70,13 +71,13 @@ class Case:
   def __init__(self, root: str, side: int, canvas: bool, threads: int):
     self.name = f'canvas of {side}' if canvas else f'square of {side}'
     self.threads = threads
-    source = sources.load(f'folder:{root}', image_size=side, canvas=canvas,
+    source = datasets.load(f'folder:{root}', image_size=side, canvas=canvas,
                           validation_fraction=0)
     self._begun, self._read = [], []  # how many images, whenever some are
     source.read = self._counted(source.read)
     self._feed = streamed.StreamedFeed(
         source, BATCH, 0, mesh_lib.data_mesh(jax.devices()[:1]),
-        streamed.Workers(threads))
+        streamed.LoaderConfig(threads))
     self._step = 0
 
   def sample(self, steps: int) -> dict[str, float]:
@@ -91,8 +92,8 @@ class Case:
       time.sleep(0.05)
     return {'per_second': images / clock, 'per_cpu_second': images / cpu}
 
-  def _counted(self, read: Callable[[np.ndarray], base.Rows]
-               ) -> Callable[[np.ndarray], base.Rows]:
+  def _counted(self, read: Callable[[np.ndarray], sources.Examples]
+               ) -> Callable[[np.ndarray], sources.Examples]:
     """What the feed hands over was partly decoded before the clock started."""
     def counted(indices):
       self._begun.append(len(indices))
@@ -123,7 +124,7 @@ def wanted() -> dict[str, float]:
   config['train']['precision'] = 'bfloat16'
   method, size = methods.build(config, 1000), config['augment']['size']
   cost = network.cost(method, (size, size, 3))
-  return {name: chips / cost.seconds(devices.find(kind))
+  return {name: chips / cost.seconds(hardware.find(kind))
           for name, (kind, chips) in HOSTS.items()}
 
 
@@ -187,7 +188,7 @@ def main() -> None:
     cases = [Case(root, *kind, threads) for threads in args.threads for kind in kinds]
     rates = measure(cases, args.repeats, args.steps)
   result = {
-      **workdir.provenance(), 'machine': machine, 'batch_size': BATCH,
+      **provenance.collect(), 'machine': machine, 'batch_size': BATCH,
       'files': {'count': len(files), 'kilobytes': sum(files) / len(files) / 1e3},
       'rates': rates, 'cores': cores(rates, wanted())}
   print(table(result))

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax.objectives import contrastive, tiled
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
 
 
 def dense_nt_xent(z, temperature):
@@ -32,7 +32,7 @@ def compiled(loss, rows: int, dim: int, devices: int):
                                sharding=mesh_lib.sharded(mesh))
 
   def value_and_grad(z):
-    with mesh_lib.ambient(mesh):
+    with mesh_lib.use_mesh(mesh):
       return jax.value_and_grad(lambda z: loss(z, 0.1), has_aux=True)(z)
   out = (mesh_lib.replicated(mesh), mesh_lib.sharded(mesh))
   return jax.jit(value_and_grad, out_shardings=out).lower(shape).compile()

@@ -44,7 +44,7 @@ def get_config(model: str = 'resnet18') -> ConfigDict:
       learning_rate_scaling='linear',   # x batch / 256
       weight_decay=1e-5, schedule='cosine', warmup_epochs=10.)
   c.train = dict(
-      epochs=1000., precision='auto', encoder_chunks=1, online_probe=True,
+      epochs=1000., precision='auto', grad_cache_chunks=1, online_probe=True,
       knn_every_epochs=20.)
   c.log = dict(
       every_steps=50, checkpoint_every_epochs=10.,

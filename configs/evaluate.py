@@ -13,15 +13,15 @@ PRESETS = {
     # Wu et al. 2018 (instance discrimination); T = 0.1 as in lightly and VISSL.
     'knn': dict(name='knn', k=200, temperature=0.1),
     # The nearest training image by Euclidean distance.
-    'nearest': dict(name='nearest'),
+    'nn1': dict(name='nn1'),
     # SGD, the best of a grid of 8 learning rates x 5 weight decays.
     'linear': dict(name='linear', epochs=30, refit=False),
     # L-BFGS, the best of 45 strengths of the l2 penalty.
     'logistic': dict(name='logistic', standardise=False, refit=True),
     # L-BFGS on all 60,000 representations, a quarter of them held out at random.
-    'resplit': dict(name='resplit', test_fraction=0.25),
+    'logistic_random_split': dict(name='logistic_random_split', test_fraction=0.25),
     # The network's own head: the accuracy of a supervised run.
-    'classifier': dict(name='classifier'),
+    'own_head': dict(name='own_head'),
     # RotNet's own task, on every image in all rotations.
     'rotation': dict(name='rotation'),
 }
@@ -32,7 +32,7 @@ def get_config(protocol: str = 'knn') -> ConfigDict:
   c.seed = 0
   c.protocol = PRESETS[protocol]
   c.features = dict(
-      endpoint='logits' if protocol in ('classifier', 'rotation') else 'pooled',
+      endpoint='logits' if protocol in ('own_head', 'rotation') else 'pooled',
       pool='mean',                   # of feature maps: mean, max, flatten
       batch_size=512)
   c.data = dict(validation_fraction=0.1)  # all else: as the encoder was trained

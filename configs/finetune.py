@@ -2,9 +2,9 @@
 
     python -m ssl_jax.finetune --checkpoint=runs/simclr --workdir=runs/simclr/ft1
     python -m ssl_jax.finetune --checkpoint=runs/simclr --workdir=runs/simclr/ft10 \\
-        --config.data.labels.fraction=0.1 --config.train.epochs=30
+        --config.data.label_subset.fraction=0.1 --config.train.epochs=30
     python -m ssl_jax.finetune --checkpoint=runs/rotnet --workdir=runs/rotnet/ft \\
-        --config=configs/finetune.py:rotnet --config.data.labels.fraction=1
+        --config=configs/finetune.py:rotnet --config.data.label_subset.fraction=1
 
 * simclr: everything is trained, as Chen et al. 2020 (arXiv:2002.05709, B.5) do on 1 %
   and 10 % of the labels: SGD with Nesterov momentum, 0.05 x batch / 256, no weight
@@ -20,7 +20,7 @@
   random start, for 40,000 steps at 56 others (arXiv:2002.05709, B.8). The best on
   validation images is trained again with them. configs/studies/transfer.py has both.
 
-With `labels.repeat` the labelled images are repeated until there are as many as
+With `label_subset.repeat` the labelled images are repeated until there are as many as
 training images, and an epoch has as many steps as with all labels (RotNet's rule).
 Without, an epoch is one pass over the labelled images, floor(n / batch) steps: too few
 where 60 passes over the 450 images of 1 % of CIFAR-10 make 180 of them.
@@ -67,15 +67,15 @@ def _one_run(preset: str) -> ConfigDict:
     c.train.epochs = 100.
   elif preset == 'last_stage':
     c.freeze_until = 'stage3'
-  c.data = _data(labels=dict(fraction=0.01, seed=0, repeat=True))
+  c.data = _data(label_subset=dict(fraction=0.01, seed=0, repeat=True))
   c.log = dict(every_steps=50, checkpoint_every_epochs=10.)
   return c
 
 
-def _data(labels: dict | None = None) -> ConfigDict:
+def _data(label_subset: dict | None = None) -> ConfigDict:
   return ConfigDict(dict(            # None: as the encoder was trained
       name=placeholder(str), data_dir=placeholder(str), image_size=placeholder(int),
-      validation_fraction=0.1, labels=labels or placeholder(dict)))
+      validation_fraction=0.1, label_subset=label_subset or placeholder(dict)))
 
 
 def _transfer(preset: str) -> ConfigDict:

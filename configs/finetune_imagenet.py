@@ -2,7 +2,7 @@
 
     python -m ssl_jax.finetune --checkpoint=runs/simclr_imagenet \\
         --config=configs/finetune_imagenet.py:1percent \\
-        --config.data.labels.file_list=/path/imagenet_subsets/1percent.txt \\
+        --config.data.label_subset.file_list=/path/imagenet_subsets/1percent.txt \\
         --workdir=runs/simclr_imagenet/1percent
 
 Chen et al. 2020, arXiv:2002.05709, B.5: everything is trained, crop and flip, SGD with
@@ -26,5 +26,5 @@ def get_config(subset: str = '1percent') -> ConfigDict:
   c.feed.batch_size = 4096
   c.train.epochs = PRESETS[subset]
   c.data.validation_fraction = 0.
-  c.data.labels = dict(file_list=placeholder(str))
+  c.data.label_subset = dict(file_list=placeholder(str))
   return c

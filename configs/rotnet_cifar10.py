@@ -28,6 +28,6 @@ def get_config() -> ConfigDict:
       weight_decay=5e-4, weight_decay_mask='all')
   c.train = dict(
       epochs=200., precision='auto', online_probe=True, knn_every_epochs=0.,
-      monitor_endpoint='block2')      # 'pooled' knows about turns, not about things
+      online_endpoint='block2')      # 'pooled' knows about turns, not about things
   c.log = dict(every_steps=50, checkpoint_every_epochs=10.)
   return c

@@ -43,7 +43,7 @@ def get_config(model: str = 'resnet18') -> ConfigDict:
       weight_decay=1e-6 if large else 1e-4,
       schedule='cosine', warmup_epochs=10.)
   c.train = dict(
-      epochs=1000., precision='auto', encoder_chunks=1, online_probe=True,
+      epochs=1000., precision='auto', grad_cache_chunks=1, online_probe=True,
       knn_every_epochs=20.)
   c.log = dict(
       every_steps=50, checkpoint_every_epochs=10.,

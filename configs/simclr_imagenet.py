@@ -38,7 +38,7 @@ def get_config(model: str = 'resnet50') -> ConfigDict:
       name='lars', learning_rate=0.3, learning_rate_scaling='linear',
       weight_decay=1e-6, schedule='cosine', warmup_epochs=10.)
   c.train = dict(
-      epochs=100., precision='auto', encoder_chunks=1, online_probe=True,
+      epochs=100., precision='auto', grad_cache_chunks=1, online_probe=True,
       knn_every_epochs=0.)
   c.log = dict(
       every_steps=50, checkpoint_every_epochs=1.,

@@ -44,7 +44,7 @@ def get_config(model: str = 'resnet18') -> ConfigDict:
       schedule='cosine', warmup_epochs=0.,
       constant=('predictor',))     # no schedule for these
   c.train = dict(
-      epochs=800., precision='auto', encoder_chunks=1, online_probe=True,
+      epochs=800., precision='auto', grad_cache_chunks=1, online_probe=True,
       knn_every_epochs=20.)
   c.log = dict(
       every_steps=50, checkpoint_every_epochs=10.,

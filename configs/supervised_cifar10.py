@@ -33,5 +33,5 @@ def get_config(model: str = 'resnet18') -> ConfigDict:
         schedule='cosine', warmup_epochs=0., weight_decay=5e-4,
         weight_decay_mask='all')
   c.train.online_probe = False  # it has a classifier of its own
-  c.train.monitor_endpoint = 'pooled'
+  c.train.online_endpoint = 'pooled'
   return c

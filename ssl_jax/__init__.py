@@ -1,6 +1,6 @@
 """Self-supervised image representations in JAX. Start at README.md."""
 
-from ssl_jax import xla_flags
+from ssl_jax.parallel import xla_flags
 
 __version__ = '0.1.0'
 

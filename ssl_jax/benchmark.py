@@ -14,23 +14,22 @@ a small network is done in minutes:
         --config.feed.batch_size=64
 """
 
-import pathlib
-
 import jax
 from absl import flags
 
-from ssl_jax import app, config_file, errors, pretrain, workdir
-from ssl_jax.performance import measure, tables, topology
+from ssl_jax import cli, config_file
+from ssl_jax.jobs import pretrain, workdir
+from ssl_jax.performance import ahead_of_time, measure, tables
 
 
 def main() -> None:
-  app.setup_jax()
+  cli.setup_jax()
   # Reading a program from the cache would be told as the time of its compilation.
   jax.config.update('jax_enable_compilation_cache', False)
-  config = app.config(_CONFIG)
-  output = _output()
+  config = cli.config(_CONFIG)
+  output = cli.output_file(_OUTPUT)
   if _TOPOLOGY.value:
-    result = topology.run(config, _TOPOLOGY.value)
+    result = ahead_of_time.run(config, _TOPOLOGY.value)
     table = tables.compiled(result)
   else:
     result = measure.run(config, _DATA.value, _REPEATS.value)
@@ -40,18 +39,6 @@ def main() -> None:
     if output:
       workdir.write_json(output, result)
       print(f'\nWritten to {output}')
-
-
-def _output() -> pathlib.Path | None:
-  """Where the JSON goes; a folder that is not there is told before the work."""
-  if not _OUTPUT.value:
-    return None
-  path = pathlib.Path(_OUTPUT.value).absolute()
-  if not path.parent.is_dir() or path.is_dir():
-    raise errors.UserError(
-        f'--output={_OUTPUT.value} cannot be written; name a file in a folder that '
-        'exists')
-  return path
 
 
 if __name__ == '__main__':
@@ -64,4 +51,4 @@ if __name__ == '__main__':
       'decoding; or "real".')
   _REPEATS = flags.DEFINE_integer('repeats', 5, 'Samples of everything.', lower_bound=1)
   _OUTPUT = flags.DEFINE_string('output', None, 'JSON file for the figures.')
-  app.run(main, _CONFIG)
+  cli.run(main, _CONFIG)

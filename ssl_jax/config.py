@@ -14,7 +14,7 @@ import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
 
-from ssl_jax import errors
+from ssl_jax import errors, renamed
 from ssl_jax import fields as fields_lib
 from ssl_jax.fields import Rule
 
@@ -51,7 +51,10 @@ class Section:
     if not self.key:
       return self.target, fields
     name = fields.pop(self.key, '')
-    return errors.choose(f'{path}.{self.key}', name, self.target), fields
+    if path.endswith('protocol') and name in renamed.PROTOCOLS:
+      raise errors.UserError(f'{path}.{self.key} is {name!r}, which is now called '
+                             f'{renamed.PROTOCOLS[name]!r}; rename it')
+    return errors.lookup(f'{path}.{self.key}', name, self.target), fields
 
   def split(self, value: Mapping[str, Any]) -> tuple[dict, dict[str, dict]]:
     """Returns the fields that variants share, and by name all fields of each."""
@@ -104,7 +107,7 @@ class Field(NamedTuple):
     for kind in fields_lib.members(self.type):
       if (found := fields_lib.fit(value, kind, self.rule)) is not MISSING:
         return found
-    hint = errors.nearest(value, self.rule.choices) if isinstance(value, str) else ''
+    hint = errors.suggestion(value, self.rule.choices) if isinstance(value, str) else ''
     raise errors.UserError(f'{path} is {value!r}; accepted is {self.accepted}{hint}')
 
 
@@ -226,8 +229,10 @@ def parse(target: Target, fields: Mapping[str, Any], section: str = '',
   prefix = f'config.{section}.' if section else 'config.'
   for name in fields:
     if name not in accepted:
+      if new := renamed.FIELDS.get((section.rpartition('.')[2], name)):
+        raise errors.UserError(f'{prefix}{name} is now called {prefix}{new}; rename it')
       raise errors.UserError(
-          f'{prefix}{name} is not a field{errors.nearest(name, accepted)} '
+          f'{prefix}{name} is not a field{errors.suggestion(name, accepted)} '
           f'({section or "this config"} accepts {", ".join(accepted) or "none"})')
   values = {}
   for name, one in accepted.items():

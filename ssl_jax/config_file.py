@@ -15,7 +15,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ssl_jax import config as config_lib
-from ssl_jax import errors, fields
+from ssl_jax import errors, fields, renamed
 
 # Configs import each other as `configs.x`, and defaults are found from any folder.
 ROOT = pathlib.Path(__file__).parents[1]
@@ -155,7 +155,7 @@ def load(file: str) -> ConfigDict:
   presets = getattr(module, 'PRESETS', None)
   if preset and presets is not None and preset not in presets:
     raise errors.UserError(f'--config={path}:{preset}: {preset!r} is not one of '
-                           f'{", ".join(presets)}{errors.nearest(preset, presets)}')
+                           f'{", ".join(presets)}{errors.suggestion(preset, presets)}')
   if not callable(get_config := getattr(module, 'get_config', None)):
     raise errors.UserError(f'--config={path} has no function get_config(), which is '
                            'to return a ConfigDict')
@@ -189,6 +189,9 @@ def read_module(file: str) -> types.ModuleType:
   if not path.exists() and (ROOT / path).exists():
     path = ROOT / path
   if not path.is_file():
+    if new := renamed.CONFIG_FILES.get(path.name):
+      raise errors.UserError(f'--config={given} is now called configs/studies/{new}; '
+                             'give that name')
     what = 'is a folder' if path.is_dir() else 'does not exist'
     there = {p.name: p for p in sorted(
         [*ROOT.glob('configs/**/*.py'), *path.parent.glob('*.py')])}

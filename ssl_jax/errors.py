@@ -35,13 +35,13 @@ class Preempted(Exception):
                      'again to go on from there')
 
 
-def nearest(name: str, accepted: Iterable[str]) -> str:
+def suggestion(name: str, accepted: Iterable[str]) -> str:
   """Returns `'; did you mean "x"?'`, or '' where nothing is close."""
   close = difflib.get_close_matches(name, list(accepted), n=1, cutoff=0.5)
   return f'; did you mean {close[0]!r}?' if close else ''
 
 
-def choose(what: str, name: str, table: Mapping[str, Any]) -> Any:
+def lookup(what: str, name: str, table: Mapping[str, Any]) -> Any:
   """Returns `table[name]`.
 
   Raises:
@@ -50,5 +50,5 @@ def choose(what: str, name: str, table: Mapping[str, Any]) -> Any:
   if name not in table:
     raise UserError(
         f'{what} is {name!r}; accepted are {", ".join(sorted(table))}'
-        f'{nearest(str(name), table)}')
+        f'{suggestion(str(name), table)}')
   return table[name]

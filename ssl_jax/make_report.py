@@ -8,7 +8,7 @@ It only reads files, and needs neither an accelerator nor JAX. The page is
 
 from absl import flags
 
-from ssl_jax import app, report
+from ssl_jax import cli, report
 
 _WORKDIR = flags.DEFINE_string(
     'workdir', None, 'The folder that `python -m ssl_jax.study` wrote.')
@@ -16,11 +16,11 @@ _WORKDIR = flags.DEFINE_string(
 
 def main() -> None:
   """Writes the pages; prints the tables of results and the path of the page."""
-  workdir = app.require(_WORKDIR, 'runs/quickstart')
+  workdir = cli.require(_WORKDIR, 'runs/quickstart')
   page = report.write(workdir)
   print(report.summary(workdir))
   print(f'Report: {page}')
 
 
 if __name__ == '__main__':
-  app.run(main)
+  cli.run(main)

@@ -9,41 +9,16 @@ config: config.data.name = 'cifar10'. `digits`, `synthetic` and `folder:/path`
 need no preparation.
 """
 
-import os
-
 from absl import flags
 
-from ssl_jax import app, errors
-from ssl_jax.data import prepare
-
-
-def run(dataset: str, data_dir: str | None = None, archive: str | None = None,
-        source: str | None = None, name: str | None = None,
-        max_bad_images: int = 10) -> str:
-  """Prepares one data set; returns the sentence that says where it is.
-
-  Raises:
-    errors.UserError: see `prepare.cifar` and `prepare.image_folder`, or a flag
-      is missing.
-  """
-  data_dir = os.path.expanduser(
-      data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets')
-  if dataset == 'folder':
-    if not source or not name:
-      raise errors.UserError(f'--{"name" if source else "source"} is missing; '
-                             '--dataset=folder needs --source and --name')
-    path = prepare.image_folder(source, name, data_dir, max_bad_images)
-  else:
-    errors.choose('--dataset', dataset, {**prepare.CIFAR, 'folder': None})
-    name, path = dataset, prepare.cifar(dataset, data_dir, archive)
-  return (f'{name} is ready in {path}. Train on it with TFDS_DATA_DIR={data_dir} and '
-          f'--config.data.name={name}')
+from ssl_jax import cli
+from ssl_jax.jobs import prepare_data
 
 
 def main() -> None:
-  dataset = app.require(_DATASET, 'cifar10')
-  print(run(dataset, _DATA_DIR.value, _ARCHIVE.value, _SOURCE.value, _NAME.value,
-            _MAX_BAD_IMAGES.value))
+  dataset = cli.require(_DATASET, 'cifar10')
+  print(prepare_data.run(dataset, _DATA_DIR.value, _ARCHIVE.value, _SOURCE.value,
+                         _NAME.value, _MAX_BAD_IMAGES.value))
 
 
 if __name__ == '__main__':
@@ -64,4 +39,4 @@ if __name__ == '__main__':
   _MAX_BAD_IMAGES = flags.DEFINE_integer(
       'max_bad_images', 10, 'For folder: how many images may be corrupt; they are '
       'named and left out.')
-  app.run(main)
+  cli.run(main)

@@ -32,7 +32,7 @@ def text(config: config_file.ConfigFlag | None) -> str:
 def _flags() -> Iterator[str]:
   """The flags of the binary itself and those of every binary."""
   by_module = flags.FLAGS.flags_by_module_dict()
-  for module in (sys.argv[0], '__main__', 'ssl_jax.app'):
+  for module in (sys.argv[0], '__main__', 'ssl_jax.cli'):
     for flag in by_module.get(module, ()):
       default = '' if flag.default is None else f' (default: {flag.default})'
       yield _entry(f'--{flag.name}', f'{flag.help}{default}')

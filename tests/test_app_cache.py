@@ -14,8 +14,8 @@ def compile_and_tell():
   import jax
   import jax.numpy as jnp
 
-  from ssl_jax import app
-  app.setup_jax()
+  from ssl_jax import cli
+  cli.setup_jax()
   events = []
   jax.monitoring.register_event_listener(lambda event, **unused: events.append(event))
   assert jax.jit(lambda x: jnp.cos(x) @ jnp.sin(x))(jnp.ones(7)) > 0
@@ -44,5 +44,5 @@ def test_the_second_process_finds_what_the_first_has_compiled(tmp_path):
 
 
 if __name__ == '__main__':
-  from ssl_jax import app
-  app.run(compile_and_tell)
+  from ssl_jax import cli
+  cli.run(compile_and_tell)

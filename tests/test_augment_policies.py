@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from ssl_jax import errors
 from ssl_jax.augment import color, policies, stages
 from ssl_jax.augment import views as views_lib
-from ssl_jax.train import mesh as meshes
+from ssl_jax.parallel import mesh as meshes
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_dtype_and_normalisation(key, images):
 
 
 def on_canvas(images, side, rest=0):
-  """Images of any shape in the top left of canvases, and their extents."""
+  """Images of any shape in the top left of canvases, and their valid_sizes."""
   canvas = np.full((len(images), side, side, 3), rest, np.uint8)
   for i, image in enumerate(images):
     canvas[i, :image.shape[0], :image.shape[1]] = image
@@ -144,14 +144,14 @@ SHAPES = ((20, 20), (20, 9), (7, 20), (1, 20), (20, 1), (2, 3), (1, 1), (13, 12)
 def test_no_view_ever_sees_the_rest_of_a_canvas(recipe, fields):
   random = np.random.default_rng(0)
   images = [random.integers(0, 256, (*shape, 3), np.uint8) for shape in SHAPES]
-  canvas, extents = on_canvas(images, 20)
+  canvas, valid_sizes = on_canvas(images, 20)
   poison = random.integers(0, 256, canvas.shape, np.uint8)
   row, column = np.arange(20)[None, :, None, None], np.arange(20)[None, None, :, None]
-  inside = ((row < extents[:, 0, None, None, None])
-            & (column < extents[:, 1, None, None, None]))
+  inside = ((row < valid_sizes[:, 0, None, None, None])
+            & (column < valid_sizes[:, 1, None, None, None]))
   policy = policies.build(recipe, size=24, **fields)
   make = jax.jit(jax.vmap(
-      lambda key, x: views_lib.make((policy,) * 2, key, x, extents=extents),
+      lambda key, x: views_lib.make((policy,) * 2, key, x, valid_sizes=valid_sizes),
       in_axes=(0, None)))
   keys = jax.random.split(jax.random.key(1), 20)
   clean = np.asarray(make(keys, canvas))
@@ -165,8 +165,8 @@ def test_views_from_a_canvas_are_those_of_the_image_alone(key, recipe):
   keys, make = jax.random.split(key, 8), jax.jit(jax.vmap(policy, (0, None, None)))
   for shape in ((20, 9), (3, 4)):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    canvas, extents = on_canvas([image], 20)
-    np.testing.assert_allclose(make(keys, canvas[0], extents[0]),
+    canvas, valid_sizes = on_canvas([image], 20)
+    np.testing.assert_allclose(make(keys, canvas[0], valid_sizes[0]),
                                make(keys, image, None), atol=1e-5)
 
 
@@ -175,19 +175,19 @@ def test_evaluation_enlarges_the_centre_of_the_true_image_as_pil(key, shape):
   y, x = np.mgrid[:shape[0], :shape[1]] / 48
   waves = np.stack([np.sin(9 * x), np.cos(7 * y), np.sin(5 * (x + y))], -1)
   image = np.rint(128 + 80 * waves).astype(np.uint8)
-  canvas, extents = on_canvas([image], 48, rest=255)
+  canvas, valid_sizes = on_canvas([image], 48, rest=255)
   side = round(.875 * min(shape))
   top, left = ((n - side + 1) // 2 for n in shape)
   crop = Image.fromarray(image).crop((left, top, left + side, top + side))
   expected = crop.resize((48, 48), Image.Resampling.BICUBIC)
-  view = jax.jit(policies.build('none', size=48))(key, canvas[0], extents[0])
+  view = jax.jit(policies.build('none', size=48))(key, canvas[0], valid_sizes[0])
   np.testing.assert_allclose(view * 255, np.asarray(expected), atol=1.5)
 
 
 def test_evaluation_of_imagenet_by_hand(key):
   """Of 288 rows and 384 columns, 252 in the middle become 224."""
   image = np.random.default_rng(0).integers(0, 256, (288, 384, 3), np.uint8)
-  canvas, extents = on_canvas([image], 384, rest=255)
+  canvas, valid_sizes = on_canvas([image], 384, rest=255)
   at = (np.arange(224) + .5) * 252 / 224 - .5
   x = np.abs(at[:, None] - np.arange(252)[None])
   keys = np.where(x < 1, 1.5 * x**3 - 2.5 * x**2 + 1, np.where(
@@ -195,7 +195,7 @@ def test_evaluation_of_imagenet_by_hand(key):
   keys /= keys.sum(1, keepdims=True)
   crop = image[18:270, 66:318] / 255
   expected = np.einsum('ih,jw,hwc->ijc', keys, keys, crop, optimize=True)
-  view = jax.jit(policies.build('none', size=224))(key, canvas[0], extents[0])
+  view = jax.jit(policies.build('none', size=224))(key, canvas[0], valid_sizes[0])
   np.testing.assert_allclose(view, np.clip(expected, 0, 1), atol=1e-5)
 
 

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # not an installed package
-
 from benchmarks import host_decode, train_step  # noqa: E402
 from benchmarks.harness import cases, compare, sweep, trace, worker  # noqa: E402
 from benchmarks.peers import host_fed  # noqa: E402
-from ssl_jax import pretrain  # noqa: E402
+from ssl_jax.jobs import pretrain
 from ssl_jax.performance import workload  # noqa: E402
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # not an installed package
 
 
 class Served:
@@ -106,9 +106,9 @@ def test_a_busy_machine_is_told():
 
 @pytest.mark.parametrize('name', cases.CASES)
 def test_cases_are_configs_that_training_takes(name):
-  config = cases.config(name, 16, train={'encoder_chunks': 2})
+  config = cases.config(name, 16, train={'grad_cache_chunks': 2})
   pretrain.check(config)
-  assert config['train']['encoder_chunks'] == 2 and config['train']['epochs'] > 0
+  assert config['train']['grad_cache_chunks'] == 2 and config['train']['epochs'] > 0
   assert not config['train']['online_probe']
   side = config['data'].get('image_size') or 32
   assert 16 <= config['data']['num_examples'] <= 2**31 / (3 * side**2)
@@ -127,7 +127,7 @@ def test_variants_and_their_names():
 
 def test_a_step_fed_by_the_host_gets_two_fresh_views_of_every_image():
   config = cases.config('resnet20', images=8)
-  run = workload.plan(config, 'synthetic')
+  run = workload.training_run(config, 'synthetic')
   feed = host_fed.Feed(run.feed, config['augment'], run.mesh, workers=0)
   first, second = (np.asarray(feed.inputs(i)['image']) for i in (0, 1))
   assert first.shape == (8, 2, 32, 32, 3) and first.dtype == np.uint8

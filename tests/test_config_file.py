@@ -2,14 +2,15 @@
 
 import pytest
 
-from ssl_jax import config_file, errors, evaluate, finetune, pretrain
+from ssl_jax import config_file, errors
+from ssl_jax.jobs import evaluate, finetune, pretrain
 
 SIMCLR = 'configs/simclr_cifar10.py'
 
 
 @pytest.fixture(autouse=True)
 def configs_import_each_other(monkeypatch):
-  monkeypatch.syspath_prepend(str(config_file.ROOT))  # as app.run does
+  monkeypatch.syspath_prepend(str(config_file.ROOT))  # as cli.run does
 
 
 def read(*arguments, target=pretrain.Config, default=SIMCLR):
@@ -40,23 +41,24 @@ def test_fields_that_the_file_names():
 
 def test_fields_that_the_file_does_not_name():
   config = read(
-      '--config.data.labels.fraction=0.1', '--config.data.data_dir=2026',
+      '--config.data.label_subset.fraction=0.1', '--config.data.data_dir=2026',
       '--config.augment.area=(0.2,1)', '--config.optim.clip_norm=1',
-      '--config.log.tensorboard=false', '--config.train.monitor_pool=2',
+      '--config.log.tensorboard=false', '--config.train.online_pool=2',
       '--config.model.width=0.5')
-  assert config['data'] == {'name': 'cifar10', 'labels': {'fraction': 0.1},
+  assert config['data'] == {'name': 'cifar10', 'label_subset': {'fraction': 0.1},
                             'data_dir': '2026'}
   assert config['augment']['area'] == [0.2, 1] and config['optim']['clip_norm'] == 1
   assert config['log']['tensorboard'] is False
-  assert config['train']['monitor_pool'] == 2 and config['model']['width'] == 0.5
+  assert config['train']['online_pool'] == 2 and config['model']['width'] == 0.5
 
 
 def test_none_and_whole_sections():
   config = read('--config.train.epochs=None', '--config.train.steps=7',
-                "--config.data.labels={'per_class': 3}", '--config.freeze_until=None',
+                "--config.data.label_subset={'per_class': 3}",
+                '--config.freeze_until=None',
                 target=finetune.Config, default='configs/finetune.py:last_stage')
   assert config['train']['steps'] == 7 and config['train']['epochs'] is None
-  assert config['data']['labels'] == {'per_class': 3}
+  assert config['data']['label_subset'] == {'per_class': 3}
   assert config['freeze_until'] is None
 
 
@@ -106,7 +108,7 @@ def test_a_broken_file_is_one_sentence(tmp_path, name, override):
     (['--config.seed.x=1'], 'config.seed is 0, which has no fields'),
     (['--config.train.epochs'], 'config.train.epochs is True; accepted is a number'),
     (['--config.trian.epochs=1'], "config.trian is not a field; did you mean 'train'"),
-    (['--config.data.labels.fractoin=1'], "did you mean 'fraction'"),
+    (['--config.data.label_subset.fractoin=1'], "did you mean 'fraction'"),
 ])
 def test_mistakes(arguments, sentence):
   with pytest.raises(errors.UserError, match=sentence):

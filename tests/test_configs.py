@@ -14,18 +14,11 @@ import stub_encoder
 import tiny
 
 from ssl_jax import config as config_lib
-from ssl_jax import (
-  config_file,
-  errors,
-  evaluate,
-  finetune,
-  linear_probe,
-  pretrain,
-  report,
-  study,
-)
+from ssl_jax import config_file, errors, report
 from ssl_jax import fields as fields_lib
-from ssl_jax.augment import stages
+from ssl_jax.augment import stages as augment_stages
+from ssl_jax.jobs import evaluate, finetune, linear_probe, pretrain
+from ssl_jax.studies import run, stages
 from ssl_jax.train import optim
 
 CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
@@ -35,8 +28,8 @@ NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py')
 ARGUMENTS = {
     'byol_cifar10': ('resnet18', 'resnet20'),
     'simsiam_cifar10': ('resnet18', 'resnet20'),
-    'evaluate': ('knn', 'nearest', 'linear', 'logistic', 'resplit', 'classifier',
-                 'rotation'),
+    'evaluate': ('knn', 'nn1', 'linear', 'logistic', 'logistic_random_split',
+                 'own_head', 'rotation'),
     'finetune': ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch'),
     'finetune_imagenet': ('1percent', '10percent'),
     'linear_probe': ('linear', 'mlp', 'conv_block'),
@@ -55,7 +48,7 @@ PRETRAINING = [n for n in NAMES if n not in EVALUATIONS and n not in STUDIES]
 
 @pytest.fixture(autouse=True)
 def configs_import_each_other(monkeypatch):
-  monkeypatch.syspath_prepend(str(CONFIGS.parent))  # as app.run does
+  monkeypatch.syspath_prepend(str(CONFIGS.parent))  # as cli.run does
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -110,9 +103,9 @@ def test_pretraining_is_accepted(which):
 
 @pytest.mark.parametrize('which', with_arguments(STUDIES), ids=':'.join)
 def test_studies_are_accepted_and_name_only_what_they_run(which):
-  config = study.resolve(load(*which)[1])
-  study._check(config)
-  wanted = study.evaluations(config)
+  config = stages.resolve(load(*which)[1])
+  stages.check(config)
+  wanted = stages.evaluations(config)
   cells = {(method, e.name) for e in wanted for method in e.methods}
   for p in config.get('published', ()):
     assert (p['method'], p['evaluation']) in cells
@@ -120,7 +113,7 @@ def test_studies_are_accepted_and_name_only_what_they_run(which):
            *(e.data_set[1] for e in wanted if e.data_set),
            *(f'{m}/{(e.subset or e.data_set)[0]}' for e in wanted
              if e.subset or e.data_set for m in e.methods)}
-  assert config.get('labels', {}).keys() <= known
+  assert config.get('display_names', {}).keys() <= known
   assert config.get('heatmap', {}).get('cells', {}).keys() <= config['methods'].keys()
 
 
@@ -133,12 +126,12 @@ def test_an_unknown_argument_is_told_what_there_is(name):
 
 BINARIES = {  # what a config of each may hold
     'pretrain': pretrain.Config, 'evaluate': evaluate.Config,
-    'finetune': finetune.Config, 'study': study.StudyConfig}
+    'finetune': finetune.Config, 'study': stages.StudyConfig}
 
 
 def specs():
   """Every dataclass and builder that describes a section of a config, by a name."""
-  found = {f'augment.{name}': (cls, ()) for name, cls in stages.BY_NAME.items()}
+  found = {f'augment.{name}': (cls, ()) for name, cls in augment_stages.BY_NAME.items()}
 
   def visit(name, target, given):
     found[name] = (target, given)
@@ -200,7 +193,7 @@ def test_what_makes_no_sense_is_refused_with_the_name_of_the_field(name):
 
 def target_of(name):
   if name in STUDIES:
-    return study.StudyConfig
+    return stages.StudyConfig
   module = EVALUATIONS.get(name, pretrain)
   return finetune.Config if module is linear_probe else module.Config
 
@@ -252,7 +245,7 @@ def test_a_study_runs_once_tiny(tmp_path, monkeypatch):
   config['methods'] = {k: shrunk({**v, 'seed': 0})
                        for k, v in config['methods'].items()}
   config['evaluations'] = {'knn': config['evaluations']['knn']}
-  page = study.run(config, tmp_path)
+  page = run.run(config, tmp_path)
   results = [json.loads(p.read_text()) for p in tmp_path.glob('*/*/knn/result.json')]
   assert len(results) == len(config['methods']) and page.exists()
 

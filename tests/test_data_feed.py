@@ -9,13 +9,13 @@ import pytest
 from absl import flags
 
 from ssl_jax import errors
-from ssl_jax.data import base, feed, notices, order, sources, streamed
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.data import datasets, feed, notices, order, sources, streamed
+from ssl_jax.parallel import mesh as mesh_lib
 
 N, B, SEED = 37, 8, 5
 
 
-class Encoded(base.Source):
+class Encoded(sources.Source):
   """Images whose pixels are their index; `bad` ones fail. Counts what is read."""
 
   name, class_names, image_shape = 'fake', ('a',), (2, 3, 1)
@@ -31,7 +31,7 @@ class Encoded(base.Source):
     self.asked += indices.tolist()
     ok = ~np.isin(indices, self.bad)
     images = np.broadcast_to(indices[:, None, None, None], (len(indices), 2, 3, 1))
-    return base.Rows((images * ok[:, None, None, None]).astype(np.uint8),
+    return sources.Examples((images * ok[:, None, None, None]).astype(np.uint8),
                      self.labels[indices], ok)
 
 
@@ -42,7 +42,7 @@ def mesh():
 
 @pytest.fixture
 def resident(mesh):
-  return feed.ResidentFeed(Encoded().materialise(), B, SEED, mesh)
+  return feed.ResidentFeed(Encoded().load_into_memory(), B, SEED, mesh)
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_devices_pick_their_rows_without_talking(resident):
 
 def test_a_process_reads_only_its_own_rows(mesh):
   source, plan = Encoded(), order.Shuffled(N, B, SEED)
-  halves = [streamed.Blocks(source, plan, slice(*r), 2, True)
+  halves = [streamed.BatchBlocks(source, plan, slice(*r), 2, True)
             for r in ((0, 4), (4, 8))]
   for step in (0, 5):
     parts = [blocks[step * 2 + k].labels for blocks in halves for k in range(2)]
@@ -133,8 +133,8 @@ def test_a_process_reads_only_its_own_rows(mesh):
 def test_worker_processes_change_nothing(mesh):
   if not flags.FLAGS.is_parsed():  # as in a binary; Grain's workers need it
     flags.FLAGS.mark_as_parsed()
-  subject = streamed.StreamedFeed(Encoded().materialise(), B, SEED, mesh,
-                                  streamed.Workers(threads=2, processes=2))
+  subject = streamed.StreamedFeed(Encoded().load_into_memory(), B, SEED, mesh,
+                                  streamed.LoaderConfig(threads=2, processes=2))
   for step in (3, 4, 5):
     assert_is_step(subject.batch_at(step), step)
   subject.close()
@@ -163,35 +163,38 @@ class Canvas(Encoded):
     found = super().read(indices)
     rows = self.blank(len(indices))
     rows.images[:, :2, :3] = found.images
-    rows.extents[found.ok] = np.stack([1 + indices % 3, 2 + 0 * indices], 1)[found.ok]
-    return rows._replace(labels=found.labels, ok=found.ok)
+    sizes = np.stack([1 + indices % 3, 2 + 0 * indices], 1)
+    rows.valid_sizes[found.mask] = sizes[found.mask]
+    return rows._replace(labels=found.labels, mask=found.mask)
 
 
 @pytest.mark.parametrize('mode', ['resident', 'streamed'])
 def test_extents_come_with_their_images(mesh, mode):
-  source = base.subset(Canvas(bad=[3]), np.arange(36), 'some')
+  source = sources.subset(Canvas(bad=[3]), np.arange(36), 'some')
   subject = feed.make_feed(source, batch_size=B, seed=0, mesh=mesh, mode=mode)
   for step in (0, 1, 6):
     batch = jax.jit(subject.select)(subject.inputs(step), np.int32(step))
-    image, extent = np.asarray(batch['image']), np.asarray(batch['extent'])
-    assert extent.dtype == np.int32 and set(batch) == {'image', 'label', 'extent'}
+    image, valid_size = np.asarray(batch['image']), np.asarray(batch['valid_size'])
+    assert valid_size.dtype == np.int32
+    assert set(batch) == {'image', 'label', 'valid_size'}
     np.testing.assert_array_equal(
-        extent, np.stack([1 + image[:, 0, 0, 0] % 3, np.full(B, 2)], 1))
+        valid_size, np.stack([1 + image[:, 0, 0, 0] % 3, np.full(B, 2)], 1))
     np.testing.assert_array_equal(batch['label'], image[:, 0, 0, 0] + 100)
-    assert batch['extent'].sharding.is_equivalent_to(mesh_lib.sharded(mesh), 2)
+    assert batch['valid_size'].sharding.is_equivalent_to(mesh_lib.sharded(mesh), 2)
   subject.close()
 
 
 @pytest.mark.parametrize('as_arrays', [True, False])
 def test_evaluation_of_a_canvas(mesh, as_arrays):
   source = Canvas(13, bad=[] if as_arrays else [5])
-  source = source.materialise() if as_arrays else source
+  source = source.load_into_memory() if as_arrays else source
   batches = list(feed.eval_batches(source, 8, mesh))
-  mask, extent = (np.concatenate([b[k] for b in batches]) for k in ('mask', 'extent'))
+  mask, valid_size = (np.concatenate([b[k] for b in batches])
+                      for k in ('mask', 'valid_size'))
   at = np.flatnonzero(mask)
   assert at.tolist() == [i for i in range(13) if as_arrays or i != 5]
-  np.testing.assert_array_equal(extent[at], np.stack([1 + at % 3, 0 * at + 2], 1))
-  assert (extent[~mask] == 4).all()  # as large as the canvas: no view is empty
+  np.testing.assert_array_equal(valid_size[at], np.stack([1 + at % 3, 0 * at + 2], 1))
+  assert (valid_size[~mask] == 4).all()  # as large as the canvas: no view is empty
 
 
 @pytest.mark.parametrize('fraction,kind', [
@@ -229,7 +232,7 @@ def test_where_images_are_kept_is_told_once_a_data_set(mesh, caplog, monkeypatch
   with caplog.at_level(logging.INFO):
     for n, mode in ((1440, 'auto'), (1440, 'auto'), (160_000, 'auto'),
                     (1440, 'streamed')):
-      source = base.Arrays(np.zeros((n, 16, 16, 1), np.uint8), np.zeros(n, np.int32),
+      source = sources.Arrays(np.zeros((n, 16, 16, 1), np.uint8), np.zeros(n, np.int32),
                            name='digits/train')
       feed.make_feed(source, batch_size=8, seed=0, mesh=mesh, mode=mode).close()
   assert [r.getMessage() for r in caplog.records] == [
@@ -249,7 +252,7 @@ def test_megabytes(n, text):
 @pytest.mark.parametrize('as_arrays', [True, False])
 @pytest.mark.parametrize('n', [37, 32, 3])
 def test_evaluation_sees_every_image_once_in_order(mesh, n, as_arrays):
-  source = Encoded(n).materialise() if as_arrays else Encoded(n)
+  source = Encoded(n).load_into_memory() if as_arrays else Encoded(n)
   batches = list(feed.eval_batches(source, 16, mesh))
   assert len(batches) == -(-n // 16)
   image, label, mask = (np.concatenate([b[k] for b in batches])
@@ -267,8 +270,8 @@ def test_evaluation_masks_bad_images(mesh):
 
 
 def test_feeds_agree_on_real_images(tfds_data_dir, mesh):
-  source = sources.load('cifar10', 'test', data_dir=tfds_data_dir)
-  source = base.subset(source, np.arange(100), 'some')
+  source = datasets.load('cifar10', 'test', data_dir=tfds_data_dir)
+  source = sources.subset(source, np.arange(100), 'some')
   both = [feed.make_feed(source, batch_size=16, seed=1, mesh=mesh, mode=mode)
           for mode in ('resident', 'streamed')]
   for step in (0, 5, 6):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from ssl_jax import errors
-from ssl_jax.data import folder, notices, sources
+from ssl_jax.data import datasets, folder, notices
 
 
 def save(path, value=0, size=(8, 8), mode='RGB'):
@@ -59,13 +59,13 @@ def said(root, caplog):
 
 
 def values(source):
-  return source.materialise().images[:, 0, 0, 0].tolist()
+  return source.load_into_memory().images[:, 0, 0, 0].tolist()
 
 
 def test_labels_names_and_pixels(root):
   listing = folder.scan(str(root))
-  train = sources.load(f'folder:{root}', validation_fraction=0)
-  test = sources.load(f'folder:{root}', 'test')
+  train = datasets.load(f'folder:{root}', validation_fraction=0)
+  test = datasets.load(f'folder:{root}', 'test')
   assert train.class_names == ('cat', 'dog') and train.image_shape == (8, 8, 3)
   assert np.bincount(train.labels).tolist() == [8, 8]
   assert np.bincount(test.labels).tolist() == [2, 2]
@@ -75,7 +75,7 @@ def test_labels_names_and_pixels(root):
 
 
 def test_train_and_validation_are_disjoint(root):
-  train, validation = (sources.load(f'folder:{root}', s, validation_fraction=0.25)
+  train, validation = (datasets.load(f'folder:{root}', s, validation_fraction=0.25)
                        for s in ('train', 'validation'))
   assert len(train) == 12 and len(validation) == 4
   assert not set(values(train)) & set(values(validation))
@@ -90,10 +90,10 @@ def test_split_folders(tmp_path, names, test, validation):
       for i in range(4):
         save(tmp_path / split / name / f'{i}.jpg', 50 * k)
   shade = {split: 50 * k for k, split in enumerate(names)}
-  assert set(values(sources.load(f'folder:{tmp_path}', 'test'))) == {shade[test]}
-  chosen = sources.load(f'folder:{tmp_path}', 'validation', validation_fraction=0.25)
+  assert set(values(datasets.load(f'folder:{tmp_path}', 'test'))) == {shade[test]}
+  chosen = datasets.load(f'folder:{tmp_path}', 'validation', validation_fraction=0.25)
   assert set(values(chosen)) == {shade[validation or 'train']}
-  assert len(sources.load(f'folder:{tmp_path}')) == (8 if validation else 6)
+  assert len(datasets.load(f'folder:{tmp_path}')) == (8 if validation else 6)
 
 
 def test_ilsvrc_as_it_lies_on_most_disks(tmp_path):
@@ -101,14 +101,14 @@ def test_ilsvrc_as_it_lies_on_most_disks(tmp_path):
     for c, synset in enumerate(['n01440764', 'n01443537']):
       for i in range(4):
         save(tmp_path / split / synset / f'{names.format(i + 5 * c)}.JPEG', 9 * i)
-  load = lambda split, **fields: sources.load(
+  load = lambda split, **fields: datasets.load(
       f'folder:{tmp_path}', split, validation_fraction=0, **fields)
   train, test = load('train'), load('test')
   assert train.class_names == test.class_names == ('n01440764', 'n01443537')
   assert train.labels.tolist() == test.labels.tolist() == [0] * 4 + [1] * 4
   assert train.file_names[0] == 'n01440764_0.JPEG'
   (tmp_path / '1percent.txt').write_text('n01440764_6.JPEG\nn01440764_3.JPEG\n')
-  few = load('train', labels={'file_list': str(tmp_path / '1percent.txt')})
+  few = load('train', label_subset={'file_list': str(tmp_path / '1percent.txt')})
   assert few.labels.tolist() == [0, 1] and values(few) == [27, 9]
 
 
@@ -117,7 +117,7 @@ def test_loose_validation_images_are_told_how_to_lie(tmp_path):
   save(tmp_path / 'val' / 'ILSVRC2012_val_00000293.JPEG')
   with pytest.raises(errors.UserError, match='loose images .*folder of its class here '
                      'too, as in .*/val/n01440764/ILSVRC2012_val_00000293.JPEG'):
-    sources.load(f'folder:{tmp_path}')
+    datasets.load(f'folder:{tmp_path}')
 
 
 def test_labels_of_test_follow_the_classes_of_train(tmp_path):
@@ -130,11 +130,11 @@ def test_labels_of_test_follow_the_classes_of_train(tmp_path):
 def test_flat_folder_is_unlabelled(tmp_path):
   for i in range(10):
     save(tmp_path / f'{i}.png', i)
-  source = sources.load(f'folder:{tmp_path}', validation_fraction=0)
+  source = datasets.load(f'folder:{tmp_path}', validation_fraction=0)
   assert source.labels.tolist() == [-1] * 10 and source.num_classes == 0
   assert values(source) == list(range(10))
   with pytest.raises(errors.UserError, match="no split 'test'"):
-    sources.load(f'folder:{tmp_path}', 'test')
+    datasets.load(f'folder:{tmp_path}', 'test')
 
 
 def test_hidden_and_other_files_are_ignored(root):
@@ -152,17 +152,17 @@ def test_mixed_modes_and_sizes_become_one_shape(tmp_path):
       ('RGB', (20, 10)), ('L', (9, 9)), ('RGBA', (6, 30)), ('LA', (1, 1))]):
     save(tmp_path / 'all' / f'{i}.png', 255, size, mode)
   save(tmp_path / 'all' / '4.jpg', 0, (12, 12), 'CMYK')  # no ink
-  source = sources.load(f'folder:{tmp_path}', image_size=8, validation_fraction=0)
-  arrays = source.materialise()
+  source = datasets.load(f'folder:{tmp_path}', image_size=8, validation_fraction=0)
+  arrays = source.load_into_memory()
   assert arrays.images.shape == (4, 8, 8, 3)  # a fifth is test
   assert arrays.images.dtype == np.uint8 and (arrays.images > 250).all()
 
 
 def test_unequal_sizes_need_image_size(train_root):
   save(train_root / 'train' / 'cat' / '1.png', 1, (5, 6))
-  source = sources.load(f'folder:{train_root}', validation_fraction=0)
+  source = datasets.load(f'folder:{train_root}', validation_fraction=0)
   with pytest.raises(errors.UserError, match=r'1\.png is 5x6.*8x8.*image_size'):
-    source.materialise()
+    source.load_into_memory()
 
 
 def test_corrupt_images_are_named_and_left_out(train_root, caplog):
@@ -170,9 +170,9 @@ def test_corrupt_images_are_named_and_left_out(train_root, caplog):
     (train_root / 'train' / name).write_bytes(b'not an image')
   (train_root / 'train' / 'dog' / '4.png').unlink()
   (train_root / 'train' / 'dog' / '4.png').symlink_to('nowhere')
-  source = sources.load(f'folder:{train_root}', validation_fraction=0)
+  source = datasets.load(f'folder:{train_root}', validation_fraction=0)
   with caplog.at_level(logging.WARNING):
-    arrays = source.materialise()
+    arrays = source.load_into_memory()
   good = [*range(1, 10), 100, 101, 102, 105, 106, 107, 108, 109]
   assert values(arrays) == good
   assert arrays.labels.tolist() == [v // 100 for v in good]
@@ -185,8 +185,8 @@ def test_too_many_corrupt_images(train_root):
     (train_root / 'train' / 'cat' / f'{i}.png').write_bytes(b'')
 
   def load(limit):
-    return sources.load(f'folder:{train_root}', max_bad_images=limit, image_size=8,
-                        validation_fraction=0).materialise()
+    return datasets.load(f'folder:{train_root}', max_bad_images=limit, image_size=8,
+                        validation_fraction=0).load_into_memory()
 
   assert len(load(3)) == 17
   with pytest.raises(errors.UserError, match='max_bad_images, which is 2'):
@@ -196,7 +196,7 @@ def test_too_many_corrupt_images(train_root):
 def test_bad_folders(tmp_path):
   def refuse(sentence):
     with pytest.raises(errors.UserError, match=sentence):
-      sources.load(f'folder:{tmp_path}/x')
+      datasets.load(f'folder:{tmp_path}/x')
 
   refuse('does not exist')
   (tmp_path / 'x').mkdir()
@@ -305,7 +305,7 @@ def test_tiff_and_gif_are_images(tmp_path):
   suffixes = ('png', 'tif', 'TIFF', 'gif', 'bmp')
   for i, suffix in enumerate(suffixes):
     save(tmp_path / 'train' / 'cat' / f'{i}.{suffix}', 10 * i)
-  source = sources.load(f'folder:{tmp_path}', validation_fraction=0)
+  source = datasets.load(f'folder:{tmp_path}', validation_fraction=0)
   assert values(source) == [0, 10, 20, 30, 40]
 
 
@@ -341,7 +341,7 @@ def test_classes_may_be_links_to_storage(root, tmp_path_factory):
   linked = tmp_path_factory.mktemp('linked')
   for name in ('cat', 'dog'):
     (linked / name).symlink_to(root / name)
-  direct, there = (sources.load(f'folder:{x}', validation_fraction=0)
+  direct, there = (datasets.load(f'folder:{x}', validation_fraction=0)
                    for x in (root, linked))
   assert values(there) == values(direct)
   np.testing.assert_array_equal(there.labels, direct.labels)
@@ -355,7 +355,7 @@ def test_reasons_are_readable(train_root, caplog):
   (cat / '2.png').symlink_to('nowhere')
   (cat / '3.png').write_bytes((cat / '3.png').read_bytes()[:50])
   with caplog.at_level(logging.WARNING):
-    sources.load(f'folder:{train_root}', validation_fraction=0).materialise()
+    datasets.load(f'folder:{train_root}', validation_fraction=0).load_into_memory()
   for reason in ('0.png is empty', '1.png is not an image that Pillow can read',
                  '2.png cannot be read: No such file or directory',
                  '3.png does not decode: '):

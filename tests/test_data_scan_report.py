@@ -11,7 +11,7 @@ from ssl_jax.data import file_tree, notices, scan_report
 
 
 def listing(*labels, classes=('cat', 'dog', 'emu')):
-  return scan_report.Listing(tuple(map(str, range(len(labels)))),
+  return scan_report.FileList(tuple(map(str, range(len(labels)))),
                              np.array(labels, np.int32), classes)
 
 

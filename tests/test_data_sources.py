@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
-from sklearn import datasets, linear_model
+from sklearn import datasets as sklearn_datasets
+from sklearn import linear_model
 
 from ssl_jax import errors
-from ssl_jax.data import builtin, prepare, records, sources
+from ssl_jax.data import builtin, datasets, prepare, tfds_source
 
 CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse',
            'ship', 'truck')
 
 
 def test_digits_are_scikit_learns():
-  raw = datasets.load_digits()
-  train, test = (sources.load('digits', s, channels=1, validation_fraction=0)
+  raw = sklearn_datasets.load_digits()
+  train, test = (datasets.load('digits', s, channels=1, validation_fraction=0)
                  for s in ('train', 'test'))
   assert train.image_shape == (8, 8, 1) and train.num_classes == 10
   assert len(train) + len(test) == 1797 and abs(len(test) - 360) <= 5
@@ -31,7 +32,7 @@ def test_digits_are_scikit_learns():
 
 
 def test_digits_grow_by_repeating_pixels():
-  small, large = (sources.load('digits', image_size=s).images for s in (8, 16))
+  small, large = (datasets.load('digits', image_size=s).images for s in (8, 16))
   assert large.shape[1:] == (16, 16, 3)
   np.testing.assert_array_equal(large[:, ::2, 1::2], small)
   np.testing.assert_array_equal(large[:, 1::2, ::2], small)
@@ -40,7 +41,7 @@ def test_digits_grow_by_repeating_pixels():
 
 def test_splits_are_disjoint_and_follow_the_seed():
   def images(split, seed=0):
-    return {x.tobytes() for x in sources.load('digits', split, split_seed=seed).images}
+    return {x.tobytes() for x in datasets.load('digits', split, split_seed=seed).images}
 
   train, validation, test = map(images, ('train', 'validation', 'test'))
   assert not train & validation and not train & test and not validation & test
@@ -48,15 +49,15 @@ def test_splits_are_disjoint_and_follow_the_seed():
 
 
 def test_label_subset_of_train():
-  source = sources.load('digits', labels={'per_class': 3, 'seed': 1})
+  source = datasets.load('digits', label_subset={'per_class': 3, 'seed': 1})
   assert np.bincount(source.labels).tolist() == [3] * 10
-  whole = {x.tobytes() for x in sources.load('digits').images}
+  whole = {x.tobytes() for x in datasets.load('digits').images}
   assert {x.tobytes() for x in source.images} <= whole
 
 
 def test_synthetic_is_learnable_seeded_and_balanced():
   def load(split, **fields):
-    return sources.load('synthetic', split, image_size=8, num_examples=400,
+    return datasets.load('synthetic', split, image_size=8, num_examples=400,
                         validation_fraction=0, **fields)
 
   train, test = load('train'), load('test')
@@ -75,7 +76,7 @@ def test_synthetic_has_an_up():
 
 
 def test_gray_synthetic_differs_by_orientation_alone():
-  source = sources.load('synthetic', channels=1, num_classes=2, num_examples=64)
+  source = datasets.load('synthetic', channels=1, num_classes=2, num_examples=64)
   x = source.images[..., 0].astype(float)
   horizontal = np.abs(np.diff(x, axis=2)).mean((1, 2))
   vertical = np.abs(np.diff(x, axis=1)).mean((1, 2))
@@ -84,7 +85,7 @@ def test_gray_synthetic_differs_by_orientation_alone():
 
 def test_real_cifar10(tfds_data_dir):
   def load(split, **fields):
-    return sources.load('cifar10', split, data_dir=tfds_data_dir, **fields)
+    return datasets.load('cifar10', split, data_dir=tfds_data_dir, **fields)
 
   train, validation, test = map(load, ('train', 'validation', 'test'))
   assert train.class_names == CIFAR10 and train.image_shape == (32, 32, 3)
@@ -93,14 +94,14 @@ def test_real_cifar10(tfds_data_dir):
   assert len(load('train', validation_fraction=0)) == 50_000
   rows = test.read(np.array([9_999, 0, 4_321]))
   np.testing.assert_array_equal(rows.labels, test.labels[[9_999, 0, 4_321]])
-  assert rows.images.shape == (3, 32, 32, 3) and rows.ok.all()
+  assert rows.images.shape == (3, 32, 32, 3) and rows.mask.all()
   assert rows.images.std() > 20
   assert 'tensorflow' not in sys.modules
 
 
 def test_cifar10_rows_are_those_of_tfds(tfds_data_dir):
   stored = tfds.data_source('cifar10', split='test', data_dir=tfds_data_dir)
-  source = sources.load('cifar10', 'test', data_dir=tfds_data_dir)
+  source = datasets.load('cifar10', 'test', data_dir=tfds_data_dir)
   for i in (0, 17, 5_000):
     rows = source.read(np.array([i]))
     np.testing.assert_array_equal(rows.images[0], stored[i]['image'])
@@ -108,9 +109,10 @@ def test_cifar10_rows_are_those_of_tfds(tfds_data_dir):
 
 
 def test_the_fingerprint_of_a_tfds_set_reads_no_record(tfds_data_dir, monkeypatch):
-  monkeypatch.setattr(records.Records, '_catalogue', lambda self: 1 / 0)
-  found = [sources.load('cifar10', split, data_dir=tfds_data_dir, validation_fraction=0)
-           .description for split in ('train', 'test')]
+  monkeypatch.setattr(tfds_source.TfdsSource, '_catalogue', lambda self: 1 / 0)
+  found = [datasets.load('cifar10', split, data_dir=tfds_data_dir,
+                         validation_fraction=0).description
+           for split in ('train', 'test')]
   assert json.loads(json.dumps(found)) == found  # as a checkpoint keeps it
   train, test = (f['fingerprint'] for f in found)
   assert (train['images'], test['images']) == (50_000, 10_000)
@@ -119,15 +121,16 @@ def test_the_fingerprint_of_a_tfds_set_reads_no_record(tfds_data_dir, monkeypatc
 
 
 def test_materialise_equals_read(tfds_data_dir):
-  source = sources.load('cifar10', data_dir=tfds_data_dir, labels={'per_class': 60})
-  arrays = source.materialise()
+  source = datasets.load('cifar10', data_dir=tfds_data_dir,
+                         label_subset={'per_class': 60})
+  arrays = source.load_into_memory()
   rows = source.read(np.arange(600))
   np.testing.assert_array_equal(arrays.images, rows.images)
   np.testing.assert_array_equal(arrays.labels, source.labels)
 
 
 def test_a_tfds_source_travels_to_a_worker_process(tfds_data_dir):
-  source = sources.load('cifar10', 'test', data_dir=tfds_data_dir)
+  source = datasets.load('cifar10', 'test', data_dir=tfds_data_dir)
   index = np.array([5, 1])
   expected = source.read(index)
   copy = pickle.loads(pickle.dumps(source))
@@ -156,7 +159,7 @@ def test_imagenet_by_tfds(tmp_path):
   listed.write_text('train_7.JPEG\ntrain_4.JPEG\n')
 
   def load(split, **fields):
-    return sources.load('imagenet2012', split, data_dir=str(tmp_path), image_size=16,
+    return datasets.load('imagenet2012', split, data_dir=str(tmp_path), image_size=16,
                         canvas=True, **fields)
 
   train = load('train', validation_fraction=0)
@@ -164,10 +167,10 @@ def test_imagenet_by_tfds(tmp_path):
   assert train.canvas
   assert train.labels.tolist() == [0, 1, 2] * 4
   rows = train.read(np.array([11, 0]))
-  assert rows.extents.tolist() == [[5, 16], [8, 16]]  # of 31x10 and 20x10
+  assert rows.valid_sizes.tolist() == [[5, 16], [8, 16]]  # of 31x10 and 20x10
   assert rows.images[0, 0, 0].tolist() == [220] * 3
   assert load('test').labels.tolist() == [0, 1] * 6  # TFDS' validation
-  few = load('train', validation_fraction=0, labels={'file_list': str(listed)})
+  few = load('train', validation_fraction=0, label_subset={'file_list': str(listed)})
   assert few.labels.tolist() == [1, 1]
   assert few.file_names == ['train_4.JPEG', 'train_7.JPEG']
   assert few.read(np.array([0])).images[0, 0, 0].tolist() == [80] * 3
@@ -178,11 +181,11 @@ def test_imagenet_by_tfds(tmp_path):
 def test_images_without_file_names_are_in_no_list(name, tmp_path):
   (tmp_path / 'list.txt').write_text('a')
   with pytest.raises(errors.UserError, match=f'{name}/train has no file names'):
-    sources.load(name, labels={'file_list': str(tmp_path / 'list.txt')})
+    datasets.load(name, label_subset={'file_list': str(tmp_path / 'list.txt')})
 
 
 def test_digits_fill_their_canvas():
-  plain, canvas = (sources.load('digits', 'test', image_size=8, canvas=c)
+  plain, canvas = (datasets.load('digits', 'test', image_size=8, canvas=c)
                    for c in (False, True))
   np.testing.assert_array_equal(plain.images, canvas.images)
 
@@ -205,10 +208,11 @@ def test_digits_fill_their_canvas():
     (dict(name='digits', num_examples=3), 'num_examples is 3, but only'),
     (dict(name='synthetic', num_example=3), "did you mean 'num_examples'"),
     (dict(name='synthetic', num_examples=3), 'num_examples is 3 with 4'),
-    (dict(name='digits', split='test', labels=dict(first_k=1)), 'training images'),
-    (dict(name='digits', labels=dict(per_class=999)), 'per_class is 999'),
+    (dict(name='digits', split='test', label_subset=dict(first_k=1)),
+     'training images'),
+    (dict(name='digits', label_subset=dict(per_class=999)), 'per_class is 999'),
 ])
 def test_mistakes_are_told(tmp_path, fields, sentence):
   with pytest.raises(errors.UserError, match=sentence) as e:
-    sources.load(data_dir=str(tmp_path), **fields)
+    datasets.load(data_dir=str(tmp_path), **fields)
   assert '\n' not in str(e.value)

@@ -88,8 +88,8 @@ def test_the_only_example_of_a_class_stays_in_train(caplog):
     ({'first_k': 3}, "first_k is 3, but class 'rare' has 2 images")])
 def test_classes_are_called_by_their_names(rule, sentence):
   labels = np.repeat([0, 1], [9, 2])
-  with pytest.raises(errors.UserError, match=f'config.data.labels.*{sentence}'):
-    subsets.choose(labels, rule, class_names=('common', 'rare'))
+  with pytest.raises(errors.UserError, match=f'config.data.label_subset.*{sentence}'):
+    subsets.select(labels, rule, class_names=('common', 'rare'))
 
 
 def test_validation_of_unlabelled_data():
@@ -102,17 +102,17 @@ def test_validation_of_unlabelled_data():
     ({'per_class': 3, 'seed': 4}, subsets.per_class(LABELS, 3, 4)),
     ({'first_k': 3}, subsets.first_k(LABELS, 3))])
 def test_choose(rule, expected):
-  np.testing.assert_array_equal(subsets.choose(LABELS, rule), expected)
+  np.testing.assert_array_equal(subsets.select(LABELS, rule), expected)
 
 
 def test_repeats_go_through_the_subset_until_an_epoch_is_as_long_as_without():
-  once = subsets.choose(LABELS, {'per_class': 7, 'seed': 2})
-  again = subsets.choose(LABELS, {'per_class': 7, 'seed': 2, 'repeat': True})
+  once = subsets.select(LABELS, {'per_class': 7, 'seed': 2})
+  again = subsets.select(LABELS, {'per_class': 7, 'seed': 2, 'repeat': True})
   assert len(once) == 21 and len(again) == len(LABELS) == 120
   for i in range(120):
     assert again[i] == once[i % 21]
   np.testing.assert_array_equal(
-      subsets.choose(LABELS, {'per_class': 7, 'seed': 2, 'repeat': False}), once)
+      subsets.select(LABELS, {'per_class': 7, 'seed': 2, 'repeat': False}), once)
 
 
 def test_a_list_of_files_names_the_subset(tmp_path):
@@ -121,8 +121,8 @@ def test_a_list_of_files_names_the_subset(tmp_path):
   path.write_text('n3_3.JPEG\r\nn1_2.JPEG\n\nn2_7.JPEG \nn1_2.JPEG\n')
   labels = np.array([0, 0, 1, 1, 2], np.int32)
   rule = {'file_list': str(path)}
-  assert subsets.choose(labels, rule, names).tolist() == [1, 2, 4]
-  assert subsets.choose(labels, {**rule, 'repeat': True}, names).tolist() == [
+  assert subsets.select(labels, rule, names).tolist() == [1, 2, 4]
+  assert subsets.select(labels, {**rule, 'repeat': True}, names).tolist() == [
       1, 2, 4, 1, 2]
 
 
@@ -145,26 +145,28 @@ def test_mistakes_in_a_list_of_files_are_told(tmp_path, text, names, sentence):
 
 def test_a_list_that_is_not_there_is_told_before_data_are_read():
   for tell, path in ((subsets.check, '/no/such'),
-                     (lambda rule: subsets.choose(LABELS, rule), None)):
+                     (lambda rule: subsets.select(LABELS, rule), None)):
     with pytest.raises(errors.UserError, match=f'file_list is .*{path}.*No such file'):
       tell({'file_list': path})
 
 
 @pytest.mark.parametrize('call,sentence', [
     (lambda: subsets.by_fraction(LABELS, 0.01), 'none of the 40 images of class 0'),
-    (lambda: subsets.by_fraction(LABELS, 1.5), 'config.data.labels.fraction is 1.5'),
-    (lambda: subsets.per_class(LABELS, 41), 'labels.per_class is 41, but class 0'),
-    (lambda: subsets.first_k(LABELS, 0), 'labels.first_k is 0'),
+    (lambda: subsets.by_fraction(LABELS, 1.5),
+     'config.data.label_subset.fraction is 1.5'),
+    (lambda: subsets.per_class(LABELS, 41),
+     'label_subset.per_class is 41, but class 0'),
+    (lambda: subsets.first_k(LABELS, 0), 'label_subset.first_k is 0'),
     (lambda: subsets.first_k(np.full(3, -1), 1), 'no image of the data set'),
     (lambda: subsets.split_validation(LABELS, 1.0), 'validation_fraction is 1.0'),
     (lambda: subsets.split_validation(np.array([0, 1, 2]), 0.5),
      'one image in every class.* config.data.validation_fraction=0'),
-    (lambda: subsets.choose(LABELS, {'fractoin': 0.1}), "did you mean 'fraction'"),
-    (lambda: subsets.choose(LABELS, {'first_k': 1, 'sead': 1}), "did you mean 'seed'"),
-    (lambda: subsets.choose(LABELS, {}), 'exactly one of'),
-    (lambda: subsets.choose(LABELS, {'first_k': 1, 'per_class': 1}), 'exactly one of'),
-    (lambda: subsets.choose(LABELS, {'first_k': 1, 'seed': 1}), 'no effect'),
-    (lambda: subsets.choose(LABELS, {'file_list': 'x', 'seed': 1}),
+    (lambda: subsets.select(LABELS, {'fractoin': 0.1}), "did you mean 'fraction'"),
+    (lambda: subsets.select(LABELS, {'first_k': 1, 'sead': 1}), "did you mean 'seed'"),
+    (lambda: subsets.select(LABELS, {}), 'exactly one of'),
+    (lambda: subsets.select(LABELS, {'first_k': 1, 'per_class': 1}), 'exactly one of'),
+    (lambda: subsets.select(LABELS, {'first_k': 1, 'seed': 1}), 'no effect'),
+    (lambda: subsets.select(LABELS, {'file_list': 'x', 'seed': 1}),
      'no effect with file_list'),
 ])
 def test_mistakes_are_told(call, sentence):

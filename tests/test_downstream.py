@@ -6,9 +6,10 @@ import stub_encoder
 import tiny
 from PIL import Image
 
-from ssl_jax import downstream, errors
+from ssl_jax import errors
+from ssl_jax.jobs import downstream
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import encoder as encoder_lib
-from ssl_jax.train import mesh as mesh_lib
 
 
 @pytest.fixture(scope='module')
@@ -36,13 +37,13 @@ def images(tmp_path):
     ({}, {'name': 'synthetic', 'num_classes': 4, 'image_size': 8}),
     ({'num_classes': 3, 'data_dir': None},
      {'name': 'synthetic', 'num_classes': 3, 'image_size': 8}),
-    ({'name': 'digits', 'labels': {'per_class': 1}},
-     {'name': 'digits', 'image_size': 8, 'labels': {'per_class': 1}}),
+    ({'name': 'digits', 'label_subset': {'per_class': 1}},
+     {'name': 'digits', 'image_size': 8, 'label_subset': {'per_class': 1}}),
     ({'name': 'digits', 'image_size': 16}, {'name': 'digits', 'image_size': 16})])
 def test_what_another_data_set_inherits(own, fields):
   theirs = {'name': 'synthetic', 'num_classes': 4, 'image_size': 8, 'data_dir': None,
-            'labels': {'fraction': 0.1}, 'validation_fraction': 0.2}
-  assert downstream.inherit(theirs, own) == fields
+            'label_subset': {'fraction': 0.1}, 'validation_fraction': 0.2}
+  assert downstream.inherit_fields(theirs, own) == fields
 
 
 @pytest.mark.parametrize('folders, sizes', [

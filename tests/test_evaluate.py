@@ -9,7 +9,8 @@ import stub_encoder
 import tiny
 from PIL import Image
 
-from ssl_jax import errors, evaluate
+from ssl_jax import errors
+from ssl_jax.jobs import evaluate
 
 
 @pytest.fixture(scope='module')
@@ -20,7 +21,7 @@ def pretrained(tmp_path_factory):
 
 
 def config(**data):
-  return {'protocol': {'name': 'nearest'}, 'features': {'batch_size': 64}, 'data': data}
+  return {'protocol': {'name': 'nn1'}, 'features': {'batch_size': 64}, 'data': data}
 
 
 def test_classes_are_those_of_the_data_that_is_evaluated(pretrained, tmp_path):
@@ -75,7 +76,7 @@ def test_one_label_of_each_image_is_needed(pretrained, tmp_path):
 
 def test_a_label_rule_that_there_is_not_is_found_before_anything_is_loaded():
   with pytest.raises(errors.UserError, match="labels.per_clas is.*mean 'per_class'"):
-    evaluate.check(config(labels={'per_clas': 2}))
+    evaluate.check(config(label_subset={'per_clas': 2}))
 
 
 def test_a_result_belongs_to_the_encoder_that_was_named(pretrained, tmp_path):
@@ -117,7 +118,7 @@ def test_other_settings_go_to_another_folder_or_are_refused(
   for fields in (config(), other, config(), other):
     folders.append(evaluate.default_workdir(fields, run))
     evaluate.run(fields, run, folders[-1])
-  assert folders[0] == folders[2] == run / 'evaluations' / 'nearest'
+  assert folders[0] == folders[2] == run / 'evaluations' / 'nn1'
   assert folders[1] == folders[3] and folders[1].name.startswith('nearest_')
   said = f"(data.num_classes: 'absent' -> 3), so this one goes to {folders[1]}"
   assert said in caplog.text

@@ -10,7 +10,7 @@ from ssl_jax.evaluators import features
 
 SMALL = {
     'knn': {'k': 10},
-    'nearest': {},
+    'nn1': {},
     'linear': {'learning_rates': [0.01, 0.1], 'weight_decays': [0., 0.01],
                'min_steps': 50, 'batch_size': 64},
     'logistic': {'l2': [0.1, 10., 1000.]},
@@ -34,7 +34,7 @@ def splits(classes=5, dim=8, shuffle=False):
 def test_every_evaluator_is_tested_here():
   # Those of a network's own scores learn nothing: test_evaluators_rotation.py; and
   # one makes splits of its own: test_evaluators_resplit.py.
-  others = {'classifier', 'rotation', 'resplit'}
+  others = {'own_head', 'rotation', 'logistic_random_split'}
   assert SMALL.keys() | others == evaluators.EVALUATORS.keys()
 
 
@@ -58,7 +58,7 @@ def test_permuted_labels_give_chance(name):
   chance = frequency @ predicted
   # Four standard deviations of 1000 independent guesses.
   assert abs(result['test']['top1'] - chance) < 4 * np.sqrt(chance / 1000)
-  if name in ('knn', 'nearest'):
+  if name in ('knn', 'nn1'):
     # An image that met itself in the bank would be right every time.
     assert result['train']['top1'] < 0.35
 

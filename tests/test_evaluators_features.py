@@ -7,7 +7,7 @@ import pytest
 
 from ssl_jax import errors
 from ssl_jax.evaluators import features
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (21, 6, 5, 3), np.uint8)
 LABELS = (np.arange(21) % 4 - 1).astype(np.int32)

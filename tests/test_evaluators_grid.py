@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from ssl_jax.evaluators import features, grid, linear, logistic
+from ssl_jax.evaluators import features, linear, logistic, selection
 
 RATES, DECAYS = (0.1, 0.01, 1.), (1e-3, 0., 1e-2)
 CELLS = [{'rate': r, 'decay': d, 'top1': 0.5}
@@ -17,13 +17,14 @@ CELLS = [{'rate': r, 'decay': d, 'top1': 0.5}
     (0.1, 0., [])])  # nothing lies below no decay
 def test_ends_of_a_range(rate, decay, names, monkeypatch):
   warned = []
-  monkeypatch.setattr(grid.logging, 'warning', lambda *args: warned.append(args[2]))
-  assert grid.at_edge('probe', {'rate': rate, 'decay': decay}, CELLS) == names
+  monkeypatch.setattr(selection.logging, 'warning',
+                      lambda *args: warned.append(args[2]))
+  assert selection.at_edge('probe', {'rate': rate, 'decay': decay}, CELLS) == names
   assert warned == names
 
 
 def test_two_values_have_no_inside():
-  assert grid.at_edge('probe', {'l2': 1.}, [{'l2': 1.}, {'l2': 2.}]) == []
+  assert selection.at_edge('probe', {'l2': 1.}, [{'l2': 1.}, {'l2': 2.}]) == []
 
 
 def test_evaluators_say_so_in_their_result():

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ssl_jax import pretrain
-from ssl_jax.data import base, feed, sources
+from ssl_jax.data import datasets, feed, sources
 from ssl_jax.evaluators import monitor
-from ssl_jax.train import loop
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.jobs import pretrain
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.train import training
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def batches():
   def of(labels):
     labels = np.array(labels, np.int32)
     images = np.broadcast_to(20 * labels[:, None, None, None], (len(labels), 4, 4, 1))
-    source = base.Arrays(images.astype(np.uint8), labels, ('0', '1', '2', '3'),
+    source = sources.Arrays(images.astype(np.uint8), labels, ('0', '1', '2', '3'),
                                  'flat')
     return lambda: feed.eval_batches(source, 8, mesh)
   return of
@@ -57,7 +57,7 @@ def knn_monitor(data, **train):
   """The monitor that a pre-training run on `data` would have."""
   return pretrain._knn_monitor(
       {'data': data}, types.SimpleNamespace(encode=None), mesh_lib.data_mesh(),
-      loop.TrainConfig(epochs=1, knn_every_epochs=1, **train))
+      training.TrainConfig(epochs=1, knn_every_epochs=1, **train))
 
 
 def shown(batches):
@@ -69,14 +69,15 @@ def shown(batches):
 
 
 def test_queries_are_held_out_and_the_bank_is_not_test():
-  data = {'name': 'digits', 'validation_fraction': 0.25, 'labels': {'per_class': 2}}
+  data = {'name': 'digits', 'validation_fraction': 0.25,
+          'label_subset': {'per_class': 2}}
   watch = knn_monitor(data)
   bank, queries = shown(watch.bank)[0], shown(watch.queries)[0]
-  validation, test = ({bytes(x) for x in sources.load(
+  validation, test = ({bytes(x) for x in datasets.load(
       'digits', split, validation_fraction=0.25).images} for split in ('validation',
                                                                        'test'))
   assert queries == validation and not bank & queries and not (bank | queries) & test
-  whole = {bytes(x) for x in sources.load('digits', validation_fraction=0).images}
+  whole = {bytes(x) for x in datasets.load('digits', validation_fraction=0).images}
   assert bank | queries == whole
 
 

@@ -5,7 +5,7 @@ import pytest
 from sklearn import linear_model
 
 from ssl_jax import errors
-from ssl_jax.evaluators import features, resplit
+from ssl_jax.evaluators import features, logistic_random_split
 
 
 def split(n, seed):
@@ -19,7 +19,7 @@ SPLITS = split(60, 0), split(20, 1), split(40, 2)
 
 
 def test_fits_and_scores_the_two_parts_of_all_splits():
-  result = resplit.Resplit(test_fraction=0.25, l2=2., seed=3)(*SPLITS, 3)
+  result = logistic_random_split.Resplit(test_fraction=0.25, l2=2., seed=3)(*SPLITS, 3)
   x = np.concatenate([s.features for s in SPLITS])
   y = np.concatenate([s.labels for s in SPLITS])
   rows = np.random.default_rng(3).permutation(120)
@@ -35,7 +35,8 @@ def test_fits_and_scores_the_two_parts_of_all_splits():
 
 def test_without_a_validation_split_and_with_another_seed():
   train, _, test = SPLITS
-  one, other = (resplit.Resplit(seed=s)(train, None, test, 3) for s in (0, 1))
+  one, other = (logistic_random_split.Resplit(seed=s)(train, None, test, 3)
+                for s in (0, 1))
   assert one['train']['n'] == 75
   assert one['test']['confusion'] != other['test']['confusion']
 
@@ -44,4 +45,4 @@ def test_without_a_validation_split_and_with_another_seed():
     ({'test_fraction': 1.}, 'test_fraction is 1.0'), ({'l2': 0.}, 'above 0')])
 def test_values_that_are_not_accepted(fields, match):
   with pytest.raises(errors.UserError, match=match):
-    resplit.Resplit(**fields)
+    logistic_random_split.Resplit(**fields)

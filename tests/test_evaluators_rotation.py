@@ -5,8 +5,9 @@ import pytest
 import stub_encoder
 import tiny
 
-from ssl_jax import downstream, errors, evaluate
-from ssl_jax.evaluators import classifier, features, rotation
+from ssl_jax import errors
+from ssl_jax.evaluators import features, own_head, rotation
+from ssl_jax.jobs import downstream, evaluate
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -33,19 +34,19 @@ def test_batches_are_expanded_by_every_turn():
 
 def test_an_image_on_a_canvas_is_turned_and_stays_in_the_top_left():
   random = np.random.default_rng(0)
-  extents = np.array([[2, 5], [6, 6], [4, 1]], np.int32)
-  images = [random.integers(0, 256, (*e, 3)).astype(np.uint8) for e in extents]
+  valid_sizes = np.array([[2, 5], [6, 6], [4, 1]], np.int32)
+  images = [random.integers(0, 256, (*e, 3)).astype(np.uint8) for e in valid_sizes]
   canvas = np.zeros((3, 6, 6, 3), np.uint8)
-  for i, (height, width) in enumerate(extents):
+  for i, (height, width) in enumerate(valid_sizes):
     canvas[i, :height, :width] = images[i]
-  batch = {'image': canvas, 'extent': extents, 'label': np.zeros(3, np.int32),
+  batch = {'image': canvas, 'valid_size': valid_sizes, 'label': np.zeros(3, np.int32),
            'mask': np.ones(3, bool)}
   for turns in ((0, 1, 2, 3), (1, 3)):
     out, = rotation.expand([batch], turns)
     for i, image in enumerate(images):
       for v, turn in enumerate(turns):
         row, turned = i * len(turns) + v, np.rot90(image, turn)
-        height, width = out['extent'][row]
+        height, width = out['valid_size'][row]
         assert (height, width) == turned.shape[:2]
         np.testing.assert_array_equal(out['image'][row][:height, :width], turned)
 
@@ -60,7 +61,7 @@ def test_scores_logits_as_they_are():
   assert 'rotations' in result['protocol']
 
 
-@pytest.mark.parametrize('evaluator', [rotation.Rotation(), classifier.Classifier()])
+@pytest.mark.parametrize('evaluator', [rotation.Rotation(), own_head.Classifier()])
 def test_features_are_not_taken_for_scores(evaluator):
   split = features.Features(np.zeros((4, 9), np.float32), np.zeros(4, np.int32))
   with pytest.raises(errors.UserError, match='4 classes, but 9 scores.*endpoint'):
@@ -79,7 +80,7 @@ def test_from_a_checkpoint(rotations, count, tmp_path):
       tmp_path / 'run', method={'name': 'rotnet', 'rotations': rotations},
       model={'name': 'stub'}, train={'epochs': 0})
   result = evaluate.run(evaluation(), run, tmp_path / 'result')
-  plain = evaluate.run({**evaluation(), 'protocol': {'name': 'nearest'}}, run,
+  plain = evaluate.run({**evaluation(), 'protocol': {'name': 'nn1'}}, run,
                        tmp_path / 'plain')
   for split in downstream.SPLITS:
     assert result[split]['n'] == count * plain[split]['n']

@@ -9,11 +9,12 @@ import pytest
 import stub_encoder
 import tiny
 
-from ssl_jax import errors, evaluate, finetune, linear_probe, methods
+from ssl_jax import errors, methods
 from ssl_jax.augment import policies
-from ssl_jax.data import base as data_lib
+from ssl_jax.data import sources as data_lib
+from ssl_jax.jobs import evaluate, finetune, linear_probe
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import encoder as encoder_lib
-from ssl_jax.train import mesh as mesh_lib
 
 # The encoder saw 4 classes; of these 80 images 65 are for training.
 DATA = {'num_classes': 3, 'validation_fraction': 0.2}
@@ -36,7 +37,7 @@ def tuned(pretrained, tmp_path_factory):
   workdir = tmp_path_factory.mktemp('runs') / 'tuned'
   labels = {'per_class': 3, 'repeat': True}
   return workdir, finetune.run(
-      config(freeze_until='far', layer_decay=0.5, data={**DATA, 'labels': labels},
+      config(freeze_until='far', layer_decay=0.5, data={**DATA, 'label_subset': labels},
              train={'epochs': 2}), pretrained, workdir)
 
 
@@ -100,7 +101,7 @@ def test_frozen_layers_are_the_pretrained_ones(pretrained, tuned):
 def test_the_checkpoint_gives_the_same_scores_and_features(tuned, tmp_path):
   workdir, result = tuned
   again = evaluate.run(
-      {'protocol': {'name': 'classifier'}, 'data': {'validation_fraction': 0.2},
+      {'protocol': {'name': 'own_head'}, 'data': {'validation_fraction': 0.2},
        'features': {'endpoint': 'logits', 'batch_size': 16}}, workdir, tmp_path)
   assert again['class_names'] == result['class_names']
   for split in ('validation', 'test'):
@@ -173,10 +174,11 @@ def test_momentum_of_batch_statistics_by_the_steps_of_an_epoch(images, momentum)
     ({'freeze_until': 'stage5'}, ["freeze_until is 'stage5'", 'near, far, head']),
     ({'features': {'endpoint': 'projection3'}}, ["endpoint is 'projection3'",
                                                  'projection1, projection2']),
-    ({'data': {**DATA, 'labels': {'fraction': 0.01}}}, ['none of the', 'class 0']),
-    ({'data': {**DATA, 'labels': {'per_class': 5}}},
+    ({'data': {**DATA, 'label_subset': {'fraction': 0.01}}},
+     ['none of the', 'class 0']),
+    ({'data': {**DATA, 'label_subset': {'per_class': 5}}},
      ['batch_size is 16, more than the 15', 'config.feed.batch_size=8',
-      'config.data.labels.repeat=True']),
+      'config.data.label_subset.repeat=True']),
     ({'feed': {'batch_size': 512}}, ['batch_size is 512, more than the 65 images of ',
                                      'use --config.feed.batch_size=64']),
     ({'data': {'image_size': 16}}, ['config.data.image_size=8']),
@@ -241,7 +243,7 @@ def test_mistakes_that_need_no_encoder(fields, sentence):
 
 
 def resolve(augment, labels=True, images=2, **fields):
-  encoder = encoder_lib.Encoder(
+  encoder = encoder_lib.TrainedEncoder(
       method=None, variables=None, step=0, image_shape=(8, 8, 3), class_names=(),
       config={**tiny.config(), 'augment': {'recipe': 'rotnet', 'size': 8,
                                            'mean': [0.5] * 3, 'std': [0.25] * 3},

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ssl_jax import errors, grid_search
+from ssl_jax import errors
+from ssl_jax.jobs import grid_search
 
 GRID = {'learning_rates': [0.1, 0.01, 1.], 'weight_decays': [0., 1e-3]}
 SCORES = {  # validation top-1, by learning rate and L2 coefficient

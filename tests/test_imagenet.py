@@ -11,8 +11,9 @@ import stub_encoder
 import tiny
 from PIL import Image
 
-from ssl_jax import errors, evaluate, finetune, jsonl, pretrain
-from ssl_jax.data import sources
+from ssl_jax import errors, jsonl
+from ssl_jax.data import datasets
+from ssl_jax.jobs import evaluate, finetune, pretrain
 
 SIDE = 16
 TRAIN, VAL = (220, 20), (55, 5)  # good images, bad ones
@@ -102,14 +103,14 @@ def trained(photos, tmp_path_factory):
 def test_every_good_image_is_what_it_shows_and_the_rest_is_black(photos):
   root, shown = photos
   for split, bad in (('train', TRAIN[1]), ('test', VAL[1])):
-    source = sources.load(f'folder:{root}', split, image_size=SIDE, canvas=True,
+    source = datasets.load(f'folder:{root}', split, image_size=SIDE, canvas=True,
                           validation_fraction=0, max_bad_images=bad)
     rows = source.read(np.arange(len(source)))
-    assert (~rows.ok).sum() == len(source.bad.names) == bad
-    for i in np.flatnonzero(rows.ok):
+    assert (~rows.mask).sum() == len(source.bad.names) == bad
+    for i in np.flatnonzero(rows.mask):
       colour, size = shown[source.file_names[i]]
       scale = min(1, SIDE / max(size))
-      height, width = rows.extents[i]
+      height, width = rows.valid_sizes[i]
       # A JPEG that is decoded at a part of its size rounds that up first.
       assert abs(height - scale * size[1]) <= 1 and abs(width - scale * size[0]) <= 1
       assert max(height, width) == min(SIDE, max(size))
@@ -147,7 +148,7 @@ def test_fine_tuning_on_a_list_of_files(trained, photos, tmp_path):
   result = finetune.run(
       {'seed': 0, 'features': {'batch_size': 16}, 'augment': {'recipe': 'none'},
        'data': {'validation_fraction': 0,
-                'labels': {'file_list': str(tmp_path / '1percent.txt')}},
+                'label_subset': {'file_list': str(tmp_path / '1percent.txt')}},
        'feed': {**small['feed'], 'batch_size': 8}, 'optim': small['optim'],
        'log': small['log'], 'train': {'epochs': 1}}, trained[0], tmp_path / 'tuned')
   assert result['train']['n'] == 9 and result['validation'] is None

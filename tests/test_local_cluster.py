@@ -13,8 +13,8 @@ SCRIPT = pathlib.Path(__file__).parent.parent / 'launch' / 'local_cluster.sh'
 HELLO = '''
 import jax
 from ssl_jax.train import mesh
-mesh.initialize_distributed()
-print(mesh.exchange(f'{jax.process_index()} of {jax.device_count()}'))
+processes.join_cluster()
+print(processes.allgather_text(f'{jax.process_index()} of {jax.device_count()}'))
 '''
 
 

@@ -25,7 +25,7 @@ class MultiCrop(base.Base):
   num_crops: ClassVar[int | None] = None
 
   @staticmethod
-  def heads(config, num_classes, dtype):
+  def build_heads(config, num_classes, dtype):
     return {'projector': models.build_projector(dtype=dtype, **config['projector'])}
 
   def init(self, key, image_shape):
@@ -77,7 +77,7 @@ def test_each_size_passes_as_one_batch():
 
 @pytest.mark.parametrize('chunks', [1, 2])
 def test_two_sizes_train_alike_on_1_and_8_devices(chunks):
-  fields = config(encoder_chunks=chunks)
+  fields = config(grad_cache_chunks=chunks)
   probe = online_probe.OnlineProbe(num_classes=4)
   one, rows, _ = tiny.train(fields, devices=1, probe=probe)
   eight, others, _ = tiny.train(fields, devices=8, probe=probe)

@@ -10,9 +10,10 @@ import pytest
 import stub_encoder
 import tiny
 
-from ssl_jax import errors, methods, pretrain
+from ssl_jax import errors, methods
+from ssl_jax.jobs import pretrain
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import checkpoint, step
-from ssl_jax.train import mesh as mesh_lib
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -145,7 +146,7 @@ def test_mistakes_are_explained():
 
 def test_chunks_reach_both_networks():
   method, variables, views = built()
-  chunked = dataclasses.replace(method, encoder_chunks=2)
+  chunked = dataclasses.replace(method, grad_cache_chunks=2)
   shapes = [jax.eval_shape(m.loss, variables.params, variables, views,
                            jnp.zeros(4, jnp.int32)) for m in (method, chunked)]
   assert shapes[0] == shapes[1]

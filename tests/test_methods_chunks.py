@@ -14,7 +14,7 @@ from ssl_jax import errors, methods
 from ssl_jax.methods import base, rotnet, simclr
 from ssl_jax.methods.network import Network
 from ssl_jax.models import conv, heads, layers
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
 
 IMAGES = 32
 
@@ -70,7 +70,7 @@ def compiled(method, views, devices=1):
   start = start_of(method)
 
   def value_and_grad(params, views):
-    with mesh_lib.ambient(mesh):
+    with mesh_lib.use_mesh(mesh):
       (loss, aux), gradient = jax.value_and_grad(method.loss, has_aux=True)(
           params, start, views, jnp.zeros(len(views) // 2, jnp.int32))
       return (loss, gradient, aux.model_state), aux.endpoints['pooled']
@@ -138,7 +138,7 @@ def test_memory_of_the_loop_falls_with_the_number_of_parts():
 
 
 def test_the_config_field_reaches_the_method():
-  assert methods.build(tiny.config(encoder_chunks=4), 4).encoder_chunks == 4
+  assert methods.build(tiny.config(grad_cache_chunks=4), 4).grad_cache_chunks == 4
 
 
 def test_views_of_an_image():
@@ -149,9 +149,9 @@ def test_views_of_an_image():
 
 
 @pytest.mark.parametrize('chunks, groups, devices, words', [
-    (0, 1, 1, 'encoder_chunks is 0; .*32 images'),
-    (3, 1, 1, 'encoder_chunks is 3; .*32 images'),
-    (8, 1, 8, 'encoder_chunks is 8; .*32 images.* 8 devices'),
+    (0, 1, 1, 'grad_cache_chunks is 0; .*32 images'),
+    (3, 1, 1, 'grad_cache_chunks is 3; .*32 images'),
+    (8, 1, 8, 'grad_cache_chunks is 8; .*32 images.* 8 devices'),
     (1, 64, 1, 'bn_groups is 64; .*32 images'),  # would part the views of an image
     (4, 16, 1, 'bn_groups is 16; .* 8 images'),
 ])

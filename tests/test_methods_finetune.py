@@ -11,7 +11,8 @@ import stub_encoder
 import tiny
 from flax import traverse_util
 
-from ssl_jax import errors, finetune, methods
+from ssl_jax import errors, methods
+from ssl_jax.jobs import finetune
 from ssl_jax.methods.network import Network
 from ssl_jax.objectives import classification
 
@@ -115,7 +116,7 @@ def test_against_the_stages_applied_by_hand():
   (loss, aux), grads = jax.jit(jax.value_and_grad(method.loss, has_aux=True))(
       variables.params, variables, views, labels)
   (value, (endpoints, updated)), full = jax.jit(jax.value_and_grad(
-      expected, has_aux=True))(method.encoder(variables))
+      expected, has_aux=True))(method.encoder_variables(variables))
   np.testing.assert_allclose(loss, value, rtol=1e-6)
   for name, endpoint in endpoints.items():
     np.testing.assert_allclose(aux.endpoints[name], endpoint, rtol=1e-5, atol=1e-6)
@@ -140,14 +141,14 @@ def test_with_nothing_frozen_it_is_plain_training():
 
   def plain(params):
     endpoints, updated = method.network.apply(
-        {**method.encoder(variables), 'params': params}, views, train=True,
+        {**method.encoder_variables(variables), 'params': params}, views, train=True,
         mutable=['batch_stats'])
     return classification.softmax_cross_entropy(endpoints['logits'], labels), updated
 
   grads, aux = jax.jit(jax.grad(method.loss, has_aux=True))(
       variables.params, variables, views, labels)
   full, updated = jax.jit(jax.grad(plain, has_aux=True))(
-      method.encoder(variables)['params'])
+      method.encoder_variables(variables)['params'])
   jax.tree.map(np.testing.assert_array_equal, aux.model_state, updated['batch_stats'])
   full = flat(full)
   for name, gradient in flat(grads).items():
@@ -162,8 +163,8 @@ def test_frozen_throughout_is_softmax_regression():
   variables = drawn(method)
   images = jax.random.randint(jax.random.key(1), (6, *SHAPE), 0, 256).astype(jnp.uint8)
   labels = np.arange(6) % 4
-  features = np.asarray(
-      jax.jit(method.encode)(method.encoder(variables), {'image': images})['pooled'])
+  features = np.asarray(jax.jit(method.encode)(
+      method.encoder_variables(variables), {'image': images})['pooled'])
   assert (features > 0).any(0).sum() > 2
   kernel, bias = (np.asarray(variables.params['head']['dense'][k])
                   for k in ('kernel', 'bias'))
@@ -192,7 +193,7 @@ def test_frozen_bits_stay_and_all_others_move(freeze_until):
 
   for _ in range(3):
     variables = step(variables)
-  before, after = flat(method.encoder(start)), flat(method.encoder(variables))
+  before, after = (flat(method.encoder_variables(v)) for v in (start, variables))
   stages = {p for p in before if 'projector' not in p}
   stay = {p for p in before if (before[p] == after[p]).all()}
   assert stay == (before.keys() - stages) | {
@@ -203,9 +204,9 @@ def test_frozen_bits_stay_and_all_others_move(freeze_until):
 
 def test_pretrained_variables_replace_the_drawn_ones_but_in_the_head():
   method, other = build('far'), build(None)
-  variables, encoder = drawn(method), other.encoder(drawn(other, seed=1))
+  variables, encoder = drawn(method), other.encoder_variables(drawn(other, seed=1))
   encoder = {c: tree['network'] for c, tree in encoder.items()}
-  got = method.encoder(method.with_pretrained(variables, encoder))
+  got = method.encoder_variables(method.with_pretrained(variables, encoder))
   same = lambda a, b: finetune.digest(a) == finetune.digest(b)
   assert same({c: got[c]['network'] for c in got}, encoder)
   assert same(got['params']['head'], variables.params['head'])
@@ -281,7 +282,7 @@ def test_running_statistics_keep_what_the_momentum_says(model):
 def test_a_batch_may_pass_in_chunks():
   """What a chunk is: test_methods_chunks. Here, that frozen stages stay out of it."""
   method = build('far')
-  chunked = dataclasses.replace(method, encoder_chunks=2)
+  chunked = dataclasses.replace(method, grad_cache_chunks=2)
   variables = drawn(method)
   shapes = [jax.eval_shape(m.loss, variables.params, variables, jnp.zeros((6, *SHAPE)),
                            jnp.zeros(6, jnp.int32)) for m in (method, chunked)]
@@ -293,8 +294,9 @@ def test_precision_is_that_of_the_run_itself():
   fields['train'] = {**fields['train'], 'precision': 'bfloat16'}
   method = methods.build(fields, 4)
   out = jax.eval_shape(
-      lambda: method.encode(method.encoder(method.init(jax.random.key(0), SHAPE)),
-                            {'image': jnp.zeros((1, *SHAPE), jnp.uint8)}))
+      lambda: method.encode(
+          method.encoder_variables(method.init(jax.random.key(0), SHAPE)),
+          {'image': jnp.zeros((1, *SHAPE), jnp.uint8)}))
   assert method.dtype == jnp.bfloat16 and out['projection1'].dtype == jnp.float32
   assert method.network.network.projector.dtype == jnp.bfloat16
 
@@ -304,7 +306,7 @@ def test_shapes_of_every_head():
     method = build('head', 'stub', 'rotnet', endpoint, pool, head)
     variables = jax.eval_shape(lambda key, m=method: m.init(key, SHAPE),
                                jax.random.key(0))
-    out = jax.eval_shape(method.encode, method.encoder(variables),
+    out = jax.eval_shape(method.encode, method.encoder_variables(variables),
                          {'image': jnp.zeros((5, *SHAPE), jnp.uint8)})
     assert out['logits'].shape == (5, 4) and out['logits'].dtype == jnp.float32
     assert bool(variables.model_state) == (head != 'linear')

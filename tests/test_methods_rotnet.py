@@ -91,7 +91,7 @@ def test_loss_of_an_empty_head_is_log_of_the_turns(rotations, classes, images):
 
 def test_encodes_upright_images(images):
   method = build()
-  encoder = method.encoder(jax.jit(
+  encoder = method.encoder_variables(jax.jit(
       lambda key: method.init(key, (8, 8, 3)))(jax.random.key(0)))
   endpoints = jax.jit(method.encode)(encoder, {'image': images})
   alone = jax.jit(lambda v: method.network.apply(
@@ -143,5 +143,5 @@ def test_mistakes_are_explained():
 
 def test_turns_are_those_of_the_head():
   for rotations, turns in rotnet.ROTATIONS.items():
-    assert build(rotations).turns == turns
+    assert build(rotations).quarter_turns == turns
     assert build(rotations).network.head.num_classes == len(turns)

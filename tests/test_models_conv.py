@@ -7,7 +7,7 @@ import pytest
 
 from ssl_jax import models
 from ssl_jax.models import conv
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
 
 NHWC = ('NHWC', 'HWIO', 'NHWC')
 

@@ -11,8 +11,8 @@ import pytest
 
 from ssl_jax import errors, models
 from ssl_jax.models import layers, resnet
-from ssl_jax.performance import hlo
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.performance import collectives
 
 
 class TwoNorms(nn.Module):
@@ -148,7 +148,7 @@ def test_messages_of_a_layer_in_each_direction(dtype, forward):
     return pullback(jnp.cos(x))
   f = jax.jit(gradients, in_shardings=(rep, rows), out_shardings=(rep, rows))
   text = f.lower(variables(), images().astype(dtype)).compile().as_text()
-  assert sum(c.count for c in hlo.collectives(text)) == 2 * forward + 2
+  assert sum(c.count for c in collectives.parse(text)) == 2 * forward + 2
 
 
 @pytest.mark.parametrize('layer, row', [
@@ -161,7 +161,7 @@ def test_kernels_gradients_are_summed_over_devices_in_float32(layer, row):
   pull = jnp.full(8, 2.**-9).at[0].set(1).reshape(x.shape).astype(jnp.bfloat16)
 
   def gradient(x, pull):
-    with mesh_lib.ambient(mesh):
+    with mesh_lib.use_mesh(mesh):
       params = layer.init(jax.random.key(0), x)
       return jax.vjp(lambda p: layer.apply(p, x), params)[1](pull)[0]
   rows = mesh_lib.sharded(mesh)

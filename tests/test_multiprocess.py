@@ -10,19 +10,21 @@ import sys
 import time
 import types
 
+import cluster
 import jax
 import numpy as np
-import processes
 import pytest
 import stub_encoder
 import tiny
+from cluster import Run
 from jax.experimental import multihost_utils
 from PIL import Image
-from processes import Run
 
-from ssl_jax import app, errors, evaluate, finetune, jsonl, pretrain
-from ssl_jax import workdir as workdir_lib
-from ssl_jax.train import loop, mesh, preemption
+from ssl_jax import cli, errors, jsonl
+from ssl_jax.jobs import evaluate, finetune, pretrain
+from ssl_jax.jobs import workdir as workdir_lib
+from ssl_jax.parallel import preemption, processes
+from ssl_jax.train import loop
 
 # One after the other in one worker: all look at the same runs.
 pytestmark = pytest.mark.xdist_group('multiprocess')
@@ -89,7 +91,7 @@ def disagree(other_package):
   """Process 1 has another seed and another package."""
   if jax.process_index():
     workdir_lib.__file__ = f'{other_package}/workdir.py'
-  app.config(types.SimpleNamespace(read=lambda: {
+  cli.config(types.SimpleNamespace(read=lambda: {
       'seed': jax.process_index(), 'data': {'name': 'digits'}}))
 
 
@@ -124,11 +126,11 @@ def outcomes(folder):
   workdir = f'--workdir={folder / "never"}'
   images = (workdir, '--config.data.name=folder:~/images', '--config.feed.batch_size=4')
   waiting = {'JAX_NUM_PROCESSES': '2',
-             'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{processes.free_port()}'}
+             'JAX_COORDINATOR_ADDRESS': f'127.0.0.1:{cluster.free_port()}'}
   lonely = lambda i: Run(
       f'lonely{i}', 'ssl_jax.pretrain', (workdir, '--join_timeout=2'), (1,),
       ({**waiting, 'JAX_PROCESS_ID': str(i)},))
-  return processes.run_all([
+  return cluster.run_all([
       Run('one', f'{HERE}:train_and_evaluate', (str(folder / 'one'),), (4,)),
       Run('two', f'{HERE}:train_and_evaluate', (str(folder / 'two'),), two),
       Run('four', f'{HERE}:train', (str(folder / 'four'), 'streamed'), (1,) * 4),
@@ -227,14 +229,15 @@ def test_a_cluster_that_makes_no_sense(monkeypatch, address, number, process, se
   monkeypatch.setenv('JAX_NUM_PROCESSES', number)
   monkeypatch.setenv('JAX_PROCESS_ID', process)
   with pytest.raises(errors.UserError, match=sentence):
-    mesh.initialize_distributed()
+    processes.join_cluster()
 
 
 def test_a_process_alone_agrees_with_itself():
-  assert mesh.exchange('a') == ['a']
-  mesh.check_same({'examples': 3}, 'remedy')
-  with pytest.raises(errors.UserError, match='^its own words$'), mesh.together():
-    raise errors.UserError('its own words')
+  assert processes.allgather_text('a') == ['a']
+  processes.assert_equal_across_processes({'examples': 3}, 'remedy')
+  with pytest.raises(errors.UserError, match='^its own words$'):
+    with processes.fail_together():
+      raise errors.UserError('its own words')
 
 
 def test_jax_is_told_every_number_whatever_a_dispatch_holds(monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from ssl_jax import errors
 from ssl_jax.objectives import contrastive
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
 
 # One compilation each, where eager calls would compile operation by operation.
 STATIC = ('temperature', 'similarity', 'scale')

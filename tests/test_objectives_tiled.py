@@ -12,7 +12,7 @@ import pytest
 from ssl_jax import errors
 from ssl_jax.methods import base, simclr
 from ssl_jax.objectives import contrastive, tiled
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import step
 
 
@@ -31,7 +31,7 @@ def compiled(loss, z, temperature, devices=1, **options):
   mesh = mesh_lib.data_mesh(jax.devices()[:devices])
 
   def value_and_grad(z):
-    with mesh_lib.ambient(mesh):
+    with mesh_lib.use_mesh(mesh):
       return jax.value_and_grad(
           lambda z: loss(z, temperature, **options), has_aux=True)(z)
   rows = mesh_lib.sharded(mesh)
@@ -131,8 +131,8 @@ def test_memory_grows_with_the_rows_and_not_with_their_square(monkeypatch):
     ('auto', 8192, 1, False), ('auto', 8194, 1, True), ('auto', 16, 2, True),
     ('always', 2, 1, True), ('never', 2**20, 8, False)])
 def test_when_it_is_taken(mode, rows, devices, expected):
-  with mesh_lib.ambient(mesh_lib.data_mesh(jax.devices()[:devices])):
-    assert tiled.wanted(mode, rows) is expected
+  with mesh_lib.use_mesh(mesh_lib.data_mesh(jax.devices()[:devices])):
+    assert tiled.should_tile(mode, rows) is expected
 
 
 class WithoutNetwork(simclr.SimCLR):
@@ -158,17 +158,17 @@ def test_simclr_takes_either(monkeypatch):
 def test_the_step_is_traced_on_its_mesh():
   mesh = mesh_lib.data_mesh()
   dispatch = step.make_dispatch(
-      lambda state, key, batch: (state, {'devices': jnp.int32(mesh_lib.devices())}),
+      lambda state, key, batch: (state, {'devices': jnp.int32(mesh_lib.num_devices())}),
       lambda inputs, step: inputs, mesh)
   state = step.TrainState(jnp.int32(0), None, None, None)
   state = jax.device_put(state, mesh_lib.replicated(mesh))
   assert dispatch(state, None, None, 1)[1]['devices'] == 8
-  assert mesh_lib.devices() == 1
+  assert mesh_lib.num_devices() == 1
 
 
 def test_mistakes_are_explained():
   for call, words in (
-      (functools.partial(tiled.wanted, 'on', 8), ['tiled', "'on'", 'always']),
+      (functools.partial(tiled.should_tile, 'on', 8), ['tiled', "'on'", 'always']),
       (lambda: tiled.nt_xent(jnp.ones((4, 2)), 0), ['temperature is 0']),
       (lambda: tiled.nt_xent(jnp.ones((4, 2)), 1, scale='sum'), ['scale', "'sum'"])):
     with pytest.raises(errors.UserError) as error:

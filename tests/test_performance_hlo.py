@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import PartitionSpec
 
-from ssl_jax.performance import devices, hlo, scaling
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.performance import collectives, hardware
 
 TEXT = """
 HloModule jit_step, entry_computation_layout={(f32[64]{0})->f32[64]{0}}
@@ -28,7 +28,7 @@ ENTRY %main {
 
 
 def test_reads_a_text():
-  found = {(c.op, c.arrays): (c.count, c.bytes) for c in hlo.collectives(TEXT)}
+  found = {(c.op, c.arrays): (c.count, c.bytes) for c in collectives.parse(TEXT)}
   assert found == {
       ('all-reduce', (('f32', (64,)),)): (2, 256),
       ('all-reduce', (('bf16', (3, 3, 8, 8)), ('f32', ()))): (1, 1156),
@@ -44,12 +44,12 @@ def test_one_that_runs_beside_several_fusions_is_one():
   line = ('  %all-gather.{0} = f32[64,8]{{1,0:T(8,128)S(1)}} all-gather(%p.{0}), '
           'channel_id=48, frontend_attributes={{chain_id="{1}"}}\n')
   text = ''.join(line.format(i, chain) for i, chain in enumerate([1, 0, 0, 1, 0]))
-  assert [(c.op, c.bytes, c.count) for c in hlo.collectives(text)] == [
+  assert [(c.op, c.bytes, c.count) for c in collectives.parse(text)] == [
       ('all-gather', 4 * 64 * 8, 2)]
 
 
 def test_the_heaviest_comes_first():
-  sizes = [c.count * c.bytes for c in hlo.collectives(TEXT)]
+  sizes = [c.count * c.bytes for c in collectives.parse(TEXT)]
   assert sizes == sorted(sizes, reverse=True)
 
 
@@ -65,7 +65,7 @@ def test_reads_a_compiled_program():
   shared = jax.shard_map(share, mesh=mesh, in_specs=rows, out_specs=PartitionSpec(),
                          check_vma=False)
   program = jax.jit(shared).lower(jnp.zeros((16, 5))).compile()
-  found = {c.op: c for c in hlo.collectives(program.as_text())}
+  found = {c.op: c for c in collectives.parse(program.as_text())}
   assert found.keys() == {'all-reduce', 'all-gather'}
   assert found['all-reduce'].arrays == (('f32', (5,)),)
   assert found['all-gather'].arrays == (('f32', (16, 5)),)
@@ -74,33 +74,33 @@ def test_reads_a_compiled_program():
 
 def test_no_collectives_on_one_device():
   text = jax.jit(lambda x: x.sum()).lower(jnp.zeros(8)).compile().as_text()
-  assert hlo.collectives(text) == []
+  assert collectives.parse(text) == []
 
 
 def test_communication_by_hand():
-  torus = devices.Torus(2, 1e9, closed_from=16)
-  reduce = hlo.Collective('all-reduce', (('f32', (250_000,)),), count=3)  # 1 MB
-  gather = hlo.Collective('all-gather', (('bf16', (500_000,)),), count=1)
+  torus = hardware.Torus(2, 1e9, closed_from=16)
+  reduce = collectives.Collective('all-reduce', (('f32', (250_000,)),), count=3)  # 1 MB
+  gather = collectives.Collective('all-gather', (('bf16', (500_000,)),), count=1)
   # 4 x 4, rings: 2 hops each way; 15/16 of the bytes leave a chip, twice to reduce.
   each = 15 / 16 * 1e6 / 1e9 + 4e-6
-  assert scaling.communication([reduce], torus, 16) == pytest.approx(3 * 2 * each)
-  assert scaling.communication([gather], torus, 16) == pytest.approx(each)
+  assert collectives.communication([reduce], torus, 16) == pytest.approx(3 * 2 * each)
+  assert collectives.communication([gather], torus, 16) == pytest.approx(each)
   # 2 x 2, lines: half the bandwidth, one hop each way.
   line = 3 / 4 * 1e6 / 0.5e9 + 2e-6
-  assert scaling.communication([gather], torus, 4) == pytest.approx(line)
-  assert scaling.communication([reduce, gather], torus, 1) == 0
+  assert collectives.communication([gather], torus, 4) == pytest.approx(line)
+  assert collectives.communication([reduce, gather], torus, 1) == 0
 
 
 def test_what_grows_with_the_chips():
-  weights = hlo.Collective('all-reduce', (('f32', (512, 10)),), 1)
-  rows = hlo.Collective('all-reduce', (('f32', (128, 8)),), 1)
-  gathered = hlo.Collective('all-gather', (('f32', (8, 16, 8)),), 5)
-  scalar = hlo.Collective('all-gather', (('f32', ()),), 1)
-  grown = scaling.resized([weights, rows, gathered, scalar], rows=64, compiled_for=8,
-                          chips=32)
+  weights = collectives.Collective('all-reduce', (('f32', (512, 10)),), 1)
+  rows = collectives.Collective('all-reduce', (('f32', (128, 8)),), 1)
+  gathered = collectives.Collective('all-gather', (('f32', (8, 16, 8)),), 5)
+  scalar = collectives.Collective('all-gather', (('f32', ()),), 1)
+  grown = collectives.resized([weights, rows, gathered, scalar], rows=64,
+                              compiled_for=8, chips=32)
   assert grown[1].arrays == (('f32', (512, 8)),)
   assert grown[2].bytes == 4 * gathered.bytes
   assert grown[2].count == 5 and grown[3] == scalar
   # 512 is a multiple of 64 too: a matrix of such a height is taken for rows.
-  other = scaling.resized([weights], rows=48, compiled_for=8, chips=32)
+  other = collectives.resized([weights], rows=48, compiled_for=8, chips=32)
   assert other == [weights]

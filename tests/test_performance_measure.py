@@ -11,16 +11,16 @@ import tiny
 
 from ssl_jax import config as config_lib
 from ssl_jax import errors
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.performance import (
-  devices,
+  ahead_of_time,
   forward,
+  hardware,
   measure,
   tables,
   timing,
-  topology,
   workload,
 )
-from ssl_jax.train import mesh as mesh_lib
 
 PARTS = ['augmentation', 'forward', 'backward', 'loss', 'optimizer']
 BATCH = 16
@@ -48,7 +48,7 @@ def one_device_and_no_real_clock():
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(timing, 'time', Clock())
     patch.setattr(
-        mesh_lib, 'data_mesh', lambda devices=jax.devices()[:1]: mesh(devices))
+        mesh_lib, 'data_mesh', lambda hardware=jax.devices()[:1]: mesh(hardware))
     yield
 
 
@@ -59,7 +59,7 @@ def result():
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(measure, '_times', lambda *unused: TIMES)
     patch.setattr(measure, '_device',
-                  lambda plan: devices.Device('chip', 1e12, 1e11, 1))
+                  lambda plan: hardware.Device('chip', 1e12, 1e11, 1))
     patch.setattr(measure, '_sharing', lambda plan: 2)
     patch.setattr(measure.network, 'cost', lambda *unused: cost)
     return measure.run(tiny.config(), 'synthetic', repeats=3)
@@ -98,8 +98,8 @@ def test_the_split_adds_up_to_the_step(result):
 
 
 def test_every_part_is_compiled_and_sampled_in_every_round():
-  plan = workload.plan(tiny.config(), 'synthetic')
-  times = measure._times(plan, timing.Step(plan), repeats=2)
+  plan = workload.training_run(tiny.config(), 'synthetic')
+  times = measure._times(plan, timing.CompiledStep(plan), repeats=2)
   assert times == dict.fromkeys(TIMES, [1., 1.])  # one call, one second by this clock
 
 
@@ -119,7 +119,7 @@ def test_a_sample_is_the_mean_of_calls_that_fill_a_second(monkeypatch):
 def test_a_step_is_a_share_of_its_dispatches(monkeypatch):
   clock, asked = Clock(0.), []
   monkeypatch.setattr(timing, 'time', clock)
-  step = object.__new__(timing.Step)
+  step = object.__new__(timing.CompiledStep)
   step.per_dispatch, step.state, step.key, step._asked = 4, None, None, 0
   feed = types.SimpleNamespace(inputs=lambda first, n: asked.append((first, n)))
   step._run = types.SimpleNamespace(feed=feed)
@@ -157,13 +157,13 @@ def test_an_unknown_device_leaves_out_what_needs_it(result):
 def test_a_loss_that_is_not_finite_is_no_speed():
   config = tiny.config(online_probe=False)
   config['optim']['learning_rate'] = 1e38
-  step = timing.Step(workload.plan(config, 'synthetic'))
+  step = timing.CompiledStep(workload.training_run(config, 'synthetic'))
   with pytest.raises(errors.UserError, match='loss is nan'):
     step.repeat(4)
 
 
 def test_the_objective_alone_has_the_value_of_the_whole(key):
-  run = workload.plan(tiny.config(), 'synthetic')
+  run = workload.training_run(tiny.config(), 'synthetic')
 
   @jax.jit
   def both(batch):
@@ -179,7 +179,7 @@ def test_the_objective_alone_has_the_value_of_the_whole(key):
 
 
 def test_the_objective_alone_tells_the_online_from_the_target_network(key):
-  run = workload.plan(tiny.config('byol', online_probe=False), 'synthetic')
+  run = workload.training_run(tiny.config('byol', online_probe=False), 'synthetic')
 
   @jax.jit
   def both(batch):
@@ -199,7 +199,7 @@ def test_the_objective_alone_tells_the_online_from_the_target_network(key):
 
 
 def test_noise_has_the_shape_of_the_data_and_is_not_zero():
-  noise = workload.noise({'name': 'imagenet2012', 'image_size': 64})
+  noise = workload.random_images({'name': 'imagenet2012', 'image_size': 64})
   assert len(noise) == 1_281_167 and noise.num_classes == 1000
   images, labels, ok, _ = noise.read(np.array([0, 7, 1_281_166]))
   assert images.shape == (3, 64, 64, 3) and images.dtype == np.uint8 and ok.all()
@@ -208,28 +208,28 @@ def test_noise_has_the_shape_of_the_data_and_is_not_zero():
 
 def test_the_size_of_images_must_be_known():
   with pytest.raises(errors.UserError, match='config.data.image_size is missing'):
-    workload.noise({'name': 'folder:/photos'})
+    workload.random_images({'name': 'folder:/photos'})
 
 
 @pytest.mark.parametrize('name, sentence', [
     ('v5e', 'give one of v4, v5e'), ('v9:2x2', 'v9:2x2'), ('v5e:2', 'for example v4')])
 def test_no_such_topology(name, sentence):
   with pytest.raises(errors.UserError, match=sentence):
-    topology.describe(name)
+    ahead_of_time.describe(name)
 
 
 def test_without_the_tpu_compiler_the_command_is_told(monkeypatch):
   monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
   with pytest.raises(errors.UserError, match=r"pip install -e '\.\[tpu\]'"):
-    topology.describe('v5e:2x2')
+    ahead_of_time.describe('v5e:2x2')
 
 
 @pytest.mark.skipif(importlib.util.find_spec('libtpu') is None,
                     reason="the TPU compiler is not here: pip install -e '.[tpu]'")
 def test_compiles_for_a_slice_that_is_not_here():
   with pytest.raises(errors.UserError, match='does not know'):
-    topology.describe('v5e:3x3')
-  result = topology.run(tiny.config(online_probe=False), 'v5e:2x2')
+    ahead_of_time.describe('v5e:3x3')
+  result = ahead_of_time.run(tiny.config(online_probe=False), 'v5e:2x2')
   json.dumps(result)
   assert result['chips'] == 4 and result['images_per_chip'] == 4
   assert config_lib.plain(result['config'])['train']['precision'] == 'bfloat16'

@@ -6,7 +6,7 @@ import pytest
 import tiny
 
 from ssl_jax import methods, models
-from ssl_jax.performance import devices, network, roofline
+from ssl_jax.performance import hardware, network, roofline
 
 # fields, side of the image, 10^9 multiply-accumulates, 10^6 activations
 NETWORKS = {
@@ -41,7 +41,7 @@ def test_macs_and_activations(layers, name):
     ('ResNet-50, 224 px', 'NVIDIA H200', 12.0e3), ('ResNet-50, 224 px', 'TPU v4', 3580),
 ])
 def test_the_roof(layers, name, kind, views_per_second):
-  seconds = roofline.seconds(layers[name], devices.find(kind), itemsize=2)
+  seconds = roofline.seconds(layers[name], hardware.find(kind), itemsize=2)
   assert 1 / seconds == pytest.approx(views_per_second, rel=5e-3)
 
 
@@ -53,7 +53,7 @@ def test_one_convolution_by_hand():
         x, w, (1, 1), 'SAME', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
   layer, = roofline.trace(conv, image, kernel)
   assert layer == roofline.Layer(64 * 9 * 4 * 6, 64 * 4, 64 * 6, True)
-  one = devices.Device('one', 1.0, 1.0, 1)
+  one = hardware.Device('one', 1.0, 1.0, 1)
   # 3 x 2 x 13,824 FLOPs outweigh 3 x 4 x 640 bytes; then 8 passes over 384 floats.
   assert roofline.seconds([layer], one, 4) == 6 * 13_824 + 8 * 4 * 384
 
@@ -86,7 +86,7 @@ def test_a_target_network_costs_a_forward_pass():
   assert cost.views == 2
   assert cost.train_flops == 2 * (3 * 2 * online + 2 * target)
   # Of the target's layers alone: one pass, and three touches of the normalised maps.
-  one = devices.Device('one', 1.0, 1.0, 1)
+  one = hardware.Device('one', 1.0, 1.0, 1)
   layer = roofline.Layer(10, 3, 4, True)
   assert roofline.seconds([layer], one, 2, trained=False) == 20 + 3 * 2 * 4
   # The objective has no products: nothing is left of the loss but its networks.
@@ -102,8 +102,8 @@ def test_flops_of_nt_xent_grow_with_the_square_of_the_batch():
 
 
 def test_devices_by_kind():
-  assert devices.find('NVIDIA H100 80GB HBM3').name == 'H100'
-  assert devices.find('TPU v5 lite').name == 'TPU v5e'
-  assert devices.find('TPU v5').name == devices.find('TPU v5p').name == 'TPU v5p'
-  assert devices.find('NVIDIA A100-SXM4-40GB').memory == 40e9
-  assert devices.find('Abacus') is None
+  assert hardware.find('NVIDIA H100 80GB HBM3').name == 'H100'
+  assert hardware.find('TPU v5 lite').name == 'TPU v5e'
+  assert hardware.find('TPU v5').name == hardware.find('TPU v5p').name == 'TPU v5p'
+  assert hardware.find('NVIDIA A100-SXM4-40GB').memory == 40e9
+  assert hardware.find('Abacus') is None

@@ -1,4 +1,4 @@
-"""prepare_data: from archives and folders to what `sources.load` reads."""
+"""prepare_data: from archives and folders to what `datasets.load` reads."""
 
 import hashlib
 import io
@@ -13,8 +13,9 @@ import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from ssl_jax import errors, prepare_data
-from ssl_jax.data import prepare, records, sources
+from ssl_jax import errors
+from ssl_jax.data import datasets, prepare, tfds_source
+from ssl_jax.jobs import prepare_data
 
 COARSE = np.array([1, 0, 1])  # superclass of each fine class
 
@@ -73,9 +74,9 @@ def test_cifar10_in_the_order_of_the_release(cifar10, tmp_path):
   assert 'cifar10/3.0.2' in message and '--config.data.name=cifar10' in message
   spec = prepare.CIFAR['cifar10']
   for split, members in (('train', spec.train), ('test', spec.test)):
-    source = sources.load('cifar10', split, data_dir=str(tmp_path / 'tfds'),
+    source = datasets.load('cifar10', split, data_dir=str(tmp_path / 'tfds'),
                           validation_fraction=0)
-    arrays = source.materialise()
+    arrays = source.load_into_memory()
     raw = np.concatenate([files[m][b'data'] for m in members])
     labels = np.concatenate([files[m][b'labels'] for m in members])
     np.testing.assert_array_equal(arrays.images, pixels(raw))
@@ -104,7 +105,7 @@ def test_cifar100_has_both_labels(tmp_path, monkeypatch):
   monkeypatch.setitem(prepare.CIFAR, 'cifar100',
                       spec._replace(md5=archive(path, files)))
   prepare.cifar('cifar100', str(tmp_path), str(path))
-  source = sources.load('cifar100', 'test', data_dir=str(tmp_path))
+  source = datasets.load('cifar100', 'test', data_dir=str(tmp_path))
   assert source.class_names == ('x', 'y', 'z')
   stored = tfds.data_source('cifar100', split='test', data_dir=str(tmp_path))
   for i, example in enumerate(stored):
@@ -140,7 +141,7 @@ def test_interrupt_and_rerun(cifar10, tmp_path, monkeypatch, stop):
   monkeypatch.setattr(prepare, '_cifar_examples', whole)
   prepare.cifar('cifar10', str(data_dir), str(cifar10[0]))
   assert [p.name for p in (data_dir / 'cifar10').iterdir()] == ['3.0.2']
-  assert len(sources.load('cifar10', 'test', data_dir=str(data_dir))) == 3
+  assert len(datasets.load('cifar10', 'test', data_dir=str(data_dir))) == 3
 
 
 def test_a_complete_data_set_is_left_alone(cifar10, tmp_path):
@@ -155,13 +156,13 @@ def test_folder_becomes_the_same_data_set(photos, tmp_path):
   prepare_data.run('folder', str(tmp_path), source=str(photos), name='mine')
   for split in ('train', 'test'):
     ours, folder = (
-        sources.load(name, split, data_dir=str(tmp_path), image_size=8,
-                     validation_fraction=0).materialise()
+        datasets.load(name, split, data_dir=str(tmp_path), image_size=8,
+                     validation_fraction=0).load_into_memory()
         for name in ('mine', f'folder:{photos}'))
     np.testing.assert_array_equal(ours.images, folder.images)
     np.testing.assert_array_equal(ours.labels, folder.labels)
     assert ours.class_names == ('cat', 'dog')
-  total = sum(len(sources.load('mine', s, data_dir=str(tmp_path), image_size=8,
+  total = sum(len(datasets.load('mine', s, data_dir=str(tmp_path), image_size=8,
                                validation_fraction=0)) for s in ('train', 'test'))
   assert total == 9
 
@@ -178,8 +179,8 @@ def test_odd_files_of_a_folder_become_the_same_data_set(photos, tmp_path):
   prepare_data.run('folder', str(tmp_path), source=str(photos), name='mine')
   for split in ('train', 'test'):
     ours, folder = (
-        sources.load(name, split, data_dir=str(tmp_path), image_size=8,
-                     validation_fraction=0).materialise()
+        datasets.load(name, split, data_dir=str(tmp_path), image_size=8,
+                     validation_fraction=0).load_into_memory()
         for name in ('mine', f'folder:{photos}'))
     np.testing.assert_array_equal(ours.images, folder.images)
     np.testing.assert_array_equal(ours.labels, folder.labels)
@@ -216,7 +217,7 @@ def test_rgb_files_are_stored_byte_for_byte(photos, tmp_path):
 
 def test_flat_folder_stays_unlabelled(photos, tmp_path):
   prepare.image_folder(str(photos / 'cat'), 'flat', str(tmp_path))
-  source = sources.load('flat', data_dir=str(tmp_path), image_size=4,
+  source = datasets.load('flat', data_dir=str(tmp_path), image_size=4,
                         validation_fraction=0)
   assert source.labels.tolist() == [-1] * 5 and source.class_names == ()
 
@@ -232,7 +233,7 @@ def test_a_set_whose_test_split_has_no_labels_is_tested_on_validation(tmp_path):
               'label': tfds.features.ClassLabel(names=['a', 'b'])}
   prepare.write('imagenetlike', '1.0.0', str(tmp_path), features, {
       'train': examples(10, 0), 'validation': examples(3, 1), 'test': examples(4, -1)})
-  lengths = {split: len(sources.load('imagenetlike', split, data_dir=str(tmp_path),
+  lengths = {split: len(datasets.load('imagenetlike', split, data_dir=str(tmp_path),
                                      validation_fraction=0.2))
              for split in ('train', 'validation', 'test')}
   assert lengths == {'train': 8, 'validation': 2, 'test': 3}
@@ -252,7 +253,7 @@ def test_mistakes_are_told(tmp_path, fields, sentence):
 
 
 def test_what_the_reader_recommends_can_be_prepared():
-  assert set(records.PREPARABLE) == set(prepare.CIFAR)
+  assert set(tfds_source.PREPARABLE) == set(prepare.CIFAR)
 
 
 def test_too_many_bad_images(photos, tmp_path):

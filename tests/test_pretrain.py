@@ -6,10 +6,11 @@ import numpy as np
 import stub_encoder
 import tiny
 
-from ssl_jax import methods, pretrain, workdir
-from ssl_jax.data import sources
-from ssl_jax.train import loop
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax import methods
+from ssl_jax.data import datasets
+from ssl_jax.jobs import pretrain, workdir
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.train import loop, training
 
 
 def images_of(batches):
@@ -22,12 +23,13 @@ def test_the_knn_monitor_looks_up_images_that_are_not_in_its_bank():
   with stub_encoder.registered():
     method = methods.build(fields, 4)
   whole = [image.tobytes() for image in
-           sources.load(split='train', validation_fraction=0, **tiny.DATA).images]
+           datasets.load(split='train', validation_fraction=0, **tiny.DATA).images]
   assert len(set(whole)) == 80
   mesh = mesh_lib.data_mesh()
 
   def monitored(**train):
-    monitor = pretrain._knn_monitor(fields, method, mesh, loop.TrainConfig(2, **train))
+    config = training.TrainConfig(2, **train)
+    monitor = pretrain._knn_monitor(fields, method, mesh, config)
     return images_of(monitor.bank()), images_of(monitor.queries())
 
   bank, queries = monitored()

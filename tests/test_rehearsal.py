@@ -5,8 +5,9 @@ import copy
 import numpy as np
 import pytest
 
-from ssl_jax import errors, models, rehearsal
-from ssl_jax.data import sources, subsets
+from ssl_jax import errors, models
+from ssl_jax.data import datasets, subsets
+from ssl_jax.studies import rehearsal
 
 DATA = {'name': 'synthetic', 'image_size': 8, 'num_examples': 4000, 'num_classes': 4}
 
@@ -59,23 +60,23 @@ def test_what_trains_at_all_trains_for_an_epoch():
 
 
 def test_images_of_every_class_of_every_split():
-  load = lambda split, fraction: np.bincount(sources.load(
-      **DATA, split=split, validation_fraction=0, examples_fraction=fraction).labels)
+  load = lambda split, fraction: np.bincount(datasets.load(
+      **DATA, split=split, validation_fraction=0, subsample=fraction).labels)
   np.testing.assert_array_equal(load('train', 0.1), [100] * 4)
   np.testing.assert_array_equal(load('test', 0.1), [25] * 4)
   np.testing.assert_array_equal(load('train', 0.001), [20] * 4)  # and not 1
-  assert method(0.1)['data'] == {**DATA, 'examples_fraction': 0.1}
+  assert method(0.1)['data'] == {**DATA, 'subsample': 0.1}
 
 
 def test_thinning_keeps_proportions_and_small_classes():
   labels = np.repeat([0, 1, 2], [1000, 100, 7])
-  kept = subsets.thin(labels, 0.3)
+  kept = subsets.subsample(labels, 0.3)
   np.testing.assert_array_equal(np.bincount(labels[kept]), [300, 30, 7])
   np.testing.assert_array_equal(kept, np.unique(kept))
-  unlabelled = subsets.thin(np.full(1000, -1), 0.1)
+  unlabelled = subsets.subsample(np.full(1000, -1), 0.1)
   assert len(unlabelled) == 100 and np.ptp(unlabelled) > 500
-  with pytest.raises(errors.UserError, match='examples_fraction is 1.5'):
-    subsets.thin(labels, 1.5)
+  with pytest.raises(errors.UserError, match='subsample is 1.5'):
+    subsets.subsample(labels, 1.5)
 
 
 @pytest.mark.parametrize('scale, name, width, narrow', [
@@ -174,7 +175,7 @@ def test_a_given_encoder_stays_as_it_is(tmp_path, monkeypatch):
   config['methods'] = {'m': {'checkpoint': str(tmp_path / 'run{seed}')}}
   shrunk = rehearsal.shrink(config, 0.1)
   assert shrunk['methods'] == config['methods']
-  assert shrunk['evaluations']['probe']['data']['examples_fraction'] == 0.1
+  assert shrunk['evaluations']['probe']['data']['subsample'] == 0.1
   assert shrunk['evaluations']['probe']['feed']['batch_size'] == 40
 
 

@@ -11,8 +11,8 @@ import stub_encoder
 import tiny
 
 from ssl_jax.models import conv
-from ssl_jax.performance import hlo
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.performance import collectives
 from ssl_jax.train import online_probe, step
 
 BATCH, DEVICES = 16, 8
@@ -57,7 +57,7 @@ def elements(found, op):
 @METHODS
 def test_devices_sum_gradients_and_moments_and_gather_embeddings(method):
   program, state = compiled(method)
-  found = hlo.collectives(program.as_text())
+  found = collectives.parse(program.as_text())
   assert {c.op for c in found} <= {'all-reduce', 'all-gather'}
   trained = jax.tree_util.tree_leaves_with_path(
       (state.variables.params, state.probe.params))
@@ -80,7 +80,7 @@ def test_devices_sum_gradients_and_moments_and_gather_embeddings(method):
 @pytest.mark.parametrize('method', ['byol', 'simsiam'])
 def test_without_negatives_nothing_is_gathered(method):
   program, state = compiled(method)
-  found = hlo.collectives(program.as_text())
+  found = collectives.parse(program.as_text())
   assert {c.op for c in found} == {'all-reduce'}
   # Gradients and moments: no message is larger than a parameter, and none holds rows.
   sizes = {x.size for x in jax.tree.leaves((state.variables.params,

@@ -9,8 +9,10 @@ import pytest
 import stub_encoder
 import tiny
 
-from ssl_jax import errors, evaluate, finetune, linear_probe, pretrain, report, study
-from ssl_jax import workdir as workdir_lib
+from ssl_jax import errors, report
+from ssl_jax.jobs import evaluate, finetune, linear_probe, pretrain
+from ssl_jax.jobs import workdir as workdir_lib
+from ssl_jax.studies import run
 from ssl_jax.train import checkpoint
 from ssl_jax.train import encoder as encoder_lib
 
@@ -29,7 +31,7 @@ def config(seeds=(0,)):
   return {
       'name': 'tiny', 'seeds': list(seeds), 'data_label': 'synthetic',
       'methods': {'simclr': simclr, 'random': untrained},
-      'labels': {'simclr': 'SimCLR', 'random': 'Random encoder'},
+      'display_names': {'simclr': 'SimCLR', 'random': 'Random encoder'},
       'evaluations': {'knn': {'protocol': {'name': 'knn', 'k': 5}},
                       'probe': {**head(), 'methods': ['simclr']}}}
 
@@ -92,7 +94,7 @@ def test_a_whole_study(tmp_path, monkeypatch):
   fields['evaluations'] = {
       'knn': fields['evaluations']['knn'],
       'finetune': {**by_labels(head()), 'freeze_until': None, 'methods': ['random']}}
-  page = study.run(fields, tmp_path, 'the command')
+  page = run.run(fields, tmp_path, 'the command')
   for stage in ('simclr/seed0/knn', 'random/seed0/knn', 'random/seed0/finetune_few',
                 'random/seed0/finetune_all'):
     test = result(tmp_path, stage)['test']
@@ -109,7 +111,7 @@ def test_a_whole_study(tmp_path, monkeypatch):
 
 
 def test_stages_come_seed_by_seed_in_folders_of_their_own(ran, tmp_path):
-  study.run(config(seeds=(0, 1)), tmp_path)
+  run.run(config(seeds=(0, 1)), tmp_path)
   assert folders(ran) == [f'{method}/seed{seed}/{stage}' for seed in (0, 1)
                           for method, stage in (
                               ('simclr', 'pretrain'), ('simclr', 'knn'),
@@ -120,22 +122,22 @@ def test_stages_come_seed_by_seed_in_folders_of_their_own(ran, tmp_path):
 
 
 def test_what_is_done_is_not_done_again(ran, tmp_path):
-  study.run(config(), tmp_path)
+  run.run(config(), tmp_path)
   ran.clear()
-  study.run(config(seeds=(0, 1)), tmp_path)
+  run.run(config(seeds=(0, 1)), tmp_path)
   assert len(ran) == 5 and all('/seed1/' in folder for folder in folders(ran))
 
 
 def test_scores_are_told_as_soon_as_they_are_there(ran, tmp_path, caplog):
   with caplog.at_level(logging.INFO):
-    study.run(config(), tmp_path)
+    run.run(config(), tmp_path)
     first = [r.getMessage() for r in caplog.records]
     caplog.clear()
-    study.run(config(), tmp_path)
+    run.run(config(), tmp_path)
     again = [r.getMessage() for r in caplog.records]
     caplog.clear()
     shutil.rmtree(tmp_path / 'simclr' / 'seed0' / 'probe')
-    study.run(config(), tmp_path)
+    run.run(config(), tmp_path)
     rest = [r.getMessage() for r in caplog.records]
   assert len(first) == 10 and first[2:4] == [
       '[2/5] simclr, seed 0: knn', '[2/5] simclr, seed 0: knn  top-1 50.00 % (test)']
@@ -154,21 +156,21 @@ def test_goes_on_where_it_was_killed(ran, tmp_path, monkeypatch):
 
   monkeypatch.setattr(evaluate, 'run', killed)
   with pytest.raises(errors.Preempted):
-    study.run(config(), tmp_path)
+    run.run(config(), tmp_path)
   assert folders(ran) == ['simclr/seed0/pretrain']
   monkeypatch.setattr(evaluate, 'run', original)
-  study.run(config(), tmp_path)
+  run.run(config(), tmp_path)
   assert folders(ran).count('simclr/seed0/pretrain') == 1 and len(ran) == 5
 
 
 def test_the_result_of_another_config_is_never_replaced(ran, tmp_path, caplog):
-  study.run(config(), tmp_path)
+  run.run(config(), tmp_path)
   ran.clear()
   changed = config()
   changed['evaluations']['knn']['protocol']['k'] = 3
   changed['evaluations']['probe']['train']['epochs'] = 2
   with pytest.raises(errors.UserError, match='3 stages failed'):
-    study.run(changed, tmp_path)
+    run.run(changed, tmp_path)
   words = 'seed0/knn holds the result of another run (protocol.k: 5 -> 3)'
   assert not ran and words in caplog.text
   saved = json.loads((tmp_path / 'simclr/seed0/knn/result.json').read_text())
@@ -179,15 +181,15 @@ def test_results_outlive_the_checkpoint_and_a_move(tmp_path, monkeypatch, caplog
   monkeypatch.setattr(report.theme, 'render', lambda *args: b'')
   fields = config()
   del fields['methods']['simclr'], fields['evaluations']['probe']
-  study.run(fields, tmp_path / 'here')
+  run.run(fields, tmp_path / 'here')
   (tmp_path / 'here').rename(tmp_path / 'there')
   monkeypatch.setattr(evaluate, 'run', None)
   monkeypatch.setattr(pretrain, 'run', None)
   caplog.set_level('INFO')
-  study.run(fields, tmp_path / 'there')
+  run.run(fields, tmp_path / 'there')
   assert 'there is finished (2 stages); nothing was done' in caplog.text
   shutil.rmtree(tmp_path / 'there/random/seed0/pretrain/checkpoints')
-  study.run(fields, tmp_path / 'there')
+  run.run(fields, tmp_path / 'there')
 
 
 def test_a_failed_pretraining_takes_only_its_own_evaluations_along(
@@ -201,7 +203,7 @@ def test_a_failed_pretraining_takes_only_its_own_evaluations_along(
   monkeypatch.setattr(pretrain, 'run', diverges)
   with pytest.raises(errors.UserError, match=(
       r'^1 stage failed, for the reasons above: simclr, seed 0: pretrain; the others')):
-    study.run(config(), tmp_path)
+    run.run(config(), tmp_path)
   assert caplog.text.count('the loss is nan') == 1
   assert folders(ran) == ['random/seed0/pretrain', 'random/seed0/knn']
 
@@ -212,7 +214,7 @@ def test_a_failed_evaluation_fails_alone(ran, tmp_path, monkeypatch, caplog):
 
   monkeypatch.setattr(evaluate, 'run', fails)
   with pytest.raises(errors.UserError, match='^2 stages failed, .*simclr, seed 0: k'):
-    study.run(config(), tmp_path)
+    run.run(config(), tmp_path)
   assert caplog.text.count('no such endpoint') == 1
   assert 'random, seed 0: knn failed as simclr, seed 0: knn did' in caplog.text
   assert 'simclr/seed0/probe' in folders(ran)
@@ -222,8 +224,8 @@ def test_label_subsets_become_stages(ran, tmp_path):
   fields = config()
   knn = {**fields['evaluations']['knn'], 'methods': ['random']}
   fields['evaluations'] = {'probe': by_labels(head()), 'knn': knn}
-  study.run(fields, tmp_path)
-  labels = {folder: f['data']['labels'] for binary, folder, f in ran
+  run.run(fields, tmp_path)
+  labels = {folder: f['data']['label_subset'] for binary, folder, f in ran
             if binary == 'linear_probe'}
   assert labels == {f'{method}/seed0/probe_{name}': rule
                     for method in ('simclr', 'random')
@@ -244,7 +246,7 @@ def test_data_sets_become_stages_with_fields_of_their_own(ran, tmp_path):
              'digits': {'data': {'name': 'digits'}},
              'other': {'data': {'name': 'cifar10'}, 'protocol': {'k': 3}}}}
   fields['evaluations'] = {'knn': knn}
-  study.run(fields, tmp_path)
+  run.run(fields, tmp_path)
   got = {folder: f for _, folder, f in ran if 'knn' in folder}
   assert list(got) == ['random/seed0/knn_digits', 'random/seed0/knn_other']
   digits, other = got.values()
@@ -264,7 +266,7 @@ def test_a_data_set_that_is_not_there_fails_alone(tmp_path, monkeypatch, caplog)
   fields['evaluations'] = {'knn': {**fields['evaluations']['knn'], 'data_sets': {
       name: {'data': {'name': name}} for name in ('dtd', 'food10l', 'digits')}}}
   with pytest.raises(errors.UserError, match='2 stages failed.*random, seed 0: knn_dt'):
-    study.run(fields, tmp_path / 'w')
+    run.run(fields, tmp_path / 'w')
   for words in ('knn_dtd failed: ', '`tfds build dtd', "'food10l', not a data set",
                 "did you mean 'food101'"):
     assert words in caplog.text
@@ -287,16 +289,16 @@ def test_a_method_may_be_a_checkpoint(ran, tmp_path, monkeypatch):
   monkeypatch.setattr(evaluate, 'run', lambda fields, path, *rest: (
       used.append(path), original(fields, path, *rest)))
   fields = given(tmp_path, 0, 2)
-  study.run(fields, tmp_path / 'w')
+  run.run(fields, tmp_path / 'w')
   assert [binary for binary, _, _ in ran] == ['evaluate', 'linear_probe'] * 2
   assert used == [str(tmp_path / f'run{seed}/checkpoints') for seed in (0, 2)]
   assert ran[2][2]['pretrain'] == {'checkpoint': used[1], 'seed': 2, 'step': 7}
   ran.clear()
-  study.run(fields, tmp_path / 'w')
+  run.run(fields, tmp_path / 'w')
   assert not ran
   (tmp_path / 'run2' / 'checkpoints' / '9').mkdir()  # it was trained on
   with pytest.raises(errors.UserError, match='1 stage failed.*simclr, seed 2: probe'):
-    study.run(fields, tmp_path / 'w')  # its folder holds checkpoints and logs too
+    run.run(fields, tmp_path / 'w')  # its folder holds checkpoints and logs too
   assert [folder for _, folder, _ in ran] == ['w/simclr/seed2/knn']
 
 
@@ -304,7 +306,7 @@ def test_a_checkpoint_that_is_not_there_is_found_before_anything_runs(ran, tmp_p
   fields = given(tmp_path, 0)
   fields['seeds'] = [0, 1]
   with pytest.raises(errors.UserError, match='methods.simclr: .*run1 holds no check'):
-    study.run(fields, tmp_path / 'w')
+    run.run(fields, tmp_path / 'w')
   assert not ran
 
 
@@ -312,19 +314,19 @@ def test_what_an_evaluation_holds_says_which_binary_does_it(ran, tmp_path):
   fields = config()
   fields['methods'].pop('random')
   fields['evaluations'] = {
-      'a': {'protocol': {'name': 'nearest'}}, 'b': head(),
+      'a': {'protocol': {'name': 'nn1'}}, 'b': head(),
       'c': {**head(), 'freeze_until': None}, 'd': {**head(), 'freeze_until': 'stage2'}}
-  study.run(fields, tmp_path)
+  run.run(fields, tmp_path)
   assert [binary for binary, _, _ in ran] == [
       'pretrain', 'evaluate', 'linear_probe', 'finetune', 'finetune']
 
 
 def test_study_json_passes_on_what_the_report_draws(ran, tmp_path):
   heatmap = {'axes': ['crop'], 'cells': {'simclr': [0, 0]}}
-  study.run({**config(), 'heatmap': heatmap, 'rehearsal': 'Made small.'}, tmp_path)
+  run.run({**config(), 'heatmap': heatmap, 'rehearsal': 'Made small.'}, tmp_path)
   assert described(tmp_path)['heatmap'] == heatmap
   assert described(tmp_path)['rehearsal'] == 'Made small.'
-  study.run(config(), tmp_path)
+  run.run(config(), tmp_path)
   assert described(tmp_path)['heatmap'] is None
   assert described(tmp_path)['rehearsal'] == ''
 
@@ -339,7 +341,7 @@ def test_study_json_passes_on_what_the_report_draws(ran, tmp_path):
     (lambda c: c['evaluations'].update(
         probe={**head(), 'subsets': {'few': {'per_clas': 2}}}),
      r"^evaluations.probe_few: .*labels.per_clas is.*did you mean 'per_class'"),
-    (lambda c: c['methods']['simclr']['data'].update(labels={'frction': 0.1}),
+    (lambda c: c['methods']['simclr']['data'].update(label_subset={'frction': 0.1}),
      r"^methods.simclr: .*labels.frction is.*did you mean 'fraction'"),
     (lambda c: c['evaluations'].update(
         pretrain=c['evaluations']['knn']), r"'pretrain', which is taken"),
@@ -356,5 +358,5 @@ def test_mistakes_are_found_before_anything_runs(ran, tmp_path, change, match):
   fields = config()
   change(fields)
   with pytest.raises(errors.UserError, match=match):
-    study.run(fields, tmp_path / 'w')
+    run.run(fields, tmp_path / 'w')
   assert not (tmp_path / 'w').exists() and not ran

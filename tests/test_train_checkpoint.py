@@ -10,10 +10,11 @@ import pytest
 import stub_encoder
 import tiny
 
-from ssl_jax import errors, pretrain
+from ssl_jax import errors
+from ssl_jax.jobs import pretrain
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import checkpoint
 from ssl_jax.train import encoder as encoder_lib
-from ssl_jax.train import mesh as mesh_lib
 
 STUB = {'name': 'stub'}
 

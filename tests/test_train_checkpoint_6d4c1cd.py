@@ -14,9 +14,10 @@ import tarfile
 import numpy as np
 import pytest
 
-from ssl_jax import finetune, jsonl, pretrain
+from ssl_jax import jsonl
+from ssl_jax.jobs import finetune, pretrain
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import encoder
-from ssl_jax.train import mesh as mesh_lib
 
 FOLDER = pathlib.Path(__file__).parent / 'fixtures' / 'checkpoint_6d4c1cd'
 

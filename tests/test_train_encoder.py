@@ -65,7 +65,7 @@ def test_an_encoder_that_is_gone_has_a_path_alone(tmp_path):
 
 
 def test_a_checkpoint_that_came_in_between_is_noticed(tmp_path, monkeypatch):
-  monkeypatch.setattr(encoder, 'load', lambda path, mesh: encoder.Encoder(
+  monkeypatch.setattr(encoder, 'load', lambda path, mesh: encoder.TrainedEncoder(
       None, None, {}, 7, (8, 8, 3), ()))
   with pytest.raises(errors.UserError, match='from step 3 to 7 .*run the same command'):
     encoder.load_identified({'path': 'runs/a', 'step': 3}, None)

@@ -14,9 +14,10 @@ import stub_encoder
 import tiny
 from PIL import Image
 
-from ssl_jax import errors, jsonl, pretrain
-from ssl_jax.train import checkpoint, loop
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax import errors, jsonl
+from ssl_jax.jobs import pretrain
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.train import checkpoint, loop, reporter, training
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -170,7 +171,7 @@ def test_data_that_changed_end_a_resume(tmp_path, monkeypatch):
 
 def test_nothing_is_compiled_once_it_has_been_monitored(tmp_path, monkeypatch):
   """Several steps per dispatch: across epochs, to the end, and again and again."""
-  compiled, seen, monitor = [], [], loop.Reporter.monitor
+  compiled, seen, monitor = [], [], reporter.Reporter.monitor
 
   def listen(event, seconds, **unused):
     if event == '/jax/core/compile/backend_compile_duration':
@@ -179,8 +180,8 @@ def test_nothing_is_compiled_once_it_has_been_monitored(tmp_path, monkeypatch):
   def count(reporter, *args):
     monitor(reporter, *args)
     seen.append(len(compiled))
-  monkeypatch.setattr(loop.Reporter, 'monitor', count)
-  monkeypatch.setattr(loop, 'STEPS_PER_DISPATCH', {'cpu': 4})
+  monkeypatch.setattr(reporter.Reporter, 'monitor', count)
+  monkeypatch.setattr(training, 'STEPS_PER_DISPATCH', {'cpu': 4})
   jax.monitoring.register_event_duration_secs_listener(listen)
   try:
     result = pretrain.run(config(epochs=3.6, knn_every_epochs=0.8), tmp_path)
@@ -195,13 +196,13 @@ def test_nothing_is_compiled_once_it_has_been_monitored(tmp_path, monkeypatch):
     (0, 40 * 41, 20), (7, 64, 7), (500, 64, 97)])
 def test_steps_per_dispatch(monkeypatch, asked, total, expected):
   """They divide the steps of a run, so that its end is no program of its own."""
-  monkeypatch.setattr(loop, 'STEPS_PER_DISPATCH', {})
+  monkeypatch.setattr(training, 'STEPS_PER_DISPATCH', {})
   run = types.SimpleNamespace(
-      log=loop.LogConfig(steps_per_dispatch=asked), total_steps=total,
+      log=training.LogConfig(steps_per_dispatch=asked), total_steps=total,
       feed=types.SimpleNamespace(max_steps_per_dispatch=97))
-  assert loop.steps_per_dispatch(run) == expected
-  monkeypatch.setattr(loop, 'STEPS_PER_DISPATCH', {'cpu': 1})
-  assert loop.steps_per_dispatch(run) == (expected if asked else 1)
+  assert training.steps_per_dispatch(run) == expected
+  monkeypatch.setattr(training, 'STEPS_PER_DISPATCH', {'cpu': 1})
+  assert training.steps_per_dispatch(run) == (expected if asked else 1)
 
 
 def test_metrics_file_has_one_row_per_logged_step(tmp_path, caplog):
@@ -270,7 +271,7 @@ def test_profile_leaves_a_trace(tmp_path):
     (0, 0, 9, False), (5, 0, 4, False), (5, 4, 5, True), (5, 5, 6, False),
     (5, 3, 8, True), (5, 5, 9, False)])
 def test_crossed(every, before, after, expected):
-  assert loop.crossed(every, before, after) is expected
+  assert training.crossed(every, before, after) is expected
 
 
 def test_mesh_put_and_gather_round_trip():

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from ssl_jax.train import preemption
+from ssl_jax.parallel import preemption
 
 ROOT = pathlib.Path(__file__).parent.parent
 # A binary whose main thread is busy in C, in each of the states of a run.
 BUSY = '''
 import ctypes, signal, sys
-from ssl_jax.train import preemption
+from ssl_jax.parallel import preemption
 
 class Alone:  # what is asked of JAX, which takes seconds to import
   process_count = staticmethod(lambda: 1)

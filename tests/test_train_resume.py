@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from ssl_jax import errors
-from ssl_jax.data import base, joined
+from ssl_jax.data import joined, sources
 from ssl_jax.train import resume
 
 
-class Named(base.Source):
+class Named(sources.Source):
   """Four files of two classes."""
 
   name, image_shape = 'named', (2, 2, 3)
@@ -49,7 +49,7 @@ def test_data_that_changed_are_named(changed, sentence):
 
 
 def test_the_selection_and_both_parts_count():
-  part = lambda indices: base.subset(Named(), np.array(indices), 'part').description
+  part = lambda indices: sources.subset(Named(), np.array(indices), 'part').description
   resume.check_data(part([0, 2]), part([0, 2]))
   with pytest.raises(errors.UserError, match='as many images, but other selection'):
     resume.check_data(part([0, 2]), part([0, 3]))

@@ -82,7 +82,7 @@ def test_online_probe_never_changes_training():
 
 @pytest.mark.parametrize('name', ['simclr', 'rotnet', 'supervised', 'byol'])
 def test_online_probe_fits_a_batch_in_parts_and_groups(name, key):
-  fields = {**tiny.config(name, encoder_chunks=2),
+  fields = {**tiny.config(name, grad_cache_chunks=2),
             'model': {**tiny.MODEL, 'bn_groups': 8}}
   method = methods.build(fields, 4)
   probe = online_probe.OnlineProbe(num_classes=4, endpoint='stage2', pool=2)
@@ -118,7 +118,7 @@ def test_online_probe_stands_on_the_endpoint_it_is_given():
   # Adam's first step has the sign of the gradient: towards what each class has more.
   higher = (maps[1] - maps[0]).reshape(2, 2, 2, 2, 3).mean((1, 3)).reshape(12) > 0
   np.testing.assert_array_equal(state.params['kernel'][:, 1] > 0, higher)
-  with pytest.raises(errors.UserError, match=r"monitor_endpoint is 'stage7'"):
+  with pytest.raises(errors.UserError, match=r"online_endpoint is 'stage7'"):
     online_probe.OnlineProbe(2, 'stage7').update(state, endpoints, jnp.array([0, 1]))
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from ssl_jax import errors, workdir
+from ssl_jax import errors
+from ssl_jax.jobs import workdir
 
 CONFIG = {'seed': 0, 'data': {'name': 'digits'}, 'log': {'every_steps': 1}}
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ssl_jax import xla_flags
+from ssl_jax.parallel import xla_flags
 
 ROOT = pathlib.Path(__file__).parent.parent
 PRINT_FLAGS = 'import os; print(os.environ.get("XLA_FLAGS"))'
@@ -148,7 +148,7 @@ def test_importing_ssl_jax_needs_no_jax(affected):
 def test_a_fall_back_to_the_cpu_is_one_warning(affected):
   """JAX may end on the CPU although its plugin and device promised an accelerator."""
   code = ('import os; os.environ["JAX_PLATFORMS"] = "cuda"; import ssl_jax; '
-          'os.environ["JAX_PLATFORMS"] = "cpu"; from ssl_jax.train import mesh; '
+          'os.environ["JAX_PLATFORMS"] = "cpu"; from ssl_jax.parallel import mesh; '
           'mesh.data_mesh(); mesh.data_mesh()')
   done = run_python(code, affected)
   assert done.stderr.count('RuntimeWarning: jaxlib 0.10.2 computes') == 1

@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 
-from ssl_jax import methods, pretrain
+from ssl_jax import methods
+from ssl_jax.data import datasets
 from ssl_jax.data import feed as feed_lib
-from ssl_jax.data import sources
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.jobs import pretrain
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import optim, step
 
 MODEL = {'name': 'resnet8', 'width': 0.25}
@@ -35,7 +36,7 @@ def config(method: str = 'simclr', **train: Any) -> dict[str, Any]:
 def parts(fields: dict[str, Any], devices: int = 1):
   """Method, optimizer, feed and mesh of a config, on the first few devices."""
   mesh = mesh_lib.data_mesh(jax.devices()[:devices])
-  source = sources.load(split='train', validation_fraction=0, **fields['data'])
+  source = datasets.load(split='train', validation_fraction=0, **fields['data'])
   feed = feed_lib.make_feed(source, seed=0, mesh=mesh, **fields['feed'])
   method = methods.build(fields, source.num_classes)
   tx, _ = optim.build(fields['optim'], batch_size=16, num_examples=len(source),

@@ -2,7 +2,7 @@ r"""Times SimCLR's ResNet-50 at 224 px against PyTorch, up to the largest batch.
 
   python -m benchmarks.gpu.resnet50_224
 
-Images are 256 px, resident. In parts (`train.encoder_chunks`) the encoder computes
+Images are 256 px, resident. In parts (`train.grad_cache_chunks`) the encoder computes
 each part again in the backward pass and keeps no more than one part's activations.
 """
 
@@ -15,7 +15,7 @@ def main() -> None:
   rows = sweep.Sweep(args, 'resnet50_224')
   config = lambda images, chunks=1: cases.config(
       'resnet50_224', images, log={'steps_per_dispatch': 1 if args.dry_run else 4},
-      train={'encoder_chunks': chunks},
+      train={'grad_cache_chunks': chunks},
       **({'data': {'image_size': 40, 'num_examples': 8}, 'augment': {'size': 32}}
          if args.dry_run else {}))
   modes = ('eager',) if args.dry_run else ('default', 'max-autotune')

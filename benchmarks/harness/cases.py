@@ -40,7 +40,7 @@ def config(name: str, images: int | None = None,
   Args:
     name: a key of `CASES`.
     images: per step, before views; None for what a CPU does in about a second.
-    **sections: fields over those of the config, `train={'encoder_chunks': 4}`.
+    **sections: fields over those of the config, `train={'grad_cache_chunks': 4}`.
   """
   case = CASES[name]
   module = importlib.import_module(f'configs.{case.config}')

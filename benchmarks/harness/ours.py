@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from benchmarks.harness import trace
-from ssl_jax import workdir
+from ssl_jax.parallel import provenance
 from ssl_jax.performance import network, timing, workload
 
 
@@ -14,8 +14,8 @@ class Ours:
   """Runs our training step in a `benchmarks.harness.worker` process."""
 
   def __init__(self, config: dict[str, Any]):
-    self._run = workload.plan(config, 'synthetic')
-    self._step = timing.Step(self._run)
+    self._run = workload.training_run(config, 'synthetic')
+    self._step = timing.CompiledStep(self._run)
 
   def describe(self) -> dict[str, Any]:
     params = self._step.state.variables.params
@@ -23,7 +23,7 @@ class Ours:
     method = self._run.method
     cost = network.cost(method, self._run.feed.image_shape)
     return {'parameters': sum(x.size for x in jax.tree.leaves(params)),
-            'platform': jax.default_backend(), **workdir.provenance(),
+            'platform': jax.default_backend(), **provenance.collect(),
             'compute_dtype': jax.numpy.dtype(method.dtype).name,
             'steps_per_dispatch': self._step.per_dispatch,
             'compile_seconds': self._step.compile_seconds,

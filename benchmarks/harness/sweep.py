@@ -20,7 +20,7 @@ from benchmarks.harness import cases, compare, worker
 
 
 class Sweep:
-  """Rows by name in one JSON file.
+  """Examples by name in one JSON file.
 
   Args:
     args: of `arguments`.

@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks.peers import pil_views
 from ssl_jax.methods import simclr
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.performance import timing, workload
-from ssl_jax.train import mesh as mesh_lib
 
 _AHEAD = 2  # batches that are made before they are asked for
 
@@ -82,11 +82,11 @@ class HostFed:
   """
 
   def __init__(self, config: dict[str, Any], workers: int):
-    run = workload.plan(config, 'synthetic')
+    run = workload.training_run(config, 'synthetic')
     fields = {f.name: getattr(run.method, f.name)
               for f in dataclasses.fields(run.method)}
     self._workers = workers
-    self._step = timing.Step(dataclasses.replace(
+    self._step = timing.CompiledStep(dataclasses.replace(
         run, method=GivenViews(**fields),
         feed=Feed(run.feed, config['augment'], run.mesh, workers)))
 

@@ -43,7 +43,7 @@ def get_config() -> ConfigDict:
   c.methods = ConfigDict({name(pair): _simclr(*pair) for pair in pairs},
                          sort_keys=False)
   c.evaluations = ConfigDict(
-      dict(linear=evaluate.get_config('linear'), nearest=base.nearest()),
+      dict(linear=evaluate.get_config('linear'), nn1=base.nn1()),
       sort_keys=False)
   c.heatmap = dict(axes=axes, cells={
       name(pair): [axes.index(operation) for operation in pair] for pair in pairs})

@@ -33,7 +33,7 @@ def get_config() -> ConfigDict:
   random.train.epochs = 0.
   c.methods = ConfigDict(dict(byol=byol, simsiam=simsiam, random=random),
                          sort_keys=False)  # reported in this order
-  c.labels = dict(byol='BYOL', simsiam='SimSiam', random='Random encoder')
+  c.display_names = dict(byol='BYOL', simsiam='SimSiam', random='Random encoder')
   c.evaluations = ConfigDict(
       dict(knn=evaluate.get_config('knn')), sort_keys=False)
   return c

@@ -62,7 +62,7 @@ def get_config(preset: str = 'published') -> ConfigDict:
     evaluations['conv_block'].features.endpoint = 'stage2'
   evaluations['rotation'] = blocks.only(evaluate.get_config('rotation'), 'rotnet')
   c.evaluations = ConfigDict(evaluations, sort_keys=False)
-  c.labels = {
+  c.display_names = {
       'simclr': 'SimCLR', 'rotnet': 'RotNet', 'random_resnet20': 'Untrained ResNet-20',
       'random_resnet20/supervised': 'Supervised, ResNet-20',
       'rotnet/last_stage': 'RotNet, semi-supervised'}
@@ -86,7 +86,7 @@ def _simclr(preset: str) -> ConfigDict:
 def _rotnet(preset: str) -> ConfigDict:
   c = rotnet_cifar10.get_config()
   c.model = dict(name='resnet20')
-  c.train.monitor_endpoint = 'stage2'
+  c.train.online_endpoint = 'stage2'
   if preset == 'published':
     c.optim.boundaries_epochs = (30., 60., 80.)
     c.train.epochs = 100.

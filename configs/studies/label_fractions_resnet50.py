@@ -76,7 +76,7 @@ def get_config(preset: str = 'published') -> ConfigDict:
       mlp_block1=blocks.on_block('mlp', 1),
       mlp_block2=blocks.on_block('mlp', 2),
       rotation=blocks.only(evaluate.get_config('rotation'), 'rotnet')), sort_keys=False)
-  c.labels = {
+  c.display_names = {
       'simclr_resnet50': 'SimCLR, ResNet-50', 'rotnet': 'RotNet, NIN',
       'simclr_resnet50x2': 'SimCLR, ResNet-50 (2x)',
       'random_resnet50': 'Untrained ResNet-50', 'random_nin': 'Untrained NIN',

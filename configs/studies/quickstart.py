@@ -26,7 +26,8 @@ def get_config() -> ConfigDict:
   supervised.method = dict(name='supervised')
   c.methods = ConfigDict(  # reported in this order
       dict(simclr=_simclr(), random=random, supervised=supervised), sort_keys=False)
-  c.labels = dict(simclr='SimCLR', random='Random encoder', supervised='Supervised')
+  c.display_names = dict(
+      simclr='SimCLR', random='Random encoder', supervised='Supervised')
   c.evaluations = ConfigDict(
       dict(linear=evaluate.get_config('linear'), knn=evaluate.get_config('knn')),
       sort_keys=False)

@@ -37,8 +37,8 @@ def get_config() -> ConfigDict:
   methods['dot'].method.similarity = 'dot'
   c.methods = ConfigDict(methods, sort_keys=False)
   c.evaluations = ConfigDict(
-      dict(nearest=base.nearest(), linear=evaluate.get_config('linear')),
+      dict(nn1=base.nn1(), linear=evaluate.get_config('linear')),
       sort_keys=False)
-  c.labels = dict(batch32='Batch 32, Adam, cosine', batch16='Batch 16',
+  c.display_names = dict(batch32='Batch 32, Adam, cosine', batch16='Batch 16',
                   batch8='Batch 8', lars='LARS', dot='Dot product')
   return c

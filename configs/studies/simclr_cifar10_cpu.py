@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
   random.train.epochs = 0.
   c.methods = ConfigDict(  # reported in this order
       dict(simclr=_simclr(), random=random), sort_keys=False)
-  c.labels = dict(simclr='SimCLR', random='Random encoder')
+  c.display_names = dict(simclr='SimCLR', random='Random encoder')
   c.evaluations = ConfigDict(
       dict(linear=evaluate.get_config('linear'), knn=evaluate.get_config('knn')),
       sort_keys=False)

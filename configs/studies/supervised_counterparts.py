@@ -33,8 +33,8 @@ from configs.studies import building_blocks as blocks
 PUBLISHED = {
     ('simclr', 'linear'): 54.16,
     ('rotnet', 'linear_block2'): 63.47,
-    ('supervised_resnet18', 'classifier'): 80.28,
-    ('supervised_nin', 'classifier'): 82.83,
+    ('supervised_resnet18', 'own_head'): 80.28,
+    ('supervised_nin', 'own_head'): 82.83,
     ('rotnet', 'rotation'): 81.13,
 }
 
@@ -60,14 +60,14 @@ def get_config(preset: str = 'published') -> ConfigDict:
       linear_block2=blocks.on_block('linear', 2),
       mlp=blocks.on_block('mlp', 2),
       conv_block=blocks.on_block('conv_block', 2),
-      classifier=blocks.only(evaluate.get_config('classifier'), *supervised),
+      own_head=blocks.only(evaluate.get_config('own_head'), *supervised),
       rotation=blocks.only(evaluate.get_config('rotation'), 'rotnet')),
       sort_keys=False)
-  c.labels = dict(
+  c.display_names = dict(
       simclr='SimCLR, ResNet-18', rotnet='RotNet, NIN',
       supervised_resnet18='Supervised, ResNet-18', supervised_nin='Supervised, NIN',
       linear_block2='Linear, block 2', mlp='MLP, block 2',
-      conv_block='Conv block on block 2', classifier='Own classifier')
+      conv_block='Conv block on block 2', own_head='Own classifier')
   c.published = tuple(
       dict(method=method, evaluation=evaluation, value=value,
            source=blocks.POSTER)

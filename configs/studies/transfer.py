@@ -73,10 +73,10 @@ def get_config(names: str = '') -> ConfigDict:
   c.evaluations = ConfigDict(
       dict(linear=_linear(columns), finetune=_tuned(columns, 'transfer'),
            scratch=_tuned(columns, 'scratch')), sort_keys=False)
-  c.labels = dict(
+  c.display_names = dict(
       {column: _label(name) for column, name in columns.items()}, simclr='SimCLR',
       linear='Linear', finetune='Fine-tuned', scratch='From scratch')
-  c.labels['simclr/scratch'] = 'From scratch'  # nothing of SimCLR is in it
+  c.display_names['simclr/scratch'] = 'From scratch'  # nothing of SimCLR is in it
   c.published = tuple(
       dict(method='simclr', evaluation=f'{group}_{column}', value=value,
            source='arXiv:2002.05709, table B.5, ResNet-50 on ImageNet')

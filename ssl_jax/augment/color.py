@@ -128,7 +128,7 @@ def jitter(key: jax.Array, image: jax.Array, strength: float,
   Returns:
     float32 [H, W, C] in [0, 1].
   """
-  style = errors.choose('config.augment.style', style, STYLES)
+  style = errors.lookup('config.augment.style', style, STYLES)
   u = jax.random.uniform(key, (8,))
   amount = strength * (2 * u[:4] - 1)
   if style.weights is not None:

@@ -42,13 +42,13 @@ class Policy:
     raise NotImplementedError
 
   def __call__(self, key: jax.Array, image: jax.Array,
-               extent: jax.Array | None = None) -> jax.Array:
+               valid_size: jax.Array | None = None) -> jax.Array:
     """Makes one view.
 
     Args:
       key: a PRNG key.
       image: [H, W, C], uint8 or floats in [0, 1].
-      extent: int [2], the image's true height and width, where it lies in the
+      valid_size: int [2], the image's true height and width, where it lies in the
         top left of a larger canvas.
 
     Returns:
@@ -61,7 +61,7 @@ class Policy:
       image = image.astype(jnp.float32) / 255
     steps = self.stages(self.size or image.shape[0])
     keys = jax.random.split(key, len(steps))
-    image = steps[0](keys[0], image, extent)
+    image = steps[0](keys[0], image, valid_size)
     for key, step in zip(keys[1:], steps[1:], strict=True):
       image = step(key, image)
     return self._normalize(jnp.clip(image, 0, 1))
@@ -159,10 +159,10 @@ class Compose(Policy):
 
   def stages(self, size):
     made = tuple(
-        config.build(errors.choose('config.augment.ops', name, stages.BY_NAME),
+        config.build(errors.lookup('config.augment.ops', name, stages.BY_NAME),
                      dict(fields), f'augment.{name}')
         for name, fields in self.ops)
-    if made and isinstance(made[0], stages.Frame):
+    if made and isinstance(made[0], stages.FirstStage):
       return (dataclasses.replace(made[0], size=self.size), *made[1:])
     return (stages.CenterCrop(self.size), *made)
 
@@ -215,7 +215,7 @@ def build(recipe: str, /, **overrides: Any) -> Policy:
   Raises:
     errors.UserError: an unknown recipe or field, or a value out of range.
   """
-  cls, defaults = errors.choose('config.augment.recipe', recipe, RECIPES)
+  cls, defaults = errors.lookup('config.augment.recipe', recipe, RECIPES)
   return config.build(cls, {**defaults, **overrides}, 'augment')
 
 

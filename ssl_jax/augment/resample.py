@@ -59,7 +59,7 @@ def resize_weights(length: int, start: jax.typing.ArrayLike,
   Raises:
     errors.UserError: an unknown `method`.
   """
-  kernel = errors.choose('config.augment.method', method, KERNELS)
+  kernel = errors.lookup('config.augment.method', method, KERNELS)
   step = jnp.asarray(extent, jnp.float32) / size
   position = start + (jnp.arange(size) + 0.5) * step - 0.5
   pixel = jnp.arange(length)[None, :]

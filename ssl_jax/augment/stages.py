@@ -96,11 +96,11 @@ class _Checked:
 
 
 @dataclasses.dataclass(frozen=True)
-class Frame(_Checked):
+class FirstStage(_Checked):
   """Decides which part of the image is seen, and resizes it.
 
   `size` is the side of a square result in pixels; None keeps the input's shape.
-  `extent`, int [2], is the true height and width of an image that lies in the
+  `valid_size`, int [2], is the true height and width of an image that lies in the
   top left of a larger canvas; None means all of it.
   """
   size: int | None = config.field(
@@ -114,15 +114,15 @@ class Frame(_Checked):
     raise NotImplementedError
 
   def __call__(self, key: jax.Array, image: jax.Array,
-               extent: jax.Array | None = None) -> jax.Array:
+               valid_size: jax.Array | None = None) -> jax.Array:
     shape = image.shape[:2] if self.size is None else (self.size, self.size)
-    height, width = image.shape[:2] if extent is None else extent
+    height, width = image.shape[:2] if valid_size is None else valid_size
     box = self.box(key, height, width, shape[1] / shape[0])
     return crop.crop_and_resize(image, box, shape, self.method, self.antialias)
 
 
 @dataclasses.dataclass(frozen=True)
-class RandomCrop(Frame):
+class RandomCrop(FirstStage):
   """A random part; see `crop` for the two samplers."""
   sampler: str = sampler()
   area: Range = area()
@@ -136,7 +136,7 @@ class RandomCrop(Frame):
 
 
 @dataclasses.dataclass(frozen=True)
-class CenterCrop(Frame):
+class CenterCrop(FirstStage):
   """`proportion` of the largest central part that has the result's shape."""
   proportion: float = config.field(
       1.0, above=0, high=1, doc="Part of the image's sides that is seen")
@@ -145,11 +145,11 @@ class CenterCrop(Frame):
     del key
     return crop.center_box(height, width, self.proportion, aspect)
 
-  def __call__(self, key, image, extent=None):
+  def __call__(self, key, image, valid_size=None):
     unchanged = self.size is None or image.shape[:2] == (self.size, self.size)
-    if unchanged and extent is None and self.proportion == 1:
+    if unchanged and valid_size is None and self.proportion == 1:
       return image
-    return super().__call__(key, image, extent)
+    return super().__call__(key, image, valid_size)
 
 
 @dataclasses.dataclass(frozen=True)

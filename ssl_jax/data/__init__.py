@@ -1,1 +1,1 @@
-"""Data sets as uint8 images: `sources.load` opens one, `feed.make_feed` serves it."""
+"""Data sets as uint8 images: `datasets.load` opens one, `feed.make_feed` serves it."""

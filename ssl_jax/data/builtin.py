@@ -3,13 +3,14 @@
 import numpy as np
 
 from ssl_jax import errors
-from ssl_jax.data import base, images, subsets
+from ssl_jax.data import images, sources, subsets
 
 _TEST_FRACTION = 0.2
 _CHUNK = 2048  # images drawn at a time: bounds the float32 working set
 
 
-def digits(image_size: int | None = None, channels: int = 3) -> dict[str, base.Arrays]:
+def digits(image_size: int | None = None,
+           channels: int = 3) -> dict[str, sources.Arrays]:
   """1,797 handwritten digits (UCI optdigits), 8x8, 17 gray levels.
 
   The train and test splits are a fixed class-balanced cut of about 4 to 1.
@@ -32,16 +33,16 @@ def digits(image_size: int | None = None, channels: int = 3) -> dict[str, base.A
   pixels = np.rint(raw.images * (255 / 16)).astype(np.uint8)[..., None]
   for axis in (1, 2):
     pixels = pixels.repeat(size // 8, axis)
-  whole = base.Arrays(pixels.repeat(channels, 3), raw.target.astype(np.int32),
+  whole = sources.Arrays(pixels.repeat(channels, 3), raw.target.astype(np.int32),
                       tuple(map(str, range(10))))
   train, test = subsets.split_validation(whole.labels, _TEST_FRACTION)
-  return {'train': base.subset(whole, train, 'digits/train'),
-          'test': base.subset(whole, test, 'digits/test')}
+  return {'train': sources.subset(whole, train, 'digits/train'),
+          'test': sources.subset(whole, test, 'digits/test')}
 
 
 def synthetic(split: str, image_size: int | None = None, channels: int = 3, *,
               num_examples: int = 1024, num_classes: int = 4,
-              seed: int = 0) -> base.Arrays:
+              seed: int = 0) -> sources.Arrays:
   """Coloured gratings, one orientation and hue per class, drawn by NumPy.
 
   Phase, wavelength, contrast and noise vary within a class. All images are
@@ -71,7 +72,7 @@ def synthetic(split: str, image_size: int | None = None, channels: int = 3, *,
   for start in range(0, n, _CHUNK):
     part = slice(start, start + _CHUNK)
     pixels[part] = _gratings(labels[part], num_classes, size, channels, random)
-  return base.Arrays(pixels, labels, tuple(f'class {i}' for i in range(num_classes)),
+  return sources.Arrays(pixels, labels, tuple(f'class {i}' for i in range(num_classes)),
                      f'synthetic/{split}')
 
 

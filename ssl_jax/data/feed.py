@@ -5,7 +5,7 @@ Two feeds, one contract. Both visit the examples in the order of
 
   inputs(step, steps=1)  what the jitted train step takes: a tree of arrays
   select(inputs, step)   traced inside that step -> {'image', 'label'}, and with a
-                         canvas 'extent', as `batch_at` describes them
+                         canvas 'valid_size', as `batch_at` describes them
   batch_at(step)         both at once, from the host
   batch_size, steps_per_epoch, num_examples, image_shape, max_steps_per_dispatch
   close()                stops what runs in the background
@@ -23,8 +23,8 @@ from absl import logging
 from jax.sharding import Mesh
 
 from ssl_jax import config as config_lib
-from ssl_jax.data import base, notices, order, streamed
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.data import notices, order, sources, streamed
+from ssl_jax.parallel import mesh as mesh_lib
 
 MODES = ('auto', 'resident', 'streamed')
 Batch = dict[str, jax.Array]
@@ -73,14 +73,14 @@ class ResidentInputs(NamedTuple):
     orders: int32 [2, N], the permutations of two epochs in a row: a dispatch
       of several steps may run from one into the next.
     first_epoch: int32 [], which epoch `orders[0]` is.
-    extents: int32 [N, 2] where images lie on a canvas.
+    valid_sizes: int32 [N, 2] where images lie on a canvas.
   """
 
   images: jax.Array
   labels: jax.Array
   orders: jax.Array
   first_epoch: jax.Array
-  extents: jax.Array | None
+  valid_sizes: jax.Array | None
 
 
 class ResidentFeed:
@@ -99,7 +99,7 @@ class ResidentFeed:
     errors.UserError: The batch is larger than the data set, or indivisible.
   """
 
-  def __init__(self, arrays: base.Arrays, batch_size: int, seed: int, mesh: Mesh):
+  def __init__(self, arrays: sources.Arrays, batch_size: int, seed: int, mesh: Mesh):
     self._plan = order.Shuffled(len(arrays), batch_size, seed)
     mesh_lib.check_divisible(mesh, batch_size, 'config.feed.batch_size')
     self._mesh = mesh
@@ -108,7 +108,7 @@ class ResidentFeed:
     self.max_steps_per_dispatch = self.steps_per_epoch
     self.image_shape = arrays.image_shape
     self._images, self._labels, self._extents = mesh_lib.put_replicated(
-        mesh, (arrays.images, arrays.labels, arrays.extents))
+        mesh, (arrays.images, arrays.labels, arrays.valid_sizes))
     self._epoch = -1
     self._orders = ()
     self._batch = jax.jit(self.select)
@@ -140,8 +140,8 @@ class ResidentFeed:
     # Split the indices, not the images: each device then gathers only its rows.
     rows = jax.lax.with_sharding_constraint(rows, mesh_lib.sharded(self._mesh))
     batch = {'image': inputs.images, 'label': inputs.labels}
-    if inputs.extents is not None:
-      batch['extent'] = inputs.extents
+    if inputs.valid_sizes is not None:
+      batch['valid_size'] = inputs.valid_sizes
     batch = {k: x.at[rows].get(mode='promise_in_bounds') for k, x in batch.items()}
     return jax.lax.with_sharding_constraint(batch, mesh_lib.sharded(self._mesh))
 
@@ -149,7 +149,7 @@ class ResidentFeed:
     """The batch of `step`, sharded over the mesh.
 
     'image' is uint8 [B, H, W, C], 'label' int32 [B]. Where images lie in the top
-    left of a canvas, 'extent' is int32 [B, 2]: their true heights and widths.
+    left of a canvas, 'valid_size' is int32 [B, 2]: their true heights and widths.
     """
     on_device = mesh_lib.put_replicated(self._mesh, np.int32(step))
     return self._batch(self.inputs(step), on_device)
@@ -158,7 +158,7 @@ class ResidentFeed:
     """Nothing runs in the background."""
 
 
-def make_feed(source: base.Source, *, seed: int, mesh: Mesh, **fields: Any) -> Feed:
+def make_feed(source: sources.Source, *, seed: int, mesh: Mesh, **fields: Any) -> Feed:
   """Chooses how batches reach the devices; logs which way, once per data set.
 
   Args:
@@ -184,12 +184,12 @@ def make_feed(source: base.Source, *, seed: int, mesh: Mesh, **fields: Any) -> F
              f'{_megabytes(memory)} of memory, of which they may take '
              f'{wanted.resident_fraction:g}')
   if resident:
-    return ResidentFeed(source.materialise(), batch_size, seed, mesh)
+    return ResidentFeed(source.load_into_memory(), batch_size, seed, mesh)
   return streamed.StreamedFeed(source, batch_size, seed, mesh,
-                               streamed.Workers(wanted.threads, wanted.processes))
+                               streamed.LoaderConfig(wanted.threads, wanted.processes))
 
 
-def eval_batches(source: base.Source, batch_size: int, mesh: Mesh,
+def eval_batches(source: sources.Source, batch_size: int, mesh: Mesh,
                  threads: int = 16) -> Iterator[Batch]:
   """One pass in order, the same number of batches on every process.
 
@@ -202,13 +202,13 @@ def eval_batches(source: base.Source, batch_size: int, mesh: Mesh,
   """
   mesh_lib.check_divisible(mesh, batch_size, 'batch_size')
   plan = order.Sequential(len(source), batch_size)
-  if isinstance(source, base.Arrays):
+  if isinstance(source, sources.Arrays):
     for step in range(len(plan)):
       indices = plan.rows(step)[mesh_lib.local_rows(batch_size)]
       rows = streamed.read(source, indices, replace_bad=False)
       yield mesh_lib.put_sharded(mesh, streamed.as_batch(rows))
     return
-  batches = streamed.batches(source, plan, mesh, 0, streamed.Workers(threads),
+  batches = streamed.batches(source, plan, mesh, 0, streamed.LoaderConfig(threads),
                              replace_bad=False)
   try:
     yield from batches
@@ -216,7 +216,7 @@ def eval_batches(source: base.Source, batch_size: int, mesh: Mesh,
     batches.close()
 
 
-def _log_where(source: base.Source, resident: bool, why: str) -> None:
+def _log_where(source: sources.Source, resident: bool, why: str) -> None:
   """Logs where the images are kept."""
   size = _megabytes(source.nbytes)
   where = (f'kept on the device ({size})' if resident else

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssl_jax import errors
 from ssl_jax.data import file_tree, images, scan_report, subsets
-from ssl_jax.data.scan_report import Listing
+from ssl_jax.data.scan_report import FileList
 
 # The names of split folders, in any case of letters.
 _SPLITS = {'train': 'train', 'training': 'train',
@@ -17,10 +17,10 @@ _SPLITS = {'train': 'train', 'training': 'train',
 _TEST_FRACTION = 0.2
 
 
-class Folder(images.Encoded):
+class Folder(images.EncodedImages):
   """Images read file by file; see `images.Encoded` for the arguments."""
 
-  def __init__(self, listing: Listing, name: str, *, image_size: int | None,
+  def __init__(self, listing: FileList, name: str, *, image_size: int | None,
                channels: int, max_bad_images: int, canvas: bool = False):
     self.paths, self.labels = listing.paths, listing.labels
     super().__init__(name, listing.class_names, image_size, channels,
@@ -43,7 +43,7 @@ class Folder(images.Encoded):
         yield images.Record(data, self.labels[i], self.paths[i])
 
 
-def scan(root: str) -> dict[str, Listing]:
+def scan(root: str) -> dict[str, FileList]:
   """Lists the images of every split of a folder, sorted by class and path.
 
   A folder has one of three layouts:
@@ -169,7 +169,7 @@ def _check_no_splits_within(top: file_tree.Tree) -> None:
 
 
 def _list_splits(trees: dict[str, file_tree.Tree],
-                 report: scan_report.ScanReport) -> dict[str, Listing]:
+                 report: scan_report.ScanReport) -> dict[str, FileList]:
   """Lists every split, by the classes of `train`."""
   listings = {'train': _list(trees['train'], None, report)}
   for split in ('validation', 'test'):
@@ -179,7 +179,7 @@ def _list_splits(trees: dict[str, file_tree.Tree],
 
 
 def _list(tree: file_tree.Tree, classes: tuple[str, ...] | None,
-          report: scan_report.ScanReport) -> Listing:
+          report: scan_report.ScanReport) -> FileList:
   """Lists loose images, or class folders.
 
   Args:
@@ -202,7 +202,7 @@ def _list(tree: file_tree.Tree, classes: tuple[str, ...] | None,
   report.leave_out_within(tree, classes or ())
   if tree.files:
     paths = report.once(tree.files, f'split {tree.path}')
-    return Listing(tuple(paths), np.full(len(paths), -1, np.int32), ())
+    return FileList(tuple(paths), np.full(len(paths), -1, np.int32), ())
   names, paths, labels = classes or tuple(folders), [], []
   for name, folder in folders.items():
     if name.encode(errors='ignore').decode() != name:  # Reports could not be written.
@@ -211,14 +211,14 @@ def _list(tree: file_tree.Tree, classes: tuple[str, ...] | None,
     if name not in names:
       raise errors.UserError(
           f'class folder {folder.path} has no counterpart with images in train; its '
-          f'classes are {", ".join(names)}{errors.nearest(name, names)}')
+          f'classes are {", ".join(names)}{errors.suggestion(name, names)}')
     of_class = report.once(folder.images(), f'class {folder.path}')
     paths += of_class
     labels += [names.index(name)] * len(of_class)
-  return Listing(tuple(paths), np.array(labels, np.int32), names)
+  return FileList(tuple(paths), np.array(labels, np.int32), names)
 
 
-def _cut_test(listing: Listing, path: str) -> dict[str, Listing]:
+def _cut_test(listing: FileList, path: str) -> dict[str, FileList]:
   """Cuts a test split from a folder of classes; unlabelled images all stay."""
   if not listing.class_names:
     return {'train': listing}
@@ -227,6 +227,6 @@ def _cut_test(listing: Listing, path: str) -> dict[str, Listing]:
         f'image folder {path} has one image in every class, too few to cut a test '
         'split; add images, or make sub-folders train and test')
   train, test = subsets.split_validation(listing.labels, _TEST_FRACTION)
-  return {split: Listing(tuple(listing.paths[i] for i in indices),
+  return {split: FileList(tuple(listing.paths[i] for i in indices),
                          listing.labels[indices], listing.class_names)
           for split, indices in (('train', train), ('test', test))}

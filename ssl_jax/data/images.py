@@ -11,7 +11,7 @@ from absl import logging
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ssl_jax import errors
-from ssl_jax.data import base
+from ssl_jax.data import sources
 
 _MODES = {1: 'L', 3: 'RGB'}
 _TRANSPOSE = Image.Transpose
@@ -201,7 +201,7 @@ class BadImages:
           'remove them, or raise the limit')
 
 
-class Encoded(base.Source):
+class EncodedImages(sources.Source):
   """A source of encoded images; a subclass says where their bytes are.
 
   Args:
@@ -213,7 +213,7 @@ class Encoded(base.Source):
     max_bad_images: How many may fail to decode before reading raises. Worker
       processes count each for itself.
     canvas: Images are not cut but lie whole in the top left of a canvas; see
-      `decode` and `base.Rows`.
+      `decode` and `base.Examples`.
 
   Raises:
     errors.UserError: `channels` is neither 1 nor 3, or the first images are all bad.
@@ -236,7 +236,7 @@ class Encoded(base.Source):
     An image whose file cannot be read has an error in the place of bytes.
     """
 
-  def read(self, indices: np.ndarray) -> base.Rows:
+  def read(self, indices: np.ndarray) -> sources.Examples:
     rows = self.blank(len(indices))
     for i, record in enumerate(self.records(indices)):
       rows.labels[i] = record.label
@@ -245,9 +245,9 @@ class Encoded(base.Source):
       except BadImage as e:
         self.bad.add(record.name, e)
         continue
-      rows.ok[i] = True
+      rows.mask[i] = True
       if self.canvas:
-        height, width = rows.extents[i] = image.shape[:2]
+        height, width = rows.valid_sizes[i] = image.shape[:2]
         rows.images[i, :height, :width] = image
         continue
       if image.shape != self.image_shape:

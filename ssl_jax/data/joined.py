@@ -4,15 +4,15 @@ import dataclasses
 
 import numpy as np
 
-from ssl_jax.data import base
+from ssl_jax.data import sources
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Joined(base.Source):
+class Joined(sources.Source):
   """The examples of `first`, then those of `second`, which has the same classes."""
 
-  first: base.Source
-  second: base.Source
+  first: sources.Source
+  second: sources.Source
   name: str
 
   @property
@@ -35,13 +35,13 @@ class Joined(base.Source):
   def fingerprint(self) -> dict[str, int | str]:
     both = (self.first.fingerprint, self.second.fingerprint)
     return {'images': len(self), **{
-        f'{key}_of_both_splits': base.digest(f'{both[0][key]} {value}'.encode())
+        f'{key}_of_both_splits': sources.digest(f'{both[0][key]} {value}'.encode())
         for key, value in both[1].items() if key in both[0]}}
 
   def __len__(self) -> int:
     return len(self.first) + len(self.second)
 
-  def read(self, indices: np.ndarray) -> base.Rows:
+  def read(self, indices: np.ndarray) -> sources.Examples:
     later = indices >= len(self.first)
     if not later.any():
       return self.first.read(indices)
@@ -50,5 +50,5 @@ class Joined(base.Source):
     parts = (self.first.read(indices[~later]),
              self.second.read(indices[later] - len(self.first)))
     places = np.argsort(np.concatenate([np.flatnonzero(~later), np.flatnonzero(later)]))
-    return base.Rows(*(x if x is None else np.concatenate([x, y])[places]
+    return sources.Examples(*(x if x is None else np.concatenate([x, y])[places]
                        for x, y in zip(*parts, strict=True)))

@@ -192,7 +192,7 @@ def _cifar_examples(archive: pathlib.Path, spec: Cifar,
       count += 1
 
 
-def _folder_examples(listing: folder.Listing, root: str,
+def _folder_examples(listing: folder.FileList, root: str,
                      bad: images.BadImages) -> Iterator[dict[str, Any]]:
   """Yields one example per image that decodes.
 

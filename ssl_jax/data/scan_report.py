@@ -15,7 +15,7 @@ from ssl_jax.data import file_tree, notices
 _LISTED = 3  # how many names a message lists
 
 
-class Listing(NamedTuple):
+class FileList(NamedTuple):
   """The files of one split: paths, a label each (-1 for none), class names."""
 
   paths: tuple[str, ...]
@@ -91,7 +91,7 @@ class ScanReport:
         self.left_out['link to an image of the same class'] += 1
     return paths
 
-  def log(self, listings: Mapping[str, Listing]) -> None:
+  def log(self, listings: Mapping[str, FileList]) -> None:
     """Logs the line, once in the life of the process."""
     classes = listings['train'].class_names
     notes = [f'folder:{self.root}: {_summary(listings)}']
@@ -111,7 +111,7 @@ class ScanReport:
                      '; '.join(notes))
 
 
-def _summary(listings: Mapping[str, Listing]) -> str:
+def _summary(listings: Mapping[str, FileList]) -> str:
   """Returns '440 training and 110 test images of 5 classes'."""
   words = {'train': 'training'}
   total = sum(len(x.paths) for x in listings.values())

@@ -1,184 +1,227 @@
-"""From a name in a config to a `Source`."""
+"""What a data set is to the rest of the library: random access to uint8 images."""
 
+import abc
+import collections
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+import hashlib
+import math
+import os
+from collections.abc import Sequence
+from concurrent import futures
+from typing import Any, NamedTuple
 
-from ssl_jax import config as config_lib
+import numpy as np
+
 from ssl_jax import errors
-from ssl_jax.data import base, builtin, folder, images, records, subsets
 
-_FOLDER = 'folder:'
-_SYNTHETIC_FIELDS = ('num_examples', 'num_classes', 'seed')
-Openers = dict[str, Callable[[], base.Source]]
+_PART = 256  # images that one thread decodes in a go
 
 
-@dataclasses.dataclass(frozen=True)
-class LabelsConfig:
-  """Which training images have a label: one of the first four rules."""
-  fraction: float | None = config_lib.field(
-      None, above=0, high=1, doc='The same fraction of every class, at random')
-  per_class: int | None = config_lib.field(
-      None, low=1, doc='So many images of every class, at random')
-  first_k: int | None = config_lib.field(
-      None, low=1, doc='The first images of every class in the order of the files')
-  file_list: str | None = config_lib.field(
-      None, doc='Path of a text file with one file name a line')
-  seed: int | None = config_lib.field(
-      None, low=0, high=2**32 - 1, doc='Seed of the random choice; None is 0')
-  repeat: bool | None = config_lib.field(
-      None, doc='Whether an epoch repeats the labelled images until there are as many '
-      'as without the rule')
+class Examples(NamedTuple):
+  """Some examples, in the order they were asked for.
 
-
-@dataclasses.dataclass(frozen=True)
-class DataConfig:
-  """A data set and how its images are read; None is the default that is stated.
-
-  An evaluation reads the data set of its encoder: there None is the encoder's value.
+  Attributes:
+    images: uint8 [n, H, W, C].
+    labels: int32 [n]; -1 is unlabelled.
+    mask: bool [n]; False where an image could not be decoded. Its pixels are 0.
+    valid_sizes: int32 [n, 2], the true height and width of images that lie in the top
+      left of a canvas, whose rest is 0; None where images fill their arrays.
   """
-  NAMES: ClassVar[str] = (
-      "A TFDS name such as 'cifar10', 'folder:/path/to/images', 'digits' or "
-      "'synthetic'")
-  name: str = config_lib.field(doc=NAMES)
-  data_dir: str | None = config_lib.field(
-      None, doc='Folder of TFDS data sets; None is $TFDS_DATA_DIR')
-  image_size: int | None = config_lib.field(
-      None, low=1, doc='Side of the square images in pixels; None keeps their size, '
-      'which must then be the same for all')
-  canvas: bool = config_lib.field(
-      False, doc='Whether images stay whole, shrunk to fit a square of image_size; '
-      'otherwise their centre square is cut out and resampled')
-  channels: int = config_lib.field(
-      3, low=1, high=3, doc='3 (RGB) or 1 (gray); images are converted')
-  max_bad_images: int = config_lib.field(
-      10, low=0, doc='Number of images that may fail to decode and are skipped')
-  examples_fraction: float = config_lib.field(
-      1., above=0, high=1, doc='Fraction of every class of every split that is used, '
-      'at least 20 images of it; for rehearsals')
-  validation_fraction: float | None = config_lib.field(
-      None, low=0, below=1, doc='Fraction of the training images that is held out for '
-      'validation, where the data set has no such split; None is 0.1, and 0 for '
-      'pre-training')
-  split_seed: int = config_lib.field(
-      0, low=0, high=2**32 - 1, doc='Seed of that cut')
-  labels: LabelsConfig | None = config_lib.section(
-      LabelsConfig, optional=True, none_is_default=True)
-  num_examples: int | None = config_lib.field(
-      None, low=1, doc="Number of training images of 'synthetic'; None is 1024")
-  num_classes: int | None = config_lib.field(
-      None, low=2, doc="Number of classes of 'synthetic'; None is 4")
-  seed: int | None = config_lib.field(
-      None, low=0, high=2**32 - 1, doc="Seed of 'synthetic'; None is 0")
 
-  def __post_init__(self):
-    images.check_channels(self.channels)
-    for field in _SYNTHETIC_FIELDS:
-      if getattr(self, field) is not None and self.name not in (
-          'synthetic', None):
-        raise errors.UserError(
-            f'config.data.{field} is {getattr(self, field)}, but only the data set '
-            f"'synthetic' has this field, not {self.name!r}; remove it")
-    if self.canvas and self.image_size is None:
-      raise errors.UserError('config.data.canvas is True, but config.data.image_size, '
-                             'the side of the canvas, is not set; 512 suits ImageNet')
+  images: np.ndarray
+  labels: np.ndarray
+  mask: np.ndarray
+  valid_sizes: np.ndarray | None = None
+
+  def take(self, where: Any) -> 'Examples':
+    """The rows that a NumPy index selects."""
+    return Examples(*(x if x is None else x[where] for x in self))
+
+  def put(self, where: Any, rows: 'Examples') -> None:
+    """Copies `rows` to where a NumPy index says."""
+    for mine, theirs in zip(self, rows, strict=True):
+      if mine is not None:
+        mine[where] = theirs
 
 
-def load(name: str, split: str = 'train', **fields: Any) -> base.Source:
-  """Opens one split of a data set.
+class Source(abc.ABC):
+  """A data set with N examples of one shape.
 
-  Where a set has no validation split of its own, one is cut from `train`, the
-  same fraction of every class; `train` is then what remains. With
-  `validation_fraction=0`, `train` is everything. With `canvas`, images lie in the top
-  left of a square; batches then say how large they are, and views are cut from that
-  part. (Images of 'digits' and 'synthetic' fill theirs.)
-
-  Args:
-    name: A TFDS name ('cifar10'), 'folder:/path/to/root' (see `folder.scan`),
-      'digits' or 'synthetic'.
-    split: 'train', 'validation', 'test', or another split of a TFDS data set.
-    **fields: Those of `DataConfig`; `labels` are a label subset of `train`, after
-      the cut, see `subsets.choose`.
+  Attributes:
+    name: What messages call it, `'cifar10/train'`.
+    class_names: One name per label; () for an unlabelled set.
+    image_shape: (H, W, C); with a canvas, that of the canvas.
+    canvas: Whether `Examples.valid_sizes` say which part of the array an image takes.
+    labels: int32 [N], -1 where unlabelled. Asking for it decodes no image.
+    file_names: N names without folders, which lists of images go by.
 
   Raises:
-    errors.UserError: In one sentence: no such data set (and how to get it), no
-      such split, a field that is not accepted, an empty or mislabelled folder.
+    errors.UserError: `file_names` was asked for, and there are none.
   """
-  given = {k: v for k, v in fields.items() if v is not None}
-  data = config_lib.build(DataConfig, {'name': name, **given}, 'data')
-  labels = given.get('labels')
-  if labels and split != 'train':
+
+  name: str
+  class_names: tuple[str, ...]
+  image_shape: tuple[int, int, int]
+  canvas: bool = False
+  labels: np.ndarray
+
+  @property
+  def file_names(self) -> Sequence[str]:
     raise errors.UserError(
-        f'config.data.labels selects training images; remove it for {split!r}')
-  native = _native(data)
-  if data.examples_fraction != 1:
-    native = {k: lambda full=full: _thinned(full(), data.examples_fraction)
-              for k, full in native.items()}
-  fraction = data.validation_fraction
-  source = _open(native, name, split, 0.1 if fraction is None else fraction,
-                 data.split_seed)
-  if labels:
-    names = source.file_names if 'file_list' in labels else ()
-    chosen = subsets.choose(source.labels, labels, names,
-                            class_names=source.class_names)
-    source = base.subset(source, chosen, source.name)
-  return source
+        f'{self.name} has no file names, which config.data.label_subset.file_list '
+        'needs; use another rule, such as config.data.label_subset.fraction')
+
+  @property
+  def fingerprint(self) -> dict[str, int | str]:
+    """Tells data that have changed: 'images', their number, and hashes by name.
+
+    It decodes no image.
+    """
+    found = {'images': len(self), 'labels': digest(self.labels.tobytes())}
+    try:
+      return {**found, 'file_names': digest('\0'.join(self.file_names).encode())}
+    except errors.UserError:  # there are none
+      return found
+
+  @property
+  def description(self) -> dict[str, Any]:
+    """What checkpoints keep of the data, and compare when a run goes on."""
+    return {'image_shape': list(self.image_shape),
+            'class_names': list(self.class_names), 'fingerprint': self.fingerprint}
+
+  @abc.abstractmethod
+  def __len__(self) -> int:
+    """N."""
+
+  @abc.abstractmethod
+  def read(self, indices: np.ndarray) -> Examples:
+    """Reads the examples `indices`, int [n] in [0, N), from any thread.
+
+    The arrays are the caller's, who may write to them.
+    """
+
+  def blank(self, n: int) -> Examples:
+    """`n` black images without a label, all masked."""
+    whole = np.array(self.image_shape[:2], np.int32)
+    return Examples(
+        np.zeros((n, *self.image_shape), np.uint8), np.full(n, -1, np.int32),
+        np.zeros(n, bool), np.tile(whole, (n, 1)) if self.canvas else None)
+
+  def load_into_memory(self) -> 'Arrays':
+    """Decodes everything into host memory; images that fail are left out.
+
+    Raises:
+      errors.UserError: More images fail than the source allows.
+    """
+    rows = self.blank(len(self))
+
+    def fill(part: np.ndarray) -> None:
+      rows.put(part, self.read(part))
+
+    parts = np.array_split(np.arange(len(self)), -(-len(self) // _PART))
+    with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+      collections.deque(pool.map(fill, parts), maxlen=0)
+    if not rows.mask.all():  # copying everything is for those who must
+      rows = rows.take(rows.mask)
+    return Arrays(rows.images, rows.labels, self.class_names, self.name,
+                  rows.valid_sizes)
+
+  @property
+  def nbytes(self) -> int:
+    """Bytes of all images decoded."""
+    return len(self) * math.prod(self.image_shape)
+
+  @property
+  def num_classes(self) -> int:
+    return len(self.class_names)
 
 
-def _native(data: DataConfig) -> Openers:
-  """The splits that a data set has by itself."""
-  how = dict(image_size=data.image_size, channels=data.channels,
-             max_bad_images=data.max_bad_images, canvas=data.canvas)
-  if data.name.startswith(_FOLDER):
-    return _folder(data.name, **how)
-  if data.name == 'digits':
-    arrays = builtin.digits(data.image_size, data.channels)
-    return {k: lambda k=k: arrays[k] for k in arrays}
-  if data.name == 'synthetic':
-    own = {k: v for k in _SYNTHETIC_FIELDS if (v := getattr(data, k)) is not None}
-    return {k: lambda k=k: builtin.synthetic(k, data.image_size, data.channels, **own)
-            for k in ('train', 'test')}
-  return _tfds(data.name, data.data_dir, **how)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Arrays(Source):
+  """A data set in host memory.
+
+  Attributes:
+    images: uint8 [N, H, W, C].
+    labels: int32 [N].
+    valid_sizes: int32 [N, 2] where images lie on a canvas; see `Examples`.
+  """
+
+  images: np.ndarray
+  labels: np.ndarray
+  class_names: tuple[str, ...] = ()
+  name: str = 'arrays'
+  valid_sizes: np.ndarray | None = None
+
+  @property
+  def canvas(self) -> bool:
+    return self.valid_sizes is not None
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    return self.images.shape[1:]
+
+  def __len__(self) -> int:
+    return len(self.images)
+
+  def read(self, indices: np.ndarray) -> Examples:
+    valid_sizes = None if self.valid_sizes is None else self.valid_sizes[indices]
+    return Examples(self.images[indices], self.labels[indices],
+                np.ones(len(indices), bool), valid_sizes)
+
+  def load_into_memory(self) -> 'Arrays':
+    return self
 
 
-def check(section: Mapping[str, Any]) -> None:
-  """Raises `errors.UserError` for what is wrong in `data` whatever the images are."""
-  if labels := section.get('labels'):
-    subsets.check(labels)
+@dataclasses.dataclass(frozen=True, eq=False)
+class Subset(Source):
+  """The examples `indices`, int [n], of another source."""
+
+  parent: Source
+  indices: np.ndarray
+  name: str
+
+  @property
+  def class_names(self) -> tuple[str, ...]:
+    return self.parent.class_names
+
+  @property
+  def image_shape(self) -> tuple[int, int, int]:
+    return self.parent.image_shape
+
+  @property
+  def labels(self) -> np.ndarray:
+    return self.parent.labels[self.indices]
+
+  @property
+  def canvas(self) -> bool:
+    return self.parent.canvas
+
+  @property
+  def file_names(self) -> Sequence[str]:
+    names = self.parent.file_names
+    return [names[i] for i in self.indices]
+
+  @property
+  def fingerprint(self) -> dict[str, int | str]:
+    """That of the parent, whose labels may take long to read, and of the choice."""
+    return {**self.parent.fingerprint, 'images': len(self),
+            'selection': digest(np.asarray(self.indices, np.int64).tobytes())}
+
+  def __len__(self) -> int:
+    return len(self.indices)
+
+  def read(self, indices: np.ndarray) -> Examples:
+    return self.parent.read(self.indices[indices])
 
 
-def _open(native: Openers, name: str, split: str, fraction: float,
-          seed: int) -> base.Source:
-  """Opens a split that is there, or cuts `train` in two."""
-  cut = 'train' in native and 'validation' not in native and fraction != 0
-  if split in native and not (cut and split == 'train'):
-    return native[split]()
-  if cut and split in ('train', 'validation'):
-    whole = native['train']()
-    train, validation = subsets.split_validation(
-        whole.labels, fraction, seed, class_names=whole.class_names, name=whole.name)
-    indices = train if split == 'train' else validation
-    return base.subset(whole, indices, f'{name}/{split}')
-  accepted = sorted({*native, 'validation'} if cut else native)
-  raise errors.MissingSplit(
-      f'{name} has no split {split!r}; it has {", ".join(accepted)}'
-      f'{errors.nearest(split, accepted)}'
-      + ('; config.data.validation_fraction=0.1 cuts one from train'
-         if split == 'validation' and 'train' in native else ''))
+def subset(source: Source, indices: np.ndarray, name: str) -> Source:
+  """Some examples of a source; of `Arrays`, arrays again."""
+  if isinstance(source, Arrays):
+    rows = source.read(indices)
+    return Arrays(rows.images, rows.labels, source.class_names, name, rows.valid_sizes)
+  return Subset(source, np.asarray(indices), name)
 
 
-def _thinned(source: base.Source, fraction: float) -> base.Source:
-  return base.subset(source, subsets.thin(source.labels, fraction), source.name)
-
-
-def _folder(name: str, **how: Any) -> Openers:
-  root = name.removeprefix(_FOLDER)
-  return {split: lambda split=split, listing=listing: folder.Folder(
-              listing, f'{root}/{split}', **how)
-          for split, listing in folder.scan(root).items()}
-
-
-def _tfds(name: str, data_dir: str | None, **how: Any) -> Openers:
-  builder = records.find(name, data_dir)
-  return {ours: lambda theirs=theirs: records.Records(builder, theirs, **how)
-          for ours, theirs in records.splits(builder).items()}
+def digest(data: bytes) -> str:
+  """Returns a short hash, which is equal where the bytes are."""
+  return hashlib.sha256(data).hexdigest()[:16]

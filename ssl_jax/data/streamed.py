@@ -11,15 +11,15 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ssl_jax import errors
-from ssl_jax.data import base, order
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.data import order, sources
+from ssl_jax.parallel import mesh as mesh_lib
 
 Batch = dict[str, Any]
 _MAX_BLOCK = 32  # images per read: one ArrayRecord request, little to wait for
 
 
 @dataclasses.dataclass(frozen=True)
-class Workers:
+class LoaderConfig:
   """How hard the host works.
 
   Attributes:
@@ -36,19 +36,19 @@ class Workers:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Blocks:
+class BatchBlocks:
   """This process' rows of every batch, cut into blocks: what Grain indexes.
 
   Attributes:
     source: Where examples come from.
     plan: Which examples make the global batch of a step.
     rows: This process' part of a batch.
-    size: Rows per block.
+    size: Examples per block.
     replace_bad: A bad image gives way to the next good one, as training needs
       full batches; evaluation masks it instead.
   """
 
-  source: base.Source
+  source: sources.Source
   plan: order.Shuffled | order.Sequential
   rows: slice
   size: int
@@ -61,14 +61,15 @@ class Blocks:
   def __len__(self) -> int:
     return len(self.plan) * self.per_batch
 
-  def __getitem__(self, index: int) -> base.Rows:
+  def __getitem__(self, index: int) -> sources.Examples:
     step, part = divmod(int(index), self.per_batch)
     indices = self.plan.rows(step)[self.rows]
     return read(self.source, indices[part * self.size:(part + 1) * self.size],
                 self.replace_bad)
 
 
-def read(source: base.Source, indices: np.ndarray, replace_bad: bool) -> base.Rows:
+def read(source: sources.Source, indices: np.ndarray,
+         replace_bad: bool) -> sources.Examples:
   """Reads rows; index -1 is padding, see `Source.blank`.
 
   Raises:
@@ -81,21 +82,22 @@ def read(source: base.Source, indices: np.ndarray, replace_bad: bool) -> base.Ro
     rows = source.blank(len(indices))
     if real.any():
       rows.put(real, source.read(indices[real]))
-  for i in np.flatnonzero(~rows.ok & real) if replace_bad else ():
+  for i in np.flatnonzero(~rows.mask & real) if replace_bad else ():
     rows.put([i], _next_good(source, int(indices[i])))
   return rows
 
 
-def _next_good(source: base.Source, index: int) -> base.Rows:
+def _next_good(source: sources.Source, index: int) -> sources.Examples:
   for step in range(1, len(source)):
     row = source.read(np.array([(index + step) % len(source)]))
-    if row.ok[0]:
+    if row.mask[0]:
       return row
   raise errors.UserError(f'{source.name} has no image that decodes')
 
 
-def batches(source: base.Source, plan: order.Shuffled | order.Sequential, mesh: Mesh,
-            first_step: int, workers: Workers, replace_bad: bool) -> Iterator[Batch]:
+def batches(source: sources.Source, plan: order.Shuffled | order.Sequential, mesh: Mesh,
+            first_step: int, workers: LoaderConfig,
+            replace_bad: bool) -> Iterator[Batch]:
   """Sharded batches from `first_step` on, read and copied to devices ahead of time.
 
   Yields batches as `feed.eval_batches`.
@@ -103,7 +105,7 @@ def batches(source: base.Source, plan: order.Shuffled | order.Sequential, mesh: 
   rows = mesh_lib.local_rows(plan.batch_size)
   local = rows.stop - rows.start
   size = next(k for k in range(min(_MAX_BLOCK, local), 0, -1) if local % k == 0)
-  blocks = Blocks(source, plan, rows, size, replace_bad)
+  blocks = BatchBlocks(source, plan, rows, size, replace_bad)
   share = max(1, workers.processes)
   ahead = -(-workers.batches_ahead * blocks.per_batch // share)
   threads = -(-workers.threads // share)
@@ -119,15 +121,16 @@ def batches(source: base.Source, plan: order.Shuffled | order.Sequential, mesh: 
       dataset, prefetch_buffer_size=workers.batches_ahead))
 
 
-def _concatenate(blocks: Sequence[base.Rows]) -> Batch:
-  return as_batch(base.Rows(*(None if parts[0] is None else np.concatenate(parts)
+def _concatenate(blocks: Sequence[sources.Examples]) -> Batch:
+  return as_batch(sources.Examples(*(None if parts[0] is None else np.concatenate(parts)
                               for parts in zip(*blocks, strict=True))))
 
 
-def as_batch(rows: base.Rows) -> Batch:
+def as_batch(rows: sources.Examples) -> Batch:
   """What the rest of the library calls the arrays of `rows`."""
-  batch = {'image': rows.images, 'label': rows.labels, 'mask': rows.ok}
-  return batch if rows.extents is None else {**batch, 'extent': rows.extents}
+  batch = {'image': rows.images, 'label': rows.labels, 'mask': rows.mask}
+  return batch if rows.valid_sizes is None else {
+      **batch, 'valid_size': rows.valid_sizes}
 
 
 class StreamedFeed:
@@ -149,8 +152,8 @@ class StreamedFeed:
 
   max_steps_per_dispatch = 1
 
-  def __init__(self, source: base.Source, batch_size: int, seed: int, mesh: Mesh,
-               workers: Workers = Workers()):
+  def __init__(self, source: sources.Source, batch_size: int, seed: int, mesh: Mesh,
+               workers: LoaderConfig = LoaderConfig()):
     self._plan = order.Shuffled(len(source), batch_size, seed)
     mesh_lib.check_divisible(mesh, batch_size, 'config.feed.batch_size')
     self._source, self._mesh, self._workers = source, mesh, workers

@@ -29,13 +29,14 @@ def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0, *,
   """
   if not 0 < fraction <= 1:
     raise errors.UserError(
-        f'config.data.labels.fraction is {fraction}; use a number above 0 and up to 1')
+        f'config.data.label_subset.fraction is {fraction}; use a number above 0 and up '
+        'to 1')
 
   def count(label: int, available: int) -> int:
     wanted = round(fraction * available)
     if not wanted:
       raise errors.UserError(
-          f'config.data.labels.fraction is {fraction}, which leaves none of the '
+          f'config.data.label_subset.fraction is {fraction}, which leaves none of the '
           f'{available} images of class {_named(label, class_names)}; use at least '
           f'{1 / available:.2g}')
     return wanted
@@ -43,7 +44,7 @@ def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0, *,
   return _draw(labels, count, seed)
 
 
-def thin(labels: np.ndarray, fraction: float, at_least: int = 20) -> np.ndarray:
+def subsample(labels: np.ndarray, fraction: float, at_least: int = 20) -> np.ndarray:
   """A data set made small: the same fraction of every class, drawn at random.
 
   Of every class at least `at_least` examples remain, or all that there are.
@@ -53,7 +54,7 @@ def thin(labels: np.ndarray, fraction: float, at_least: int = 20) -> np.ndarray:
     errors.UserError: `fraction` is not in (0, 1].
   """
   if not 0 < fraction <= 1:
-    raise errors.UserError(f'config.data.examples_fraction is {fraction}; use a '
+    raise errors.UserError(f'config.data.subsample is {fraction}; use a '
                            'number above 0 and up to 1')
 
   def count(label: int, available: int) -> int:
@@ -108,7 +109,7 @@ def by_file_list(file_names: Sequence[str], path: str) -> np.ndarray:
     if name in wanted and found.setdefault(name, i) != i:
       raise errors.UserError(
           f'{name}, which {path} lists, is the name of several images; give every '
-          'image a name of its own, or use another rule in config.data.labels')
+          'image a name of its own, or use another rule in config.data.label_subset')
   missing = [name for name in wanted if name not in found]
   if missing:
     raise errors.UserError(
@@ -170,23 +171,23 @@ def check(rule: Mapping[str, Any]) -> str:
     errors.UserError: no such rule, several, or none.
   """
   for name in rule:
-    errors.choose('the rule in config.data.labels', name,
+    errors.lookup('the rule in config.data.label_subset', name,
                   {**_RULES, 'seed': None, 'repeat': None})
   names = [name for name in rule if name in _RULES]
   if len(names) != 1:
     raise errors.UserError(
-        f'config.data.labels is {dict(rule)}; give exactly one of '
+        f'config.data.label_subset is {dict(rule)}; give exactly one of '
         f'{", ".join(_RULES)}')
   name, = names
   if name in ('first_k', 'file_list') and 'seed' in rule:
     raise errors.UserError(
-        f'config.data.labels.seed has no effect with {name}; remove it')
+        f'config.data.label_subset.seed has no effect with {name}; remove it')
   if name == 'file_list' and rule[name] is not None:  # a config's placeholder
     _read_list(rule[name])
   return name
 
 
-def choose(labels: np.ndarray, rule: Mapping[str, Any],
+def select(labels: np.ndarray, rule: Mapping[str, Any],
            file_names: Sequence[str] = (), *,
            class_names: Sequence[str] = ()) -> np.ndarray:
   """The subset that a config names.
@@ -224,13 +225,13 @@ def _read_list(path: str | None) -> dict[str, None]:
     lines = pathlib.Path(str(path)).expanduser().read_text().splitlines()
   except (OSError, UnicodeError) as e:
     raise errors.UserError(
-        f'config.data.labels.file_list is {path!r}, which cannot be read '
+        f'config.data.label_subset.file_list is {path!r}, which cannot be read '
         f'({getattr(e, "strerror", None) or "it is not text"}); give the path of a '
         'text file with one file name a line') from e
   names = dict.fromkeys(line.strip() for line in lines if line.strip())
   if not names:
-    raise errors.UserError(f'config.data.labels.file_list is {path!r}, which is empty; '
-                           'it should have one file name a line')
+    raise errors.UserError(f'config.data.label_subset.file_list is {path!r}, which is '
+                           'empty; it should have one file name a line')
   return names
 
 
@@ -245,7 +246,8 @@ def _exactly(k: int, rule: str,
   def count(label: int, available: int) -> int:
     if not 1 <= k <= available:
       raise errors.UserError(
-          f'config.data.labels.{rule} is {k}, but class {_named(label, class_names)} '
+          f'config.data.label_subset.{rule} is {k}, but class '
+          f'{_named(label, class_names)} '
           f'has {available} images; use a number from 1 to {available}')
     return k
   return count

@@ -8,14 +8,21 @@ words, 'chosen' settings, and `scores.score` of 'train', 'validation' and 'test'
 process computes for itself on its first device.
 """
 
-from ssl_jax.evaluators import classifier, knn, linear, logistic, resplit, rotation
+from ssl_jax.evaluators import (
+    knn,
+    linear,
+    logistic,
+    logistic_random_split,
+    own_head,
+    rotation,
+)
 
 EVALUATORS = {
-    'classifier': classifier.Classifier,
+    'own_head': own_head.Classifier,
     'knn': knn.Knn,
     'linear': linear.Linear,
     'logistic': logistic.Logistic,
-    'nearest': knn.Nearest,
-    'resplit': resplit.Resplit,
+    'nn1': knn.Nearest,
+    'logistic_random_split': logistic_random_split.Resplit,
     'rotation': rotation.Rotation,
 }

@@ -12,7 +12,7 @@ import numpy as np
 
 from ssl_jax import errors
 from ssl_jax.models import pooling
-from ssl_jax.train import mesh
+from ssl_jax.parallel import mesh
 
 UNLABELLED = -1
 Batch = Mapping[str, jax.Array]
@@ -138,7 +138,7 @@ def _encode(encode, endpoint, pool, variables, batch):
 def _check(encode, variables, batch, endpoint, pool):
   """Raises before compilation what tracing alone can tell."""
   shapes = jax.eval_shape(encode, variables, batch)
-  shape = errors.choose('endpoint', endpoint, shapes)
+  shape = errors.lookup('endpoint', endpoint, shapes)
   if len(shape.shape) not in (2, 4):
     raise errors.UserError(
         f'endpoint {endpoint!r} has shape {shape.shape}; accepted are [B, D] and '

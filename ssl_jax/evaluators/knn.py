@@ -54,7 +54,7 @@ def predict(train_features: np.ndarray, train_labels: np.ndarray,
   Raises:
     errors.UserError: an unknown metric, or no neighbour to vote.
   """
-  errors.choose('config.protocol.metric', metric, dict.fromkeys(METRICS))
+  errors.lookup('config.protocol.metric', metric, dict.fromkeys(METRICS))
   # Sorted by label, because top_k returns the earlier of two equals.
   rows = np.argsort(train_labels, kind='stable')
   rows = rows[train_labels[rows] != features_lib.UNLABELLED]

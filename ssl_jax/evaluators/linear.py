@@ -18,8 +18,8 @@ from absl import logging
 
 from ssl_jax import config, errors
 from ssl_jax.evaluators import features as features_lib
-from ssl_jax.evaluators import grid as grid_lib
 from ssl_jax.evaluators import scores
+from ssl_jax.evaluators import selection as grid_lib
 
 Params = dict[str, jax.Array]
 _LOG_SECONDS = 30.0  # between two lines that say how far a fit is

@@ -17,8 +17,8 @@ from absl import logging
 
 from ssl_jax import config, errors
 from ssl_jax.evaluators import features as features_lib
-from ssl_jax.evaluators import grid as grid_lib
 from ssl_jax.evaluators import linear, scores
+from ssl_jax.evaluators import selection as grid_lib
 
 
 @dataclasses.dataclass(frozen=True)

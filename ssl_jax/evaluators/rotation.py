@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax.augment import geometry
-from ssl_jax.evaluators import classifier
+from ssl_jax.evaluators import own_head
 
 
 @dataclasses.dataclass(frozen=True)
-class Rotation(classifier.Classifier):
+class Rotation(own_head.Classifier):
   """Scores endpoint 'logits' of the batches that `expand` makes."""
   protocol: ClassVar[str] = 'rotations told apart, all of every image'
 
@@ -51,17 +51,18 @@ def _expand(batch, turns):
   out = {'image': geometry.rotate_all(batch['image'], turns),
          'label': jnp.tile(labels, len(batch['image'])),
          'mask': jnp.repeat(batch['mask'], len(turns))}
-  return _realigned(out, batch['extent'], turns) if 'extent' in batch else out
+  return _realigned(out, batch['valid_size'], turns) if 'valid_size' in batch else out
 
 
-def _realigned(out, extent, turns):
+def _realigned(out, valid_size, turns):
   """Moves images back to the top left of their canvas, which was turned with them."""
-  below, right = out['image'].shape[1] - extent.T  # of the image, before it is turned
+  # Below and to the right of the image, before it is turned.
+  below, right = out['image'].shape[1] - valid_size.T
   zero = jnp.zeros_like(below)
   moved = jnp.array([[zero, zero], [right, zero], [below, right], [zero, below]])
-  size = jnp.array([extent.T, extent.T[::-1]] * 2)
+  size = jnp.array([valid_size.T, valid_size.T[::-1]] * 2)
   # [4, 2, B] -> [B * V, 2]
   moved, size = (x[jnp.array(turns)].transpose(2, 0, 1).reshape(-1, 2)
                  for x in (moved, size))
   roll = jax.vmap(lambda image, by: jnp.roll(image, -by, (0, 1)))
-  return out | {'image': roll(out['image'], moved), 'extent': size}
+  return out | {'image': roll(out['image'], moved), 'valid_size': size}

@@ -13,7 +13,7 @@ from ssl_jax.methods import base, byol, finetune, rotnet, simclr, simsiam, super
 from ssl_jax.methods.network import Network
 
 # Arguments of a method that come from other sections of the config than `method`.
-PARTS = ('network', 'dtype', 'encoder_chunks', 'policies', 'preprocess')
+PARTS = ('network', 'dtype', 'grad_cache_chunks', 'policies', 'preprocess')
 METHODS: dict[str, type[base.Base]] = {
     'byol': byol.BYOL,
     'rotnet': rotnet.RotNet,
@@ -29,7 +29,7 @@ def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
   Args:
     config: plain; reads the sections `method`, `augment`, `model`, those of the
       heads that the method has (`projector`, `predictor`), `train.precision` and
-      `train.encoder_chunks`; with a section `pretrained`, the config of the run that
+      `train.grad_cache_chunks`; with a section `pretrained`, the config of the run that
       is fine-tuned, see `_fine_tune`.
     num_classes: of the data, 0 where there are no labels.
 
@@ -39,13 +39,13 @@ def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
   if 'pretrained' in config:
     return _fine_tune(config, num_classes)
   fields = dict(config['method'])
-  cls = errors.choose('config.method.name', fields.pop('name', ''), METHODS)
+  cls = errors.lookup('config.method.name', fields.pop('name', ''), METHODS)
   dtype = compute_dtype(config['train'].get('precision', 'auto'))
   network = Network(encoder=models.build(**config['model'], dtype=dtype),
-                    **cls.heads(config, num_classes, dtype))
+                    **cls.build_heads(config, num_classes, dtype))
   return config_lib.build(
       cls, fields, 'method', network=network, dtype=dtype,
-      encoder_chunks=config['train'].get('encoder_chunks', 1),
+      grad_cache_chunks=config['train'].get('grad_cache_chunks', 1),
       policies=policies.per_crop(config['augment'], cls.num_crops),
       preprocess=policies.evaluation(config['augment']))
 
@@ -55,7 +55,7 @@ def _fine_tune(config: Mapping[str, Any], num_classes: int) -> finetune.FineTune
 
   Reads `augment`, `head`, `features.endpoint` and `features.pool`,
   `method.freeze_until` and `method.bn_momentum`, `train.precision` and
-  `train.encoder_chunks`.
+  `train.grad_cache_chunks`.
   """
   before = config['pretrained']
   precision = config['train'].get('precision', 'auto')
@@ -69,7 +69,8 @@ def _fine_tune(config: Mapping[str, Any], num_classes: int) -> finetune.FineTune
                                   features['pool']),
       policies=policies.per_crop(config['augment'], finetune.FineTune.num_crops),
       preprocess=policies.evaluation(config['augment']),
-      dtype=pretrained.dtype, encoder_chunks=config['train'].get('encoder_chunks', 1),
+      dtype=pretrained.dtype,
+      grad_cache_chunks=config['train'].get('grad_cache_chunks', 1),
       freeze_until=config['method']['freeze_until'],
       bn_momentum=config['method'].get('bn_momentum'))
 
@@ -77,5 +78,5 @@ def _fine_tune(config: Mapping[str, Any], num_classes: int) -> finetune.FineTune
 def compute_dtype(precision: str) -> Any:
   """'auto' is bfloat16 but on the CPU, which has no fast bfloat16 convolution."""
   auto = jnp.float32 if jax.default_backend() == 'cpu' else jnp.bfloat16
-  return errors.choose('config.train.precision', precision, {
+  return errors.lookup('config.train.precision', precision, {
       'auto': auto, 'float32': jnp.float32, 'bfloat16': jnp.bfloat16})

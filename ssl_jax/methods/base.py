@@ -21,7 +21,7 @@ from ssl_jax.methods.network import Network
 
 Tree = Any
 # 'image' uint8 [B, H, W, C]; where images lie in the top left of a canvas, their true
-# heights and widths in 'extent', int32 [B, 2].
+# heights and widths in 'valid_size', int32 [B, 2].
 Batch = Mapping[str, jax.Array]
 
 
@@ -92,7 +92,7 @@ class Method(Protocol):
         float32 in (0, 1], 1 after the last update.
     """
 
-  def encoder(self, variables: Variables) -> Tree:
+  def encoder_variables(self, variables: Variables) -> Tree:
     """Returns the part worth keeping: variables that `encode` accepts."""
 
   def encode(self, encoder: Tree, batch: Batch) -> dict[str, jax.Array]:
@@ -104,18 +104,18 @@ class Base:
   """Implements the contract but for `loss`: one network, views by augmentation.
 
   Attributes:
-    network: the encoder with the modules that `heads` returned.
+    network: the encoder with the modules that `build_heads` returned.
     policies: the augmentation of each crop, `num_crops` of them.
     preprocess: how images are shown to `encode`; it draws nothing.
     dtype: of the views and the computation.
-    encoder_chunks: parts that a batch passes the network in, see
-      chunks.forward; config.train.encoder_chunks.
+    grad_cache_chunks: parts that a batch passes the network in, see
+      chunks.forward; config.train.grad_cache_chunks.
   """
   network: Network
   policies: tuple[policies.Policy, ...]
   preprocess: policies.Policy
   dtype: Any
-  encoder_chunks: int = 1
+  grad_cache_chunks: int = 1
 
   # How many augmented crops of an image are made. None: as many as
   # config.augment.views names, of which there must then be some.
@@ -124,7 +124,7 @@ class Base:
   min_images: ClassVar[int] = 1
 
   @staticmethod
-  def heads(config: Mapping[str, Any], num_classes: int,
+  def build_heads(config: Mapping[str, Any], num_classes: int,
             dtype: Any) -> dict[str, nn.Module]:
     """Builds what stands on the encoder.
 
@@ -152,7 +152,7 @@ class Base:
 
   def views(self, key: jax.Array, batch: Batch) -> Tree:
     return views.make(self.policies, key, batch['image'], self.dtype,
-                      batch.get('extent'))
+                      batch.get('valid_size'))
 
   def forward(self, params: Tree, model_state: Tree, views: Tree,
               network: nn.Module | None = None) -> tuple[Any, Tree]:
@@ -170,7 +170,7 @@ class Base:
       statistics, which each size moves in turn.
 
     Raises:
-      errors.UserError: `encoder_chunks` or the encoder's `bn_groups` does not divide
+      errors.UserError: `grad_cache_chunks` or the encoder's `bn_groups` does not divide
         the images.
     """
     network = self.network if network is None else network
@@ -179,7 +179,7 @@ class Base:
     outputs = []
     for size in sizes:
       endpoints, model_state = chunks.forward(network, params, model_state, size,
-                                              images, self.encoder_chunks)
+                                              images, self.grad_cache_chunks)
       outputs.append(endpoints)
     return (outputs if sizes is views else outputs[0]), model_state
 
@@ -187,7 +187,7 @@ class Base:
     del progress
     return variables
 
-  def encoder(self, variables: Variables) -> Tree:
+  def encoder_variables(self, variables: Variables) -> Tree:
     return {'params': variables.params, 'batch_stats': variables.model_state}
 
   def encode(self, encoder: Tree, batch: Batch) -> dict[str, jax.Array]:
@@ -197,4 +197,4 @@ class Base:
   def _preprocessed(self, batch: Batch) -> jax.Array:
     key = jax.random.key(0)  # `preprocess` draws nothing
     return views.make((self.preprocess,), key, batch['image'], self.dtype,
-                      batch.get('extent'))
+                      batch.get('valid_size'))

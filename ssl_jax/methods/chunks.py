@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from ssl_jax import errors
 from ssl_jax.models import conv
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
 
 Tree = Any
 
@@ -78,11 +78,11 @@ def _in_order(views_per_image: int, x: jax.Array) -> jax.Array:
 
 
 def _check(images: int, chunks: int, groups: int) -> None:
-  devices = mesh_lib.devices()
+  devices = mesh_lib.num_devices()
   if chunks < 1 or chunks > 1 and images % (chunks * devices):
     raise errors.UserError(
-        f'config.train.encoder_chunks is {chunks}; it must be positive, and the batch '
-        f'of {images} images a multiple of it'
+        f'config.train.grad_cache_chunks is {chunks}; it must be positive, and the '
+        f'batch of {images} images a multiple of it'
         + f' on each of {devices} devices' * (devices > 1))
   if groups < 1 or images // chunks % groups:
     raise errors.UserError(

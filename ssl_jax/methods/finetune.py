@@ -41,7 +41,7 @@ class Classifier(nn.Module):
     """float [B, H, W, C] -> the network's endpoints, and the head's 'logits'."""
     endpoints = self.network(x, train=train)
     endpoints = {k: v for k, v in endpoints.items() if k != 'logits'}
-    x = errors.choose('config.features.endpoint', self.endpoint, endpoints)
+    x = errors.lookup('config.features.endpoint', self.endpoint, endpoints)
     x = x if self.pool == 'none' else pooling.pooled(x, self.pool)
     return endpoints | {'logits': self.head(x, train=train)}
 
@@ -86,15 +86,15 @@ class FineTune(base.Base):
 
   def with_pretrained(self, variables: base.Variables,
                       encoder: base.Tree) -> base.Variables:
-    """Puts in what the pre-training method's `encoder(variables)` gave."""
+    """Puts in what the pre-training method's `encoder_variables(variables)` gave."""
     whole = {collection: {**tree, 'network': encoder.get(collection, {})}
-             for collection, tree in self.encoder(variables).items()}
+             for collection, tree in self.encoder_variables(variables).items()}
     live = {'params': variables.params, 'batch_stats': variables.model_state}
     return _split(whole, traverse_util.flatten_dict(live).keys())
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
-    whole = self.encoder(variables.replace(params=params))
+    whole = self.encoder_variables(variables.replace(params=params))
     frozen = (freezing.modules(variables.non_trainable.get('params', {}))
               - freezing.modules(params))
     with nn.intercept_methods(freezing.in_evaluation_mode(frozen)):
@@ -113,7 +113,7 @@ class FineTune(base.Base):
     loss = classification.softmax_cross_entropy(logits, labels)
     return loss, base.LossOutput(model_state, metrics, endpoints)
 
-  def encoder(self, variables: base.Variables) -> base.Tree:
+  def encoder_variables(self, variables: base.Variables) -> base.Tree:
     """Frozen and trained variables in one tree, as the network takes them."""
     live = {'params': variables.params, 'batch_stats': variables.model_state}
     whole = (traverse_util.flatten_dict(variables.non_trainable)
@@ -133,7 +133,7 @@ class FineTune(base.Base):
     return _stages(used)
 
   def _init_whole(self, key, image_shape):
-    return base.Base.encoder(self, super().init(key, image_shape))
+    return base.Base.encoder_variables(self, super().init(key, image_shape))
 
   def _used(self, whole, image_shape) -> list[freezing.Path]:
     """Paths, the collection first, of what the logits depend on, in order."""
@@ -148,7 +148,7 @@ class FineTune(base.Base):
       raise errors.UserError(
           f'config.freeze_until is {first!r}; accepted are None, to train everything, '
           f'and what the endpoint {self.network.endpoint!r} of this network depends '
-          f'on: {", ".join(stages)}{errors.nearest(first, stages)}')
+          f'on: {", ".join(stages)}{errors.suggestion(first, stages)}')
     live = stages[stages.index(first):]
     return {path for path in used if stage(path[1:]) in live}
 

@@ -40,32 +40,32 @@ class RotNet(base.Base):
       'in all of them (all) or in one (random), or a pair')
 
   @staticmethod
-  def heads(config: Mapping[str, Any], num_classes: int,
+  def build_heads(config: Mapping[str, Any], num_classes: int,
             dtype: Any) -> dict[str, nn.Module]:
     del num_classes, dtype
     rotations = config['method'].get('rotations', RotNet.rotations)
-    turns = errors.choose('config.method.rotations', rotations, ROTATIONS)
-    return {'head': heads.LinearHead(len(turns))}
+    quarter_turns = errors.lookup('config.method.rotations', rotations, ROTATIONS)
+    return {'head': heads.LinearHead(len(quarter_turns))}
 
   @property
-  def turns(self) -> tuple[int, ...]:
+  def quarter_turns(self) -> tuple[int, ...]:
     """The quarter turns that the head tells apart, in the order of its logits."""
     return ROTATIONS[self.rotations]
 
   @property
   def views_per_image(self) -> int:
     """V: how many rotations of its one crop an image is shown in."""
-    return 1 if self.rotations == 'random' else len(self.turns)
+    return 1 if self.rotations == 'random' else len(self.quarter_turns)
 
   def views(self, key: jax.Array, batch: base.Batch) -> tuple[jax.Array, jax.Array]:
     """float [B*V, h, w, C], and the label of every row, int32 [B*V]."""
     crop_key, turn_key = jax.random.split(key)
     crops = super().views(crop_key, batch)
     if self.rotations == 'random':
-      turns = jax.random.randint(turn_key, (len(crops),), 0, len(self.turns))
+      turns = jax.random.randint(turn_key, (len(crops),), 0, len(self.quarter_turns))
       return jax.vmap(geometry.rotate)(crops, turns), turns
-    turns = jnp.arange(len(self.turns), dtype=jnp.int32)
-    return geometry.rotate_all(crops, self.turns), jnp.tile(turns, len(crops))
+    turns = jnp.arange(len(self.quarter_turns), dtype=jnp.int32)
+    return geometry.rotate_all(crops, self.quarter_turns), jnp.tile(turns, len(crops))
 
   def loss(self, params: base.Tree, variables: base.Variables,
            views: tuple[jax.Array, jax.Array],

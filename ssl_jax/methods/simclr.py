@@ -36,7 +36,7 @@ class SimCLR(base.Base):
   min_images: ClassVar[int] = 2  # the others of a batch are the negatives
 
   @staticmethod
-  def heads(config: Mapping[str, Any], num_classes: int,
+  def build_heads(config: Mapping[str, Any], num_classes: int,
             dtype: Any) -> dict[str, nn.Module]:
     del num_classes
     return {'projector': models.build_projector(
@@ -47,7 +47,7 @@ class SimCLR(base.Base):
     del labels
     endpoints, model_state = self.forward(params, variables.model_state, views)
     z = endpoints['projection']
-    if tiled.wanted(self.tiled, len(z)):
+    if tiled.should_tile(self.tiled, len(z)):
       loss, metrics = tiled.nt_xent(
           z, self.temperature, similarity=self.similarity, scale=self.scale)
     else:

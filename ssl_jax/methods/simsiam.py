@@ -22,7 +22,7 @@ class SimSiam(base.Base):
   num_crops: ClassVar[int] = 2
 
   @staticmethod
-  def heads(config: Mapping[str, Any], num_classes: int,
+  def build_heads(config: Mapping[str, Any], num_classes: int,
             dtype: Any) -> dict[str, nn.Module]:
     del num_classes
     projector = models.build_projector(dtype=dtype, **config.get('projector', {}))

@@ -21,7 +21,7 @@ class Supervised(base.Base):
       0.0, low=0, below=1, doc='Part of the target that is spread over all classes')
 
   @staticmethod
-  def heads(config: Mapping[str, Any], num_classes: int,
+  def build_heads(config: Mapping[str, Any], num_classes: int,
             dtype: Any) -> dict[str, nn.Module]:
     del config, dtype
     if not num_classes:

@@ -48,7 +48,7 @@ def build(name: str, *, dtype: Any = jnp.float32, **fields: Any) -> nn.Module:
   Raises:
     errors.UserError: the name, a field or a value is not accepted.
   """
-  builder = errors.choose('config.model.name', name, MODELS)
+  builder = errors.lookup('config.model.name', name, MODELS)
   return config.build(builder, fields, 'model', dtype=dtype)
 
 
@@ -91,6 +91,6 @@ def build_head(name: str, num_classes: int, *, dtype: Any = jnp.float32,
   Raises:
     errors.UserError: the name, a field or a value is not accepted.
   """
-  builder = errors.choose('config.head.name', name, HEADS)
+  builder = errors.lookup('config.head.name', name, HEADS)
   return config.build(functools.partial(builder, num_classes), fields, 'head',
                       dtype=dtype)

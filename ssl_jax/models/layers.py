@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from ssl_jax import config, errors
 from ssl_jax.models import conv as conv_lib
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
 
 LECUN = nn.initializers.lecun_normal()
 MOMENTUM = 0.9  # what running statistics keep of their old value at each step
@@ -30,7 +30,7 @@ def _cast_late(operation: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
         inputs, kernel.astype(inputs.dtype), *args, **options)
     if inputs.dtype == kernel.dtype:
       return run(inputs, kernel)
-    return mesh_lib.map_rows(run, inputs, kernel)
+    return mesh_lib.shard_map_rows(run, inputs, kernel)
   return late
 
 

@@ -42,7 +42,7 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
   Raises:
     errors.UserError: `temperature`, `similarity` or `scale` is not accepted.
   """
-  factor = errors.choose('scale', scale, SCALES)
+  factor = errors.lookup('scale', scale, SCALES)
   z = embed(z, similarity)
   logits = _logits(z, z, temperature)
   itself = jnp.eye(len(logits), dtype=bool)
@@ -80,7 +80,7 @@ def contrastive_metrics(z: jax.Array, temperature: float, *,
 
 def embed(z: jax.Array, similarity: str) -> jax.Array:
   """float32, of unit length where the similarity is the cosine."""
-  errors.choose('similarity', similarity, SIMILARITIES)
+  errors.lookup('similarity', similarity, SIMILARITIES)
   if z.shape[0] % 2:
     raise ValueError(f'views come in pairs, but there are {z.shape[0]} rows')
   if z.shape[0] < 4:

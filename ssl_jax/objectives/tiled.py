@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from ssl_jax import errors
 from ssl_jax.objectives import contrastive
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
 
 # Dense logits that one device may hold, in bytes, before 'auto' tiles them: those of
 # 4096 images, SimCLR's batch. With their gradient they take half as much again,
@@ -37,7 +37,7 @@ MODES = {
 }
 
 
-def wanted(mode: str, rows: int) -> bool:
+def should_tile(mode: str, rows: int) -> bool:
   """Whether to tile the loss of `rows` embeddings, on the devices of this trace.
 
   Several devices send less to each other that way: of the dense loss the partitioner
@@ -47,8 +47,8 @@ def wanted(mode: str, rows: int) -> bool:
   Raises:
     errors.UserError: `mode` is no key of `MODES`.
   """
-  errors.choose('config.method.tiled', mode, MODES)
-  needed = mesh_lib.devices() > 1 or 4 * rows**2 > DENSE_BYTES
+  errors.lookup('config.method.tiled', mode, MODES)
+  needed = mesh_lib.num_devices() > 1 or 4 * rows**2 > DENSE_BYTES
   return mode == 'always' or mode == 'auto' and needed
 
 
@@ -71,7 +71,7 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
   Raises:
     errors.UserError: as `contrastive.nt_xent`.
   """
-  factor = errors.choose('scale', scale, contrastive.SCALES)
+  factor = errors.lookup('scale', scale, contrastive.SCALES)
   contrastive.check_temperature(temperature)
   halve = z.dtype == jnp.bfloat16 and len(z) > EXACT_ROWS
   pairs = contrastive.pairs(contrastive.embed(z, similarity))
@@ -81,7 +81,7 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
   return factor * (log_total - positive.mean()), metrics
 
 
-class Row(NamedTuple):
+class LogSumExpState(NamedTuple):
   """What is known of the logits of an image after some of the columns."""
   peak: jax.Array      # [2] the largest
   total: jax.Array     # [2] sum of exp(logit - peak)
@@ -98,9 +98,9 @@ def _log_total(pairs, temperature):
 
 
 def _forward(pairs, temperature):
-  everywhere = mesh_lib.on_all_devices(pairs)
+  everywhere = mesh_lib.all_gather(pairs)
   of_image = functools.partial(_image_forward, temperature=temperature)
-  log_totals, hits, entropies = mesh_lib.map_rows(
+  log_totals, hits, entropies = mesh_lib.shard_map_rows(
       functools.partial(_by_blocks, of_image),
       (jnp.arange(len(pairs)), pairs), everywhere)
   metrics = {'contrastive_accuracy': hits.astype(jnp.float32).mean(),
@@ -112,10 +112,10 @@ def _backward(temperature, residuals, cotangents):
   """dz_i = sum_j (p_ij + p_ji) z_j / (N tau), p_ij = exp(s_ij - log_total_i)."""
   pairs, everywhere, log_totals = residuals
   of_image = functools.partial(_image_backward, temperature=temperature)
-  pulled = mesh_lib.map_rows(
+  pulled = mesh_lib.shard_map_rows(
       functools.partial(_by_blocks, of_image),
       (jnp.arange(len(pairs)), pairs, log_totals),
-      (everywhere, mesh_lib.on_all_devices(log_totals)))
+      (everywhere, mesh_lib.all_gather(log_totals)))
   gradient = cotangents[0] / (log_totals.size * temperature) * pulled
   return (gradient.astype(pairs.dtype),)
 
@@ -144,12 +144,12 @@ def _image_forward(own, everywhere, *, temperature):
     winner = jnp.where(second.max() > row.best, first + second.argmax(), row.image)
     p, rescale = jnp.exp(second - best), jnp.exp(row.best - best)
     weighted = jnp.where(second == -jnp.inf, 0., p * second)
-    return Row(peak, total, best, winner, row.crossed * rescale + p.sum(),
+    return LogSumExpState(peak, total, best, winner, row.crossed * rescale + p.sum(),
                row.weighted * rescale + weighted.sum()), None
 
   nothing, zero = jnp.full(2, -jnp.inf), jnp.float32(0)
   row, _ = jax.lax.scan(
-      body, Row(nothing, jnp.zeros(2), nothing[0], image, zero, zero),
+      body, LogSumExpState(nothing, jnp.zeros(2), nothing[0], image, zero, zero),
       _blocks(everywhere))
   entropy = row.best + jnp.log(row.crossed) - row.weighted / row.crossed
   return row.peak + jnp.log(row.total), row.image == image, entropy

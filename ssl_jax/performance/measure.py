@@ -7,9 +7,9 @@ from typing import Any
 import jax
 from absl import logging
 
-from ssl_jax import workdir
-from ssl_jax.performance import devices, network, split, timing, workload
-from ssl_jax.train import loop
+from ssl_jax.parallel import provenance
+from ssl_jax.performance import breakdown, hardware, network, timing, workload
+from ssl_jax.train import training
 
 
 def run(config: dict[str, Any], data: str, repeats: int) -> dict[str, Any]:
@@ -26,12 +26,12 @@ def run(config: dict[str, Any], data: str, repeats: int) -> dict[str, Any]:
   Raises:
     errors.UserError: as `pretrain.run`; the loss is not finite.
   """
-  origin = workdir.provenance()
-  plan = workload.plan(config, data)
+  origin = provenance.collect()
+  plan = workload.training_run(config, data)
   try:
     device = _device(plan)
     cost = network.cost(plan.method, plan.feed.image_shape)
-    step = timing.Step(plan)
+    step = timing.CompiledStep(plan)
     memory = _memory(step)  # before the parts take theirs
     times = _times(plan, step, repeats)
   finally:
@@ -50,14 +50,15 @@ def run(config: dict[str, Any], data: str, repeats: int) -> dict[str, Any]:
       **_against(device, cost, batch / fed.median / n, n), **memory,
       'compile_seconds': step.compile_seconds,
       'first_step_seconds': step.first_step_seconds,
-      'split_seconds': _split(fed, held, split.parts(times))}
+      'split_seconds': _split(fed, held, breakdown.parts(times))}
 
 
-def _times(plan: loop.Run, step: timing.Step, repeats: int) -> dict[str, list[float]]:
+def _times(plan: training.TrainingRun, step: timing.CompiledStep,
+           repeats: int) -> dict[str, list[float]]:
   """Seconds of the step and of its parts, in turns: the host's moods hit all."""
   fed, held = timing.samplers(step, plan.feed)
   samplers = {'fed': fed, 'held': held}
-  for name, program in split.programs(plan, step.state, step.key).items():
+  for name, program in breakdown.programs(plan, step.state, step.key).items():
     logging.info('Compiling on its own: %s', name)
     samplers[name] = timing.sampler(program)
   times = {name: [] for name in samplers}
@@ -71,7 +72,7 @@ def _times(plan: loop.Run, step: timing.Step, repeats: int) -> dict[str, list[fl
 def _split(fed: timing.Samples, held: timing.Samples,
            parts: Mapping[str, timing.Samples]) -> dict[str, dict[str, float]]:
   """The parts in their order, then what they leave, then the wait for input."""
-  wait = timing.Samples(tuple(split.less(fed.seconds, held.seconds)))
+  wait = timing.Samples(tuple(breakdown.difference(fed.seconds, held.seconds)))
   rest = fed.median - wait.median - sum(p.median for p in parts.values())
   return {**{name: p.summary() for name, p in parts.items()},
           'other': {'median': rest},
@@ -83,24 +84,25 @@ def _rates(samples: timing.Samples, per_step: float) -> dict[str, float]:
           'max': per_step / min(samples.seconds)}
 
 
-def _sharing(plan: loop.Run) -> int:
+def _sharing(plan: training.TrainingRun) -> int:
   """Devices with means of their own; CPU devices of a process share theirs."""
   return (jax.process_count() if jax.default_backend() == 'cpu' else plan.mesh.size)
 
 
-def _device(plan: loop.Run) -> devices.Device | None:
+def _device(plan: training.TrainingRun) -> hardware.Device | None:
   device = plan.mesh.local_devices[0]
   if device.platform == 'cpu':
     logging.info('Measuring what this CPU can do')
-    return devices.measure_cpu(os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))
-  found = devices.find(device.device_kind)
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    return hardware.measure_cpu(memory)
+  found = hardware.find(device.device_kind)
   if found is None:
-    logging.warning('%s is not in the table of ssl_jax/performance/devices.py: MFU and '
-                    'the share of the roofline are left out', device.device_kind)
+    logging.warning('%s is not in the table of ssl_jax/performance/hardware.py, so MFU '
+                    'and the share of the roofline are left out', device.device_kind)
   return found
 
 
-def _against(device: devices.Device | None, cost: network.Cost, images: float,
+def _against(device: hardware.Device | None, cost: network.Cost, images: float,
              n: int) -> dict[str, Any]:
   """The speed of one device, `images` per second, against what it could be."""
   if device is None:
@@ -113,7 +115,7 @@ def _against(device: devices.Device | None, cost: network.Cost, images: float,
           'roofline_fraction': images / roof}
 
 
-def _memory(step: timing.Step) -> dict[str, Any]:
+def _memory(step: timing.CompiledStep) -> dict[str, Any]:
   """Bytes on the first device."""
   stats = jax.local_devices()[0].memory_stats() or {}
   if peak := stats.get('peak_bytes_in_use'):

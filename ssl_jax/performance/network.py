@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax.methods import base
-from ssl_jax.performance import devices, forward, roofline
+from ssl_jax.performance import forward, hardware, roofline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Cost:
   def train_flops(self) -> float:
     return sum(one.flops for one in self.passes)
 
-  def seconds(self, device: devices.Device) -> float:
+  def seconds(self, device: hardware.Device) -> float:
     """The shortest time of a training step, per image."""
     return sum(one.views * roofline.seconds(one.layers, device, self.itemsize,
                                             one.trained) for one in self.passes)

@@ -9,7 +9,7 @@ import jax
 from jax.extend import core
 
 from ssl_jax.models import conv
-from ssl_jax.performance import devices
+from ssl_jax.performance import hardware
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,7 @@ def activations(layers: Sequence[Layer]) -> int:
   return sum(layer.outputs for layer in layers if layer.is_conv)
 
 
-def seconds(layers: Sequence[Layer], device: devices.Device, itemsize: int,
+def seconds(layers: Sequence[Layer], device: hardware.Device, itemsize: int,
             trained: bool = True) -> float:
   """The shortest training step of this network on one device.
 

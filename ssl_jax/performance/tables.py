@@ -45,7 +45,7 @@ def measured(result: Mapping[str, Any]) -> str:
 
 
 def compiled(result: Mapping[str, Any]) -> str:
-  """The table of what `topology.run` returns."""
+  """The table of what `ahead_of_time.run` returns."""
   r, memory = result, result['memory_bytes']
   rows = [
       ('topology', f'{r["topology"]}: {r["chips"]} x {r["device"]}, not executed'),

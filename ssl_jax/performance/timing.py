@@ -14,9 +14,9 @@ from absl import logging
 from ssl_jax import errors
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.data import streamed
-from ssl_jax.train import loop
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import step as step_lib
+from ssl_jax.train import training
 
 Tree = Any
 Sampler = Callable[[], float]
@@ -37,7 +37,7 @@ class Samples:
     return {'median': self.median, 'min': min(self.seconds), 'max': max(self.seconds)}
 
 
-class Step:
+class CompiledStep:
   """The training step of a run, compiled and ready to be repeated.
 
   Attributes:
@@ -48,8 +48,8 @@ class Step:
     memory: bytes per device that the program needs, by the compiler's account.
   """
 
-  def __init__(self, run: loop.Run):
-    self._run, self.per_dispatch = run, loop.steps_per_dispatch(run)
+  def __init__(self, run: training.TrainingRun):
+    self._run, self.per_dispatch = run, training.steps_per_dispatch(run)
     start = time.perf_counter()
     rep = mesh_lib.replicated(run.mesh)
     init_key, self.key = jax.jit(
@@ -98,7 +98,7 @@ class Step:
     return self._run.feed.inputs(self._asked, self.per_dispatch)
 
 
-def lower(run: loop.Run, state: Tree, key: Any, inputs: Tree,
+def lower(run: training.TrainingRun, state: Tree, key: Any, inputs: Tree,
           steps: int) -> jax.stages.Lowered:
   """The program that training runs; its arguments may be shapes."""
   dispatch = step_lib.make_dispatch(run.train_step, run.feed.select, run.mesh)
@@ -111,7 +111,7 @@ def program_bytes(stats: Any) -> int:
           - stats.alias_size_in_bytes + stats.temp_size_in_bytes)
 
 
-def samplers(step: Step, feed: feed_lib.Feed) -> tuple[Sampler, Sampler]:
+def samplers(step: CompiledStep, feed: feed_lib.Feed) -> tuple[Sampler, Sampler]:
   """Seconds of a step with its feed, and on inputs that are already there.
 
   A sample lasts a second, or one dispatch if that is longer.

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ssl_jax import errors, pretrain
-from ssl_jax.data import base, sources, streamed
+from ssl_jax import errors
+from ssl_jax.data import datasets, sources, streamed
 from ssl_jax.data import feed as feed_lib
-from ssl_jax.train import loop
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.jobs import pretrain
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.train import training
 
 DATA = ('synthetic', 'real')
 _POOL = 1 << 26  # bytes of different images
@@ -24,7 +25,7 @@ class Shape(NamedTuple):
   num_classes: int
 
 
-# What `sources.load` would find; None: images differ in size.
+# What `datasets.load` would find; None: images differ in size.
 _SHAPES = {
     'cifar10': Shape(32, 50_000, 10), 'cifar100': Shape(32, 50_000, 100),
     'digits': Shape(8, 1_438, 10), 'imagenet2012': Shape(None, 1_281_167, 1000),
@@ -33,7 +34,7 @@ _SHAPES = {
 }
 
 
-class Noise(base.Source):
+class RandomImages(sources.Source):
   """Uniform random uint8, labels in turn; reading costs a copy and no decoding.
 
   A few images are repeated, so that ImageNet's number of them fits in memory.
@@ -51,12 +52,12 @@ class Noise(base.Source):
   def __len__(self) -> int:
     return len(self.labels)
 
-  def read(self, indices: np.ndarray) -> base.Rows:
-    return base.Rows(self._pool[indices % len(self._pool)], self.labels[indices],
+  def read(self, indices: np.ndarray) -> sources.Examples:
+    return sources.Examples(self._pool[indices % len(self._pool)], self.labels[indices],
                      np.ones(len(indices), bool))
 
 
-def noise(data: Mapping[str, Any]) -> Noise:
+def random_images(data: Mapping[str, Any]) -> RandomImages:
   """Noise like the training images of the section `data` of a config.
 
   Raises:
@@ -70,31 +71,34 @@ def noise(data: Mapping[str, Any]) -> Noise:
         f'config.data.image_size is missing, and the images of {name!r} are not '
         'read here; give it, for example --config.data.image_size=224')
   channels = data.get('channels', 3)
-  return Noise((size, size, channels), data.get('num_examples', known.num_examples),
-               data.get('num_classes', known.num_classes), f'noise like {name}')
+  return RandomImages(
+      (size, size, channels), data.get('num_examples', known.num_examples),
+      data.get('num_classes', known.num_classes), f'noise like {name}')
 
 
-def plan(config: dict[str, Any], data: str) -> loop.Run:
+def training_run(config: dict[str, Any], data: str) -> training.TrainingRun:
   """The run that `pretrain` would make of a plain config, on the devices here.
 
   Raises:
     errors.UserError: as `pretrain.run`; `data` is not one of `DATA`.
   """
-  errors.choose('--data', data, dict.fromkeys(DATA))
+  errors.lookup('--data', data, dict.fromkeys(DATA))
   config = _without_monitor(config)
   pretrain.check(config)
   mesh = mesh_lib.data_mesh()
-  source = (noise(config['data']) if data == 'synthetic' else
-            sources.load(split='train', **{'validation_fraction': 0, **config['data']}))
+  source = (random_images(config['data']) if data == 'synthetic' else
+            datasets.load(split='train',
+                          **{'validation_fraction': 0, **config['data']}))
   feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
   return pretrain.assemble(config, source, feed, mesh, pathlib.Path(), 'benchmark')
 
 
-def plan_elsewhere(config: dict[str, Any], mesh: jax.sharding.Mesh) -> loop.Run:
+def abstract_run(config: dict[str, Any],
+                 mesh: jax.sharding.Mesh) -> training.TrainingRun:
   """The same for devices that this host has not got: its feed is streamed."""
   config = _without_monitor(config)
   pretrain.check(config)
-  source = noise(config['data'])
+  source = random_images(config['data'])
   feed = streamed.StreamedFeed(source, config['feed']['batch_size'], config['seed'],
                                mesh)
   return pretrain.assemble(config, source, feed, mesh, pathlib.Path(), 'benchmark')

@@ -17,8 +17,8 @@ import orbax.checkpoint as ocp
 from absl import logging
 from etils import epath
 
-from ssl_jax import errors
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax import errors, renamed
+from ssl_jax.parallel import processes
 from ssl_jax.train import resume
 
 Tree = Any
@@ -39,7 +39,7 @@ class Checkpoints:
     self._folder = pathlib.Path(folder).absolute()
     self._max_to_keep = max_to_keep
     # As process 0 sees it: to open them is a collective.
-    there = mesh_lib.exchange(str(self._folder.is_dir()))[0] == 'True'
+    there = processes.allgather_text(str(self._folder.is_dir()))[0] == 'True'
     self._manager = self._open() if there else None
 
   def __enter__(self) -> 'Checkpoints':
@@ -82,7 +82,7 @@ class Checkpoints:
 
     Args:
       abstract_state: the shapes, dtypes and shardings of the run's state.
-      dataset: `data.base.Source.description` of the run's data, compared with the
+      dataset: `data.sources.Source.description` of the run's data, compared with the
         one in the checkpoint; None compares nothing.
 
     Raises:
@@ -141,7 +141,7 @@ class Checkpoints:
         (self._folder / str(step)).rename(self._folder / name)
         logging.warning('The damaged checkpoint %d in %s is now %s.', step,
                         self._folder, name)
-    mesh_lib.exchange('')  # until it is done
+    processes.allgather_text('')  # until it is done
     self._manager.reload()
 
   def _open(self) -> ocp.CheckpointManager:
@@ -157,14 +157,14 @@ class Checkpoints:
 def _attempt(restore: Callable[[], Tree]) -> tuple[Tree, str]:
   """Returns what was restored, or why some process could not read it."""
   state, reason = None, ''
-  with mesh_lib.together():
+  with processes.fail_together():
     try:
       state = restore()
     except errors.UserError:
       raise
     except Exception as e:  # Orbax raises many kinds for a damaged file.
       reason = _first_line(e)
-  return state, next(filter(None, mesh_lib.exchange(reason)), '')
+  return state, next(filter(None, processes.allgather_text(reason)), '')
 
 
 def _renamed(saved: Tree, former: Mapping[str, str]) -> Tree:
@@ -190,7 +190,7 @@ def read_config(folder: pathlib.Path | str) -> tuple[int, dict[str, Any]]:
       try:
         restored = manager.restore(step, args=ocp.args.Composite(
             config=ocp.args.JsonRestore()))
-        return step, restored['config']
+        return step, renamed.upgrade(restored['config'])
       except Exception as e:
         logging.warning('Checkpoint %d in %s cannot be read (%s).', step, folder,
                         _first_line(e))

@@ -12,14 +12,14 @@ import numpy as np
 
 from ssl_jax import errors, methods
 from ssl_jax.methods import base
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import checkpoint
-from ssl_jax.train import mesh as mesh_lib
 
 Tree = Any
 
 
 @dataclasses.dataclass(frozen=True)
-class Encoder:
+class TrainedEncoder:
   """A trained encoder. `method.encode(variables, batch)` gives its endpoints."""
   method: base.Base
   variables: Tree               # on all devices of the mesh
@@ -29,7 +29,7 @@ class Encoder:
   class_names: tuple[str, ...]
 
 
-def load(path: pathlib.Path | str, mesh: jax.sharding.Mesh) -> Encoder:
+def load(path: pathlib.Path | str, mesh: jax.sharding.Mesh) -> TrainedEncoder:
   """Reads the newest checkpoint of a pre-training run.
 
   Args:
@@ -44,13 +44,15 @@ def load(path: pathlib.Path | str, mesh: jax.sharding.Mesh) -> Encoder:
   class_names = tuple(config['dataset']['class_names'])
   method = methods.build(config, len(class_names))
   shapes = jax.eval_shape(
-      lambda key: method.encoder(method.init(key, image_shape)), jax.random.key(0))
+      lambda key: method.encoder_variables(method.init(key, image_shape)),
+      jax.random.key(0))
   variables = checkpoint.restore_encoder(
       folder, step, checkpoint.abstract(shapes, mesh_lib.replicated(mesh)))
-  return Encoder(method, variables, config, step, image_shape, class_names)
+  return TrainedEncoder(method, variables, config, step, image_shape, class_names)
 
 
-def load_identified(identity: Mapping[str, Any], mesh: jax.sharding.Mesh) -> Encoder:
+def load_identified(identity: Mapping[str, Any],
+                    mesh: jax.sharding.Mesh) -> TrainedEncoder:
   """Loads what `identify` described.
 
   Raises:

@@ -55,7 +55,7 @@ class OnlineProbe:
     """
     def features():
       batch = {'image': jnp.zeros((1, *image_shape), jnp.uint8)}
-      return self._features(method.encode(method.encoder(variables), batch))
+      return self._features(method.encode(method.encoder_variables(variables), batch))
     dim = jax.eval_shape(features).shape[-1]
     params = {'kernel': jnp.zeros((dim, self.num_classes)),
               'bias': jnp.zeros(self.num_classes)}
@@ -80,5 +80,5 @@ class OnlineProbe:
     return ProbeState(params, opt_state), classification.accuracy(logits, labels)
 
   def _features(self, endpoints):
-    chosen = errors.choose('config.train.monitor_endpoint', self.endpoint, endpoints)
+    chosen = errors.lookup('config.train.online_endpoint', self.endpoint, endpoints)
     return pooling.pooled(chosen, self.pool)  # float32

@@ -182,7 +182,7 @@ def _scale_by_rate(optim: Optim, schedule: optax.Schedule,
     for name in sorted(names - known):
       raise errors.UserError(
           f'config.optim.multipliers or config.optim.constant names {name!r}, of which '
-          f'this run trains nothing{errors.nearest(name, known)}')
+          f'this run trains nothing{errors.suggestion(name, known)}')
     return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
 
   def update(updates, state, params=None):

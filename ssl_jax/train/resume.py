@@ -34,7 +34,7 @@ def check_tree(saved: Tree, wanted: Tree, name: str) -> None:
 
 
 def check_data(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-  """Compares two `data.base.Source.description`s by the entries that both have.
+  """Compares two `data.sources.Source.description`s by the entries that both have.
 
   A checkpoint of an earlier version has no fingerprint.
 

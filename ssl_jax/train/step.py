@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from ssl_jax.methods import base
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import online_probe
 
 Tree = Any
@@ -110,7 +110,7 @@ def make_dispatch(step: TrainStep,
                      out_shardings=(rep, rep))
   def dispatch(state, key, inputs, steps):
     def one(state, _):
-      with mesh_lib.ambient(mesh):
+      with mesh_lib.use_mesh(mesh):
         return step(state, key, select(inputs, state.step))
     if steps == 1:
       return one(state, None)

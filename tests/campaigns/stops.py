@@ -34,12 +34,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import orbax.checkpoint as ocp
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 import stub_encoder  # noqa: E402  (a file beside the tests, as the next)
 import tiny  # noqa: E402
 
-from ssl_jax import app, errors, pretrain  # noqa: E402
+from ssl_jax import cli, errors
+from ssl_jax.jobs import pretrain
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
 ROOT = pathlib.Path(__file__).parents[2]
 FORK = multiprocessing.get_context('fork')
@@ -97,11 +98,11 @@ def _pretrain(workdir: pathlib.Path) -> None:
                  'JAX_COMPILATION_CACHE_DIR': str(workdir.parent / 'cache'),
                  'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
   sys.argv = ['pretrain']
-  app.run(lambda: _train(workdir))
+  cli.run(lambda: _train(workdir))
 
 
 def _train(workdir: pathlib.Path) -> None:
-  app.setup_jax()
+  cli.setup_jax()
   fields = tiny.config(epochs=_EPOCHS, knn_every_epochs=_EVALUATES / 5)
   fields['log']['checkpoint_every_epochs'] = 2.4  # 12 steps
   with stub_encoder.registered():

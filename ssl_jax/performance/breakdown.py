@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.performance import forward, timing
-from ssl_jax.train import loop
-from ssl_jax.train import mesh as mesh_lib
 from ssl_jax.train import step as step_lib
+from ssl_jax.train import training
 
 Tree = Any
 Program = Callable[[], Tree]
@@ -24,22 +24,22 @@ def parts(times: Mapping[str, Sequence[float]]) -> dict[str, timing.Samples]:
   of them and are differences: 'forward' is the value of `method.loss` less the
   objective alone, 'backward' its gradient less 'forward' and 'loss'.
   """
-  forwards = less(times['forward and objective'], times['objective'])
+  forwards = difference(times['forward and objective'], times['objective'])
   found = {
       'augmentation': times['augmentation'],
       'forward': forwards,
-      'backward': less(times['gradient'], forwards, times['loss']),
+      'backward': difference(times['gradient'], forwards, times['loss']),
       'loss': times['loss'],
       'optimizer': times['optimizer']}
   return {name: timing.Samples(tuple(values)) for name, values in found.items()}
 
 
-def less(whole: Sequence[float], *others: Sequence[float]) -> list[float]:
+def difference(whole: Sequence[float], *others: Sequence[float]) -> list[float]:
   """What is left of each sample."""
   return [t - sum(o) for t, *o in zip(whole, *others, strict=True)]
 
 
-def programs(run: loop.Run, state: step_lib.TrainState,
+def programs(run: training.TrainingRun, state: step_lib.TrainState,
              key: jax.Array) -> dict[str, Program]:
   """What to time, compiled at the first call; each returns all that it computed."""
   batch, method = run.feed.batch_at(0), run.method
@@ -83,7 +83,7 @@ def _under(mesh: jax.sharding.Mesh,
            function: Callable[..., Tree]) -> Callable[..., Tree]:
   """`function`, traced as in the training step."""
   def traced(*args):
-    with mesh_lib.ambient(mesh):
+    with mesh_lib.use_mesh(mesh):
       return function(*args)
   return traced
 

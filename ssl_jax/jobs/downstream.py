@@ -5,16 +5,16 @@ from typing import Any
 
 from ssl_jax import config as config_lib
 from ssl_jax import errors
-from ssl_jax.data import sources
+from ssl_jax.data import datasets
 from ssl_jax.train import encoder as encoder_lib
 
 SPLITS = ('train', 'validation', 'test')
 _ANY_SET = ('data_dir', 'image_size', 'canvas', 'channels', 'max_bad_images',
-            'examples_fraction')
+            'subsample')
 
 
-def load_split(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
-               split: str) -> sources.base.Source | None:
+def load_split(config: Mapping[str, Any], encoder: encoder_lib.TrainedEncoder,
+               split: str) -> datasets.sources.Source | None:
   """Opens one split of what `data_fields` describes.
 
   Where the encoder resizes its views, images of any size do. The result is None for a
@@ -24,9 +24,9 @@ def load_split(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
     errors.UserError: the images do not fit the encoder.
   """
   data = data_fields(config, encoder)
-  labels = data.pop('labels', None)
+  labels = data.pop('label_subset', None)
   try:
-    source = sources.load(split=split, **data,
+    source = datasets.load(split=split, **data,
                           labels=labels if split == 'train' else None)
   except errors.MissingSplit:
     if split == 'validation' and data.get('validation_fraction') == 0:
@@ -42,7 +42,7 @@ def load_split(config: Mapping[str, Any], encoder: encoder_lib.Encoder,
   return source
 
 
-def require_labels(source: sources.base.Source) -> None:
+def require_labels(source: datasets.sources.Source) -> None:
   """Raises `errors.UserError` unless every image can have one label."""
   if not source.num_classes:
     raise errors.UserError(
@@ -52,20 +52,20 @@ def require_labels(source: sources.base.Source) -> None:
         '--output=features.npz')
 
 
-def data_fields(config: Mapping[str, Any], encoder: encoder_lib.Encoder
+def data_fields(config: Mapping[str, Any], encoder: encoder_lib.TrainedEncoder
                 ) -> dict[str, Any]:
   """The encoder's own data, with what `config.data` puts in its place.
 
   Another data set comes in the size and the channels that the encoder knows.
   """
-  fields = inherit(encoder.config['data'], config.get('data', {}))
+  fields = inherit_fields(encoder.config['data'], config.get('data', {}))
   if fields['name'] != encoder.config['data']['name']:
     height, _, channels = encoder.image_shape
     fields = {'image_size': height, 'channels': channels} | fields
   return fields
 
 
-def inherit(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def inherit_fields(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
   """Fields of the data that an encoder was trained on, and `own` in their place.
 
   Its label subset and validation split are of its training alone; of another data
@@ -74,12 +74,12 @@ def inherit(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]
   own = {k: v for k, v in own.items() if v is not None}
   same = own.get('name', theirs['name']) == theirs['name']
   kept = {k: v for k, v in theirs.items() if v is not None and (
-      k not in ('labels', 'validation_fraction') if same else k in _ANY_SET)}
+      k not in ('label_subset', 'validation_fraction') if same else k in _ANY_SET)}
   return kept | own
 
 
-def splits_there_are(config: Mapping[str, Any], encoder: encoder_lib.Encoder
-                     ) -> dict[str, sources.base.Source]:
+def splits_there_are(config: Mapping[str, Any], encoder: encoder_lib.TrainedEncoder
+                     ) -> dict[str, datasets.sources.Source]:
   """Opens all splits that a data set has; of one without labels nothing is held out.
 
   Raises:
@@ -100,7 +100,7 @@ def splits_there_are(config: Mapping[str, Any], encoder: encoder_lib.Encoder
   return {split: source for split, source in splits.items() if source is not None}
 
 
-def frame(encoder: encoder_lib.Encoder) -> dict[str, Any]:
+def view_settings(encoder: encoder_lib.TrainedEncoder) -> dict[str, Any]:
   """Size and normalisation of views, as the encoder knows them: of every policy."""
   known = encoder.config['augment']
   return {k: known[k] for k in ('size', 'mean', 'std') if k in known}

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from absl import app, flags, logging
 
 from ssl_jax import config_file, errors, usage
-from ssl_jax.train import preemption
+from ssl_jax.parallel import preemption
 
 USER_ERROR = 2
 # Seconds that a process which failed waits at exit for the others. Those that failed
@@ -37,7 +37,7 @@ def run(main: Callable[[], None], config: config_file.ConfigFlag | None = None) 
   Args:
     main: the work.
     config: the flag --config, where the binary has one; `main` reads it by
-      `app.config`.
+      `cli.config`.
   """
   app.run(lambda argv: _guarded(main, argv),
           flags_parser=lambda argv: _parse(argv, config))
@@ -119,7 +119,8 @@ def setup_jax() -> None:
   """
   import jax  # Not at the top: `make_report` runs where jax is not installed.
 
-  from ssl_jax.train import mesh
+  from ssl_jax.parallel import processes
+
   if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
     home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
     jax.config.update('jax_compilation_cache_dir', str(pathlib.Path(home) / 'ssl_jax'))
@@ -127,7 +128,7 @@ def setup_jax() -> None:
   # JAX would abort with the stack of its C++, which no `except` can catch.
   timer = _leave_after(seconds, USER_ERROR, lambda: _nobody_came(seconds))
   try:
-    mesh.initialize_distributed(_DISTRIBUTED.value, timeout=seconds + 60)
+    processes.join_cluster(_DISTRIBUTED.value, timeout=seconds + 60)
   finally:
     timer.cancel()
 
@@ -161,12 +162,12 @@ def config(flag: config_file.ConfigFlag) -> dict[str, Any]:
     errors.UserError: the file is not there or fails, a field is not accepted, or
       processes disagree.
   """
-  from ssl_jax import workdir  # Not at the top, and called after `setup_jax`.
-  from ssl_jax.train import mesh
-  with mesh.together():
+  from ssl_jax.parallel import processes, provenance  # They import JAX.
+  with processes.fail_together():
     fields = flag.read()
-  mesh.check_same({'config': fields, **workdir.versions()},
-                  'give all processes the same command, code and libraries')
+  processes.assert_equal_across_processes(
+      {'config': fields, **provenance.versions()},
+      'give all processes the same command, code and libraries')
   return fields
 
 
@@ -180,3 +181,19 @@ def require(flag: flags.FlagHolder, example: str) -> str:
     raise errors.UserError(
         f'--{flag.name} is missing, for example --{flag.name}={example}')
   return flag.value
+
+
+def output_file(flag: flags.FlagHolder) -> pathlib.Path | None:
+  """Returns the absolute path of a file to be written, None where the flag is unset.
+
+  Raises:
+    errors.UserError: its folder does not exist, which is better found before the work.
+  """
+  if not flag.value:
+    return None
+  path = pathlib.Path(flag.value).absolute()
+  if not path.parent.is_dir() or path.is_dir():
+    raise errors.UserError(
+        f'--{flag.name}={flag.value} cannot be written; name a file in a folder that '
+        'exists')
+  return path

@@ -16,8 +16,8 @@ from absl import logging
 
 from ssl_jax import config as config_lib
 from ssl_jax import errors
-from ssl_jax import workdir as workdir_lib
-from ssl_jax.evaluators import grid as grid_lib
+from ssl_jax.evaluators import selection as grid_lib
+from ssl_jax.jobs import workdir as workdir_lib
 
 Config = Mapping[str, Any]
 # From a config, a folder, a label and the splits to score to what a result holds.
@@ -25,7 +25,7 @@ Train = Callable[[dict[str, Any], pathlib.Path, str, tuple[str, ...]], dict[str,
 
 
 @dataclasses.dataclass(frozen=True)
-class Grid:
+class SearchSpace:
   """Learning rates by weight decays, of which one is chosen on validation images.
 
   A weight decay here is what a step takes off a weight at the highest learning rate. It
@@ -55,7 +55,7 @@ class Grid:
 
 def check(config: Config) -> None:
   """Raises `errors.UserError` for a grid that cannot be searched."""
-  config_lib.build(Grid, config['grid'], 'grid')
+  config_lib.build(SearchSpace, config['grid'], 'grid')
   if config.get('data', {}).get('validation_fraction') == 0:
     raise errors.UserError(
         'config.grid is chosen from on validation images, but '
@@ -74,7 +74,7 @@ def run(config: Config, workdir: pathlib.Path, label: str,
   Raises:
     errors.UserError: every cell diverged, or the data do not suit.
   """
-  cells = config_lib.build(Grid, config['grid'], 'grid').cells
+  cells = config_lib.build(SearchSpace, config['grid'], 'grid').cells
   score = config.get('score', 'top1')
   found = [_cell(at(config, cell), workdir / 'grid' / _name(cell),
                  f'{label} [{i}/{len(cells)}]', train)

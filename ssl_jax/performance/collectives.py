@@ -4,6 +4,9 @@ import collections
 import dataclasses
 import math
 import re
+from collections.abc import Iterable
+
+from ssl_jax.performance import hardware
 
 _OPS = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all',
         'ragged-all-to-all', 'collective-permute', 'collective-broadcast')
@@ -13,6 +16,7 @@ _LINE = re.compile(
     re.MULTILINE)
 _CHAIN = re.compile(r'\bchain_id="(\w+)"')
 _ARRAY = re.compile(r'\b(pred|[a-z]+\d+[a-z\d]*)\[([\d,]*)\]')
+HOP = 1e-6  # seconds from one chip to the next, send and receive included
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Collective:
     return ', '.join(names) if len(names) < 4 else more
 
 
-def collectives(text: str) -> list[Collective]:
+def parse(text: str) -> list[Collective]:
   """Reads `compiled.as_text()`; the heaviest kind comes first.
 
   An asynchronous operation is counted at its start: its result then also holds
@@ -69,3 +73,54 @@ def collectives(text: str) -> list[Collective]:
 def itemsize(dtype: str) -> float:
   """Bytes of HLO's 'f32', 'bf16', 'pred', 's4', 'f8e4m3fn', ..."""
   return 1 if dtype == 'pred' else int(re.search(r'\d+', dtype)[0]) / 8
+
+
+def communication(sent: Iterable[Collective], torus: hardware.Torus,
+                  chips: int) -> float:
+  """Seconds that the collectives of a step take, one after the other.
+
+  Each costs its bytes over the bandwidth of all links of a chip, and its way
+  across the slice, hop by hop; an all-reduce costs that twice. Nothing is hidden
+  behind computation.
+
+  Args:
+    sent: as compiled for `chips`; see `resized`.
+    torus: how chips are wired.
+    chips: of the slice, taken to be as close to a square or cube as can be.
+  """
+  if chips == 1:
+    return 0.0
+  closed = chips >= torus.closed_from
+  bandwidth = torus.bandwidth if closed else torus.bandwidth / 2
+  side = chips ** (1 / torus.dimensions)
+  hops = torus.dimensions * (side / 2 if closed else side - 1)
+  total = 0.0
+  for c in sent:
+    sent = c.bytes * (chips - 1) / chips
+    if c.op == 'reduce-scatter':  # what it leaves is one part of what it sends
+      sent *= chips
+    rounds = 2 if c.op == 'all-reduce' else 1
+    total += c.count * rounds * (sent / bandwidth + hops * HOP)
+  return total
+
+
+def resized(sent: Iterable[Collective], rows: int, compiled_for: int,
+            chips: int) -> list[Collective]:
+  """The same step, with the same batch per chip, on another number of chips.
+
+  Gathered arrays grow with the chips, and so do arrays with one row for each
+  image; parameters and statistics stay.
+
+  Args:
+    sent: as compiled.
+    rows: images of the whole batch as compiled.
+    compiled_for: chips.
+    chips: asked for.
+  """
+  def shape(op, old):
+    grows = op == 'all-gather' or any(d and d % rows == 0 for d in old[:1])
+    return (max(1, round(old[0] * chips / compiled_for)), *old[1:]) if (
+        grows and old) else old
+  return [Collective(c.op, tuple((dtype, shape(c.op, old))
+                                     for dtype, old in c.arrays), c.count)
+          for c in sent]

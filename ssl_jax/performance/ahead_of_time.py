@@ -13,11 +13,18 @@ import jax.numpy as jnp
 from absl import logging
 from jax.experimental import topologies
 
-from ssl_jax import errors, workdir
+from ssl_jax import errors
 from ssl_jax.models import conv
-from ssl_jax.performance import devices, hlo, network, scaling, timing, workload
-from ssl_jax.train import loop
-from ssl_jax.train import mesh as mesh_lib
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.parallel import provenance
+from ssl_jax.performance import (
+  collectives,
+  hardware,
+  network,
+  timing,
+  workload,
+)
+from ssl_jax.train import training
 
 GENERATIONS = ('v4', 'v5e', 'v5p', 'v6e')
 _EXAMPLES = 'v4:4x4x4, v5e:2x4, v5e:16x16, v5p:2x2x2, v6e:8x8'
@@ -72,24 +79,24 @@ def run(config: dict[str, Any], name: str) -> dict[str, Any]:
   train = config['train']
   if train.get('precision', 'auto') == 'auto':  # which here would mean the CPU's
     config = {**config, 'train': {**train, 'precision': 'bfloat16'}}
-  plan = workload.plan_elsewhere(config, mesh_lib.data_mesh(chips))
+  plan = workload.abstract_run(config, mesh_lib.data_mesh(chips))
   logging.info('Compiling the training step for %s, %d images on %d chips; large '
                'networks take minutes', name, plan.feed.batch_size, len(chips))
   start = time.perf_counter()
   program = _compile(plan)
   spent = time.perf_counter() - start
   logging.info('Compiled; counting FLOPs and bytes')
-  sent = hlo.collectives(program.as_text())
-  device = devices.find(chips[0].device_kind)
+  sent = collectives.parse(program.as_text())
+  device = hardware.find(chips[0].device_kind)
   costs = program.cost_analysis()
   memory = program.memory_analysis()
   return {
-      'commit': workdir.provenance()['commit'], 'jax': jax.__version__,
+      'commit': provenance.collect()['commit'], 'jax': jax.__version__,
       'libtpu': importlib.metadata.version('libtpu'),
       'hardware': f'none; compiled for {name}', 'config': config, 'topology': name,
       'chips': len(chips), 'device': device.name,
       'batch_size': plan.feed.batch_size, 'compile_seconds': spent,
-      'resident_data_bytes': workload.noise(config['data']).nbytes,
+      'resident_data_bytes': workload.random_images(config['data']).nbytes,
       'memory_bytes': {
           'arguments': memory.argument_size_in_bytes,
           'outputs': memory.output_size_in_bytes,
@@ -104,7 +111,7 @@ def run(config: dict[str, Any], name: str) -> dict[str, Any]:
       **_predicted(plan, device, sent, len(chips))}
 
 
-def _compile(plan: loop.Run) -> jax.stages.Compiled:
+def _compile(plan: training.TrainingRun) -> jax.stages.Compiled:
   rep, rows = mesh_lib.replicated(plan.mesh), mesh_lib.sharded(plan.mesh)
   key = jax.eval_shape(lambda: jax.random.key(0))
   batch = plan.feed.batch_size
@@ -122,8 +129,8 @@ def _placed(tree: Any, sharding: jax.sharding.NamedSharding) -> Any:
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
-def _predicted(plan: loop.Run, device: devices.Device, sent: list[hlo.Collective],
-               compiled_for: int) -> dict[str, Any]:
+def _predicted(plan: training.TrainingRun, device: hardware.Device,
+               sent: list[collectives.Collective], compiled_for: int) -> dict[str, Any]:
   """Times and scaling by the roofline and the links, nothing overlapped."""
   images, shape = plan.feed.batch_size // compiled_for, plan.feed.image_shape
   cost = network.cost(plan.method, shape)
@@ -133,8 +140,8 @@ def _predicted(plan: loop.Run, device: devices.Device, sent: list[hlo.Collective
     return images * cost.seconds(device) + loss / device.flops
 
   def communicate(chips):
-    return scaling.communication(
-        scaling.resized(sent, plan.feed.batch_size, compiled_for, chips),
+    return collectives.communication(
+        collectives.resized(sent, plan.feed.batch_size, compiled_for, chips),
         device.torus, chips)
 
   alone = compute(1)

@@ -3,9 +3,7 @@
 import datetime
 import hashlib
 import json
-import os
 import pathlib
-import subprocess
 import tempfile
 import time
 import uuid
@@ -16,9 +14,9 @@ import jax
 from absl import logging
 
 from ssl_jax import config as config_lib
-from ssl_jax import errors, jsonl
+from ssl_jax import errors, jsonl, renamed
+from ssl_jax.parallel import processes
 from ssl_jax.train import encoder as encoder_lib
-from ssl_jax.train import mesh as mesh_lib
 
 # What may change between two calls that go on with the same run.
 FREE_SECTIONS = ('log',)
@@ -38,12 +36,13 @@ def prepare(folder: pathlib.Path | str, config: Mapping[str, Any]) -> pathlib.Pa
       config (the first fields that differ are named), or it is not the same folder
       for all processes.
   """
-  with mesh_lib.together():
+  with processes.fail_together():
     folder = writable(folder)
   _check_shared(folder)
   path = folder / 'config.json'
-  claimed = mesh_lib.exchange(str(path.exists()))[0] == 'True'  # as process 0 sees it
-  with mesh_lib.together():
+  # As process 0 sees it.
+  claimed = processes.allgather_text(str(path.exists()))[0] == 'True'
+  with processes.fail_together():
     if claimed:
       _wait_for(path)
       _check_same_run(path, config)
@@ -59,10 +58,10 @@ def claim(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
   Raises:
     errors.UserError: a process does not see what process 0 wrote.
   """
-  with mesh_lib.together():
+  with processes.fail_together():
     if jax.process_index() == 0:
       write_json(folder / 'config.json', config_lib.plain(config))
-  with mesh_lib.together():
+  with processes.fail_together():
     _wait_for(folder / 'config.json')
 
 
@@ -71,12 +70,12 @@ def _check_shared(folder: pathlib.Path) -> None:
   if jax.process_count() == 1:
     return
   # The name is new each time: no host can remember that there was no such file.
-  path = folder / f'.{mesh_lib.exchange(uuid.uuid4().hex)[0]}'
-  with mesh_lib.together():
+  path = folder / f'.{processes.allgather_text(uuid.uuid4().hex)[0]}'
+  with processes.fail_together():
     if jax.process_index() == 0:
       path.touch()
   try:
-    with mesh_lib.together():
+    with processes.fail_together():
       _wait_for(path)
   finally:
     if jax.process_index() == 0:
@@ -140,7 +139,7 @@ def run_once(folder: pathlib.Path | str, config: Mapping[str, Any],
       there is a result, or `work` fails.
   """
   folder = pathlib.Path(folder).absolute()
-  with mesh_lib.together():
+  with processes.fail_together():
     saved = _saved(folder)
     if done := saved is not None and not changes(saved['config'], config, saved):
       logging.info(_finished(folder, saved, config))
@@ -211,7 +210,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
   A field of `data` that is None says nothing. A run that a study was given goes by
   its encoder and not by where it lies.
   """
-  same = {k: v for k, v in config_lib.plain(config).items()
+  same = {k: v for k, v in renamed.upgrade(config_lib.plain(config)).items()
           if k not in (*FREE_SECTIONS, 'encoder')}
   if 'data' in same:
     same['data'] = {k: v for k, v in (same['data'] or {}).items() if v is not None}
@@ -299,20 +298,3 @@ def write_json(path: pathlib.Path, content: Any) -> None:
   partial.replace(path)
 
 
-def versions() -> dict[str, str]:
-  """What must be equal on all processes, besides the config."""
-  root, source = pathlib.Path(__file__).parent, hashlib.sha256()
-  for path in sorted(root.rglob('*.py')):
-    source.update(f'{path.relative_to(root)}\0'.encode() + path.read_bytes())
-  return {'code': source.hexdigest()[:12], 'jax': jax.__version__}
-
-
-def provenance() -> dict[str, str]:
-  """Where a figure comes from: commit of the code, hardware, versions."""
-  device = jax.devices()[0]
-  git = subprocess.run(['git', 'describe', '--always', '--dirty'], text=True,
-                       cwd=pathlib.Path(__file__).parent, capture_output=True)
-  hardware = (f'{os.cpu_count()} CPU cores' if device.platform == 'cpu'
-              else f'{jax.device_count()} x {device.device_kind}')
-  return {'commit': git.stdout.strip() or 'not a git checkout', 'hardware': hardware,
-          'jax': jax.__version__}

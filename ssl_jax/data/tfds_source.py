@@ -9,14 +9,14 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from ssl_jax import errors
-from ssl_jax.data import base, images
+from ssl_jax.data import images, sources
 
 PREPARABLE = ('cifar10', 'cifar100')
 _NAME_KEYS = ('file_name', 'id')  # ImageNet's; a path, where `prepare` made it
 _PART = 1024  # records read at a time when labels and names alone are wanted
 
 
-class Catalogue(NamedTuple):
+class ExampleIndex(NamedTuple):
   """What is known of examples beside their images."""
 
   labels: np.ndarray        # int32 [N]
@@ -24,10 +24,10 @@ class Catalogue(NamedTuple):
 
 
 # A study opens one set dozens of times; CIFAR-10's labels take seconds to read.
-_catalogues: dict[tuple[str, str, int], Catalogue] = {}
+_catalogues: dict[tuple[str, str, int], ExampleIndex] = {}
 
 
-class Records(images.Encoded):
+class TfdsSource(images.EncodedImages):
   """One split of a prepared TFDS data set; see `images.Encoded`.
 
   Args:
@@ -51,7 +51,7 @@ class Records(images.Encoded):
     self._length = info.num_examples
     self._fingerprint = {
         'version': str(builder.info.version), 'bytes': int(info.num_bytes),
-        'shards': base.digest(str(info.shard_lengths).encode())}
+        'shards': sources.digest(str(info.shard_lengths).encode())}
     names = builder.info.features[self._label].names if self._label else ()
     super().__init__(name, tuple(names), image_size, channels, max_bad_images, canvas)
 
@@ -73,7 +73,7 @@ class Records(images.Encoded):
   def file_names(self) -> list[str]:
     return self._catalogue().file_names if self._name else super().file_names
 
-  def _catalogue(self) -> Catalogue:
+  def _catalogue(self) -> ExampleIndex:
     """Reads all records, as their images lie between the labels."""
     key = self._directory, self._split, len(self)
     if key not in _catalogues:
@@ -85,7 +85,7 @@ class Records(images.Encoded):
           labels[part] = [x[self._label] for x in examples]
         if self._name:
           file_names += [os.path.basename(x[self._name].decode()) for x in examples]
-      _catalogues[key] = Catalogue(labels, file_names)
+      _catalogues[key] = ExampleIndex(labels, file_names)
     return _catalogues[key]
 
   def records(self, indices: np.ndarray) -> Iterator[images.Record]:
@@ -129,7 +129,7 @@ def find(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     accepted = tfds.list_builders(with_community_datasets=False)
     raise errors.UserError(
         f'config.data.name is {name!r}, not a data set in {where} nor known to '
-        f'TFDS{errors.nearest(name, [*accepted, "digits", "synthetic"])} (an image '
+        f'TFDS{errors.suggestion(name, [*accepted, "digits", "synthetic"])} (an image '
         'folder is written folder:/path)') from None
   if not builder.info.splits:
     raise errors.UserError(
@@ -153,7 +153,7 @@ def splits(builder: tfds.core.DatasetBuilder) -> dict[str, str]:
 def _has_labels(builder: tfds.core.DatasetBuilder, split: str) -> bool:
   if split not in builder.info.splits:
     return False
-  records = Records(builder, split, image_size=1, channels=3, max_bad_images=0)
+  records = TfdsSource(builder, split, image_size=1, channels=3, max_bad_images=0)
   first, = records.records(np.array([0]))
   return first.label >= 0
 

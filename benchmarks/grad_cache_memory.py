@@ -1,6 +1,6 @@
-r"""Memory of SimCLR's loss and gradient by config.train.encoder_chunks.
+r"""Memory of SimCLR's loss and gradient by config.train.grad_cache_chunks.
 
-  python -m benchmarks.encoder_chunks_memory
+  python -m benchmarks.grad_cache_memory
 
 XLA's own account of temporary buffers. The program is the one that GPUs and TPUs
 run (a loop over the parts), here compiled for one CPU device, and not run.
@@ -18,7 +18,7 @@ from ssl_jax.models import conv
 def mebibytes(model: str, images: int, size: int, chunks: int) -> float:
   method = methods.build({
       'method': {'name': 'simclr'}, 'augment': {'recipe': 'simclr_v2'},
-      'model': {'name': model}, 'train': {'encoder_chunks': chunks}}, num_classes=0)
+      'model': {'name': model}, 'train': {'grad_cache_chunks': chunks}}, num_classes=0)
   variables = jax.eval_shape(lambda: method.init(jax.random.key(0), (size, size, 3)))
   views = jax.ShapeDtypeStruct((2 * images, size, size, 3), method.dtype)
   labels = jax.ShapeDtypeStruct((images,), jnp.int32)
@@ -42,7 +42,7 @@ def main() -> None:
   args = parser.parse_args()
   jax.config.update('jax_platforms', 'cpu')
   print(f'{args.model}, {args.images} images of {args.size} px, jax {jax.__version__}')
-  print('\n| encoder_chunks | MiB |\n|---|---|')
+  print('\n| grad_cache_chunks | MiB |\n|---|---|')
   for chunks in args.chunks:
     mib = mebibytes(args.model, args.images, args.size, chunks)
     print(f'| {chunks} | {mib:,.0f} |', flush=True)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_jax import config as config_lib
-from ssl_jax import downstream, errors
-from ssl_jax.data import sources
+from ssl_jax import errors
+from ssl_jax.data import datasets
+from ssl_jax.jobs import downstream
 from ssl_jax.train import checkpoint
 
 Config = Mapping[str, Any]
@@ -24,7 +25,7 @@ def shrink(config: Config, scale: float) -> dict[str, Any]:
     factor: `scale`, or what leaves one epoch. kNN is watched five times at most,
     and `log.every_steps` falls with the steps, so that curves have points.
   * Images: the same fraction of every class of train and test, at least 20 of it
-    (`examples_fraction` of `data.sources.load`). Numbers of labels shrink alike,
+    (`subsample` of `data.datasets.load`). Numbers of labels shrink alike,
     to at least 2 of a class; fractions of the labels stay.
   * Wide networks (`WIDE`) are multiplied by sqrt(scale), or 1/4 if that is more.
   * Batches hold at most a tenth of the images, and no more than have a label;
@@ -82,7 +83,7 @@ def _sentence(methods: Config, evaluations: Config, scale: float) -> str:
 
 def _method(fields: Config, scale: float) -> dict[str, Any]:
   data = {**_fewer_labels(fields['data'], scale),
-          'examples_fraction': scale * fields['data'].get('examples_fraction', 1)}
+          'subsample': scale * fields['data'].get('subsample', 1)}
   log = dict(fields.get('log', {}))
   if 'every_steps' in log:
     log['every_steps'] = max(1, round(scale * log['every_steps']))
@@ -110,7 +111,7 @@ def _on_one_set(fields: Config, scale: float, methods: Config) -> dict[str, Any]
   data = _fewer_labels(fields.get('data') or {}, scale)
   wanted = [methods[name] for name in fields.get('methods') or methods]
   if any('checkpoint' in method for method in wanted):
-    data['examples_fraction'] = scale
+    data['subsample'] = scale
   trained_on = [method['data'] for method in wanted]
   small = {**_fewer_epochs(fields, scale), 'data': data}
   subsets = {column: labels and _fewer(labels, scale)
@@ -119,11 +120,12 @@ def _on_one_set(fields: Config, scale: float, methods: Config) -> dict[str, Any]
     small['subsets'] = subsets
 
   def fewest(rules):
-    return min(_count(downstream.inherit(theirs, {**data, 'labels': labels}))
-               for theirs in trained_on for labels in rules)
+    return min(
+        _count(downstream.inherit_fields(theirs, {**data, 'label_subset': labels}))
+        for theirs in trained_on for labels in rules)
 
   images = fewest([None])
-  labelled = fewest(list(subsets.values()) or [data.get('labels')])
+  labelled = fewest(list(subsets.values()) or [data.get('label_subset')])
   protocol = small.get('protocol', {})
   if 'k' in protocol:
     small['protocol'] = {**protocol, 'k': min(protocol['k'], labelled)}
@@ -153,7 +155,7 @@ def _count(data: Config) -> int:
 
 @functools.cache  # the methods of a study mostly share their data
 def _count_json(data: str) -> int:
-  return len(sources.load(split='train', **json.loads(data)))
+  return len(datasets.load(split='train', **json.loads(data)))
 
 
 def _fewer_epochs(fields: Config, scale: float) -> dict[str, Any]:
@@ -176,8 +178,8 @@ def _fewer_epochs(fields: Config, scale: float) -> dict[str, Any]:
 
 
 def _fewer_labels(data: Config, scale: float) -> dict[str, Any]:
-  labels = data.get('labels')
-  return {**data, 'labels': _fewer(labels, scale)} if labels else dict(data)
+  labels = data.get('label_subset')
+  return {**data, 'label_subset': _fewer(labels, scale)} if labels else dict(data)
 
 
 def _fewer(labels: Config, scale: float) -> dict[str, Any]:

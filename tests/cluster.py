@@ -104,17 +104,16 @@ def _become(run: Run, devices: int) -> None:
     sys.argv = [module, *run.arguments]
     runpy.run_module(module, run_name='__main__', alter_sys=True)
     sys.exit()
-  from ssl_jax import app
+  from ssl_jax import cli
 
   def main():
-    app.setup_jax()
+    cli.setup_jax()
     getattr(importlib.import_module(module), function)(*run.arguments)
   sys.argv = [module]
-  app.run(main)
+  cli.run(main)
 
 
 def main() -> None:
-  import ssl_jax.study  # noqa: F401  (what the forks need not do again)
   runs = [Run(**fields) for fields in json.loads(sys.argv[1])]
   print(json.dumps({r.name: _run(r, pathlib.Path(sys.argv[2])) for r in runs}))
 

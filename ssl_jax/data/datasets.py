@@ -1,0 +1,184 @@
+"""From a name in a config to a `Source`."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from ssl_jax import config as config_lib
+from ssl_jax import errors
+from ssl_jax.data import builtin, folder, images, sources, subsets, tfds_source
+
+_FOLDER = 'folder:'
+_SYNTHETIC_FIELDS = ('num_examples', 'num_classes', 'seed')
+Openers = dict[str, Callable[[], sources.Source]]
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelsConfig:
+  """Which training images have a label: one of the first four rules."""
+  fraction: float | None = config_lib.field(
+      None, above=0, high=1, doc='The same fraction of every class, at random')
+  per_class: int | None = config_lib.field(
+      None, low=1, doc='So many images of every class, at random')
+  first_k: int | None = config_lib.field(
+      None, low=1, doc='The first images of every class in the order of the files')
+  file_list: str | None = config_lib.field(
+      None, doc='Path of a text file with one file name a line')
+  seed: int | None = config_lib.field(
+      None, low=0, high=2**32 - 1, doc='Seed of the random choice; None is 0')
+  repeat: bool | None = config_lib.field(
+      None, doc='Whether an epoch repeats the labelled images until there are as many '
+      'as without the rule')
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+  """A data set and how its images are read; None is the default that is stated.
+
+  An evaluation reads the data set of its encoder: there None is the encoder's value.
+  """
+  NAMES: ClassVar[str] = (
+      "A TFDS name such as 'cifar10', 'folder:/path/to/images', 'digits' or "
+      "'synthetic'")
+  name: str = config_lib.field(doc=NAMES)
+  data_dir: str | None = config_lib.field(
+      None, doc='Folder of TFDS data sets; None is $TFDS_DATA_DIR')
+  image_size: int | None = config_lib.field(
+      None, low=1, doc='Side of the square images in pixels; None keeps their size, '
+      'which must then be the same for all')
+  canvas: bool = config_lib.field(
+      False, doc='Whether images stay whole, shrunk to fit a square of image_size; '
+      'otherwise their centre square is cut out and resampled')
+  channels: int = config_lib.field(
+      3, low=1, high=3, doc='3 (RGB) or 1 (gray); images are converted')
+  max_bad_images: int = config_lib.field(
+      10, low=0, doc='Number of images that may fail to decode and are skipped')
+  subsample: float = config_lib.field(
+      1., above=0, high=1, doc='Fraction of every class of every split that is used, '
+      'at least 20 images of it; for rehearsals')
+  validation_fraction: float | None = config_lib.field(
+      None, low=0, below=1, doc='Fraction of the training images that is held out for '
+      'validation, where the data set has no such split; None is 0.1, and 0 for '
+      'pre-training')
+  split_seed: int = config_lib.field(
+      0, low=0, high=2**32 - 1, doc='Seed of that cut')
+  label_subset: LabelsConfig | None = config_lib.section(
+      LabelsConfig, optional=True, none_is_default=True)
+  num_examples: int | None = config_lib.field(
+      None, low=1, doc="Number of training images of 'synthetic'; None is 1024")
+  num_classes: int | None = config_lib.field(
+      None, low=2, doc="Number of classes of 'synthetic'; None is 4")
+  seed: int | None = config_lib.field(
+      None, low=0, high=2**32 - 1, doc="Seed of 'synthetic'; None is 0")
+
+  def __post_init__(self):
+    images.check_channels(self.channels)
+    for field in _SYNTHETIC_FIELDS:
+      if getattr(self, field) is not None and self.name not in (
+          'synthetic', None):
+        raise errors.UserError(
+            f'config.data.{field} is {getattr(self, field)}, but only the data set '
+            f"'synthetic' has this field, not {self.name!r}; remove it")
+    if self.canvas and self.image_size is None:
+      raise errors.UserError('config.data.canvas is True, but config.data.image_size, '
+                             'the side of the canvas, is not set; 512 suits ImageNet')
+
+
+def load(name: str, split: str = 'train', **fields: Any) -> sources.Source:
+  """Opens one split of a data set.
+
+  Where a set has no validation split of its own, one is cut from `train`, the
+  same fraction of every class; `train` is then what remains. With
+  `validation_fraction=0`, `train` is everything. With `canvas`, images lie in the top
+  left of a square; batches then say how large they are, and views are cut from that
+  part. (Images of 'digits' and 'synthetic' fill theirs.)
+
+  Args:
+    name: A TFDS name ('cifar10'), 'folder:/path/to/root' (see `folder.scan`),
+      'digits' or 'synthetic'.
+    split: 'train', 'validation', 'test', or another split of a TFDS data set.
+    **fields: Those of `DataConfig`; `label_subset` selects images of `train`, after
+      the cut, see `subsets.choose`.
+
+  Raises:
+    errors.UserError: In one sentence: no such data set (and how to get it), no
+      such split, a field that is not accepted, an empty or mislabelled folder.
+  """
+  given = {k: v for k, v in fields.items() if v is not None}
+  data = config_lib.build(DataConfig, {'name': name, **given}, 'data')
+  labels = given.get('label_subset')
+  if labels and split != 'train':
+    raise errors.UserError(
+        f'config.data.label_subset selects training images; remove it for {split!r}')
+  native = _native(data)
+  if data.subsample != 1:
+    native = {k: lambda full=full: _subsampled(full(), data.subsample)
+              for k, full in native.items()}
+  fraction = data.validation_fraction
+  source = _open(native, name, split, 0.1 if fraction is None else fraction,
+                 data.split_seed)
+  if labels:
+    names = source.file_names if 'file_list' in labels else ()
+    chosen = subsets.select(source.labels, labels, names,
+                            class_names=source.class_names)
+    source = sources.subset(source, chosen, source.name)
+  return source
+
+
+def _native(data: DataConfig) -> Openers:
+  """The splits that a data set has by itself."""
+  how = dict(image_size=data.image_size, channels=data.channels,
+             max_bad_images=data.max_bad_images, canvas=data.canvas)
+  if data.name.startswith(_FOLDER):
+    return _folder(data.name, **how)
+  if data.name == 'digits':
+    arrays = builtin.digits(data.image_size, data.channels)
+    return {k: lambda k=k: arrays[k] for k in arrays}
+  if data.name == 'synthetic':
+    own = {k: v for k in _SYNTHETIC_FIELDS if (v := getattr(data, k)) is not None}
+    return {k: lambda k=k: builtin.synthetic(k, data.image_size, data.channels, **own)
+            for k in ('train', 'test')}
+  return _tfds(data.name, data.data_dir, **how)
+
+
+def check(section: Mapping[str, Any]) -> None:
+  """Raises `errors.UserError` for what is wrong in `data` whatever the images are."""
+  if labels := section.get('label_subset'):
+    subsets.check(labels)
+
+
+def _open(native: Openers, name: str, split: str, fraction: float,
+          seed: int) -> sources.Source:
+  """Opens a split that is there, or cuts `train` in two."""
+  cut = 'train' in native and 'validation' not in native and fraction != 0
+  if split in native and not (cut and split == 'train'):
+    return native[split]()
+  if cut and split in ('train', 'validation'):
+    whole = native['train']()
+    train, validation = subsets.split_validation(
+        whole.labels, fraction, seed, class_names=whole.class_names, name=whole.name)
+    indices = train if split == 'train' else validation
+    return sources.subset(whole, indices, f'{name}/{split}')
+  accepted = sorted({*native, 'validation'} if cut else native)
+  raise errors.MissingSplit(
+      f'{name} has no split {split!r}; it has {", ".join(accepted)}'
+      f'{errors.suggestion(split, accepted)}'
+      + ('; config.data.validation_fraction=0.1 cuts one from train'
+         if split == 'validation' and 'train' in native else ''))
+
+
+def _subsampled(source: sources.Source, fraction: float) -> sources.Source:
+  return sources.subset(source, subsets.subsample(source.labels, fraction), source.name)
+
+
+def _folder(name: str, **how: Any) -> Openers:
+  root = name.removeprefix(_FOLDER)
+  return {split: lambda split=split, listing=listing: folder.Folder(
+              listing, f'{root}/{split}', **how)
+          for split, listing in folder.scan(root).items()}
+
+
+def _tfds(name: str, data_dir: str | None, **how: Any) -> Openers:
+  builder = tfds_source.find(name, data_dir)
+  return {ours: lambda theirs=theirs: tfds_source.TfdsSource(builder, theirs, **how)
+          for ours, theirs in tfds_source.splits(builder).items()}

@@ -1,0 +1,27 @@
+"""Records where a figure comes from: commit, hardware, versions of the code."""
+
+import hashlib
+import os
+import pathlib
+import subprocess
+
+import jax
+
+
+def versions() -> dict[str, str]:
+  """What must be equal on all processes, besides the config."""
+  root, source = pathlib.Path(__file__).parents[1], hashlib.sha256()
+  for path in sorted(root.rglob('*.py')):
+    source.update(f'{path.relative_to(root)}\0'.encode() + path.read_bytes())
+  return {'code': source.hexdigest()[:12], 'jax': jax.__version__}
+
+
+def collect() -> dict[str, str]:
+  """Where a figure comes from: commit of the code, hardware, versions."""
+  device = jax.devices()[0]
+  git = subprocess.run(['git', 'describe', '--always', '--dirty'], text=True,
+                       cwd=pathlib.Path(__file__).parent, capture_output=True)
+  hardware = (f'{os.cpu_count()} CPU cores' if device.platform == 'cpu'
+              else f'{jax.device_count()} x {device.device_kind}')
+  return {'commit': git.stdout.strip() or 'not a git checkout', 'hardware': hardware,
+          'jax': jax.__version__}

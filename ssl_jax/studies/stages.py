@@ -1,0 +1,177 @@
+"""Lists the stages of a study from its config: methods x seeds x evaluations."""
+
+import dataclasses
+import pathlib
+import types
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ssl_jax import config as config_lib
+from ssl_jax import errors
+from ssl_jax.jobs import evaluate, finetune, linear_probe, pretrain
+from ssl_jax.train import checkpoint as checkpoint_lib
+
+Config = Mapping[str, Any]
+PRETRAIN = 'pretrain'  # the first stage of a method, and its folder
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StudyConfig:
+  """A study: what a config of this binary may hold."""
+  name: str = config_lib.field(doc='Short name of the study')
+  title: str | None = config_lib.field(
+      None, doc='Heading of the report; None is the name')
+  description: str | None = config_lib.field(
+      None, doc='First paragraph of the report')
+  data_label: str | None = config_lib.field(
+      None, doc='What the report calls the data')
+  seeds: tuple[int, ...] = config_lib.field(
+      low=0, high=2**32 - 1, nonempty=True, doc='A repetition of everything for each')
+  methods: dict = config_lib.field(
+      doc='By name: the config of a pre-training (its fields: python -m '
+      'ssl_jax.pretrain --help), or the checkpoint of one')
+  evaluations: dict = config_lib.field(
+      doc='By name: the config of an evaluation (its fields: --help of '
+      'ssl_jax.evaluate, ssl_jax.linear_probe and ssl_jax.finetune); methods, subsets '
+      'and data_sets say what it is done on')
+  display_names: dict | None = config_lib.field(
+      None, doc='What the report calls methods and evaluations, by their name')
+  published: tuple[dict, ...] = config_lib.field(
+      (), doc='Published figures that the report shows beside: method, evaluation, '
+      'value in percent and source')
+  heatmap: dict | None = config_lib.field(
+      None, doc='Axes and cells of a figure that shows all methods')
+  rehearsal: str | None = config_lib.internal('What --scale did to the study')
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """One measurement of an encoder; its name is its folder.
+
+  Attributes:
+    name: 'linear'; of a label subset 'linear_1pct', of a data set 'linear_food101'.
+    fields: the config of the binary that does it.
+    methods: that it applies to.
+    subset: of a label subset its group and column, ('linear', '1pct').
+    data_set: of one of several data sets likewise, ('linear', 'food101').
+  """
+  name: str
+  fields: Config
+  methods: tuple[str, ...]
+  subset: tuple[str, ...] = ()
+  data_set: tuple[str, ...] = ()
+
+  @property
+  def module(self) -> types.ModuleType:
+    """The binary that does it."""
+    if 'protocol' in self.fields:
+      return evaluate
+    return finetune if 'freeze_until' in self.fields else linear_probe
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """A run with a folder of its own: a pre-training, or an evaluation of one."""
+  method: str
+  seed: int
+  evaluation: Evaluation | None = None
+
+  @property
+  def name(self) -> str:
+    return self.evaluation.name if self.evaluation else PRETRAIN
+
+  def __str__(self) -> str:
+    return f'{self.method}, seed {self.seed}: {self.name}'
+
+
+def resolve(config: Config) -> dict[str, Any]:
+  """Plain; of a method that names a checkpoint nothing else is left."""
+  config = config_lib.plain(config)
+  methods = {}
+  for name, fields in (config.get('methods') or {}).items():
+    path = fields.get('checkpoint')
+    methods[name] = ({'checkpoint': path} if path else
+                     {k: v for k, v in fields.items() if k != 'checkpoint'})
+  return {**config, 'methods': methods}
+
+
+def evaluations(config: Config) -> list[Evaluation]:
+  """The evaluations of a study, one for each label subset or data set they have.
+
+  Raises:
+    errors.UserError: a method that the study does not have, or two evaluations
+      with one folder.
+  """
+  found = {PRETRAIN: None}
+  for group, fields in config['evaluations'].items():
+    methods = fields.get('methods') or list(config['methods'])
+    if isinstance(methods, str):
+      raise errors.UserError(f'config.evaluations.{group}.methods is {methods!r}; '
+                             f'give a list, such as ({methods!r},)')
+    for method in methods:
+      errors.lookup(f'config.evaluations.{group}.methods', method, config['methods'])
+    for evaluation in _columns(group, fields, tuple(methods)):
+      if evaluation.name in found:
+        raise errors.UserError(f'config.evaluations.{group} would write the folder '
+                               f'{evaluation.name!r}, which is taken; rename it')
+      found[evaluation.name] = evaluation
+  return [e for e in found.values() if e is not None]
+
+
+def _columns(group: str, fields: Config, methods: tuple[str, ...]
+             ) -> Iterator[Evaluation]:
+  """The group itself; or one evaluation for each of its subsets or data sets."""
+  fields = {k: v for k, v in fields.items() if k != 'methods'}
+  subsets, data_sets = (fields.pop(k, None) for k in ('subsets', 'data_sets'))
+  if subsets and data_sets:
+    raise errors.UserError(f'config.evaluations.{group} has subsets and data_sets; '
+                           'give one of them')
+  for column, labels in (subsets or {}).items():
+    labelled = {**fields, 'data': {**fields.get('data', {}), 'label_subset': labels}}
+    yield Evaluation(f'{group}_{column}', labelled, methods, subset=(group, column))
+  for column, own in (data_sets or {}).items():
+    yield Evaluation(f'{group}_{column}', config_lib.merge(fields, own), methods,
+                     data_set=(group, column))
+  if not subsets and not data_sets:
+    yield Evaluation(group, fields, methods)
+
+
+def stages(config: Config) -> Iterator[Stage]:
+  """Seed by seed, so that an unfinished study compares all methods on few seeds."""
+  wanted = evaluations(config)
+  for seed in config['seeds']:
+    for method, fields in config['methods'].items():
+      if 'checkpoint' not in fields:
+        yield Stage(method, seed)
+      yield from (Stage(method, seed, e) for e in wanted if method in e.methods)
+
+
+def check(config: Config) -> None:
+  """Finds the mistakes that can be found without data, in every method at once."""
+  config_lib.parse(StudyConfig, config)
+  for section in ('methods', 'evaluations'):
+    if not config[section]:
+      raise errors.UserError(f'config.{section} of the study is empty')
+  for name, method in config['methods'].items():
+    try:
+      if 'checkpoint' in method:
+        for seed in config['seeds']:
+          checkpoint_of(method, seed)
+      else:
+        pretrain.check({**method, 'seed': 0})
+    except errors.UserError as e:
+      raise errors.UserError(f'methods.{name}: {e}') from e
+  for evaluation in evaluations(config):
+    try:
+      evaluation.module.check({**evaluation.fields, 'seed': 0})
+    except errors.UserError as e:
+      raise errors.UserError(f'evaluations.{evaluation.name}: {e}') from e
+
+
+def checkpoint_of(method: Config, seed: int) -> pathlib.Path:
+  """Where the checkpoints are that a method was given.
+
+  Raises:
+    errors.UserError: there are none.
+  """
+  return checkpoint_lib.locate(method['checkpoint'].replace('{seed}', str(seed)))
