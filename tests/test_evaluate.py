@@ -75,7 +75,7 @@ def test_one_label_of_each_image_is_needed(pretrained, tmp_path):
 
 
 def test_a_label_rule_that_there_is_not_is_found_before_anything_is_loaded():
-  with pytest.raises(errors.UserError, match="labels.per_clas is.*mean 'per_class'"):
+  with pytest.raises(errors.UserError, match="subset.per_clas is.*mean 'per_class'"):
     evaluate.check(config(label_subset={'per_clas': 2}))
 
 
@@ -119,7 +119,7 @@ def test_other_settings_go_to_another_folder_or_are_refused(
     folders.append(evaluate.default_workdir(fields, run))
     evaluate.run(fields, run, folders[-1])
   assert folders[0] == folders[2] == run / 'evaluations' / 'nn1'
-  assert folders[1] == folders[3] and folders[1].name.startswith('nearest_')
+  assert folders[1] == folders[3] and folders[1].name.startswith('nn1_')
   said = f"(data.num_classes: 'absent' -> 3), so this one goes to {folders[1]}"
   assert said in caplog.text
   assert caplog.text.count('nothing was done') == 2

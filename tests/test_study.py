@@ -340,9 +340,9 @@ def test_study_json_passes_on_what_the_report_draws(ran, tmp_path):
      r"knn\.methods is 'simclr'; give a list"),
     (lambda c: c['evaluations'].update(
         probe={**head(), 'subsets': {'few': {'per_clas': 2}}}),
-     r"^evaluations.probe_few: .*labels.per_clas is.*did you mean 'per_class'"),
+     r"^evaluations.probe_few: .*label_subset.per_clas is.*did you mean 'per_class'"),
     (lambda c: c['methods']['simclr']['data'].update(label_subset={'frction': 0.1}),
-     r"^methods.simclr: .*labels.frction is.*did you mean 'fraction'"),
+     r"^methods.simclr: .*label_subset.frction is.*did you mean 'fraction'"),
     (lambda c: c['evaluations'].update(
         pretrain=c['evaluations']['knn']), r"'pretrain', which is taken"),
     (lambda c: c['evaluations'].update(

@@ -27,7 +27,7 @@ def load_split(config: Mapping[str, Any], encoder: encoder_lib.TrainedEncoder,
   labels = data.pop('label_subset', None)
   try:
     source = datasets.load(split=split, **data,
-                          labels=labels if split == 'train' else None)
+                          label_subset=labels if split == 'train' else None)
   except errors.MissingSplit:
     if split == 'validation' and data.get('validation_fraction') == 0:
       return None
