@@ -1,4 +1,4 @@
-"""What it costs in accuracy to sum gradients over devices in bfloat16.
+"""Measures the accuracy lost by summing gradients over devices in bfloat16.
 
     python -m benchmarks.gradient_rounding
 

@@ -1,4 +1,4 @@
-r"""How many images a second one core decodes for the streamed feed.
+r"""Measures how many images a second one core decodes for the streamed feed.
 
   python -m benchmarks.host_decode --output=host_decode.json
   python -m benchmarks.host_decode --folder=/data/imagenet/train --sides 384 512
@@ -94,7 +94,7 @@ class Case:
 
   def _counted(self, read: Callable[[np.ndarray], sources.Examples]
                ) -> Callable[[np.ndarray], sources.Examples]:
-    """What the feed hands over was partly decoded before the clock started."""
+    """Skips batches that were partly decoded before the clock started."""
     def counted(indices):
       self._begun.append(len(indices))
       rows = read(indices)
@@ -129,7 +129,7 @@ def wanted() -> dict[str, float]:
 
 
 def table(result: dict[str, Any]) -> str:
-  """Of what `main` writes."""
+  """Formats the result that `main` writes."""
   about = result['files']
   rows = [f'{about["count"]} files of {about["kilobytes"]:.0f} KB; '
           f'{result["hardware"]}, load {result["machine"]["load"]:.1f}; '
@@ -147,7 +147,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def cores(rates: list[dict[str, Any]], needed: dict[str, float]) -> dict[str, Any]:
-  """How many cores give the images per second that each host can use."""
+  """Computes how many cores give the images per second that each host can use."""
   alone = {row['case']: row['per_cpu_second']['median'] for row in rates
            if row['threads'] == rates[0]['threads']}
   return {name: {'images_per_second': images,

@@ -8,7 +8,7 @@ DIM, TEMPERATURE = 128, 0.1
 
 
 def _seconds(once: Callable[[], None], repeats: int) -> dict[str, float]:
-  """Of one call that waits; the first, which compiles, is left out."""
+  """Times calls that wait for their result; the first, which compiles, is left out."""
   once()
   times = []
   for _ in range(repeats):
@@ -30,7 +30,7 @@ class Jax:
     self._jax, self._function = jax, jax.jit(jax.value_and_grad(loss))
 
   def measure(self, rows: int, repeats: int) -> dict[str, Any]:
-    """Of bfloat16 [rows, DIM], as a bfloat16 network gives them."""
+    """Measures embeddings bfloat16 [rows, DIM], the dtype of a bfloat16 network."""
     jax = self._jax
     z = jax.random.normal(jax.random.key(rows), (rows, DIM), 'bfloat16')
     seconds = _seconds(lambda: jax.block_until_ready(self._function(z)), repeats)
@@ -52,7 +52,7 @@ class Torch:
     self._torch = torch
 
   def measure(self, rows: int, repeats: int) -> dict[str, Any]:
-    """As of `Jax`."""
+    """Measures as `Jax.measure` does."""
     torch = self._torch
     cuda = torch.cuda.is_available()
     z = torch.randn(rows, DIM, dtype=torch.bfloat16, device='cuda' if cuda else 'cpu')

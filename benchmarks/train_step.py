@@ -102,7 +102,7 @@ def run(config: dict[str, Any], variants: Sequence[Variant], rounds: int,
 
 
 def table(result: dict[str, Any]) -> str:
-  """Of what `run` returns."""
+  """Formats the result that `run` returns."""
   views = result['config']['feed']['batch_size'] * cases.views_per_image(
       result['config'])
   about, machine = result['ours'], result['machine']

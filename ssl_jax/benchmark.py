@@ -1,4 +1,4 @@
-"""How fast a config trains here, or how it would scale on TPUs that are not here.
+"""Measures how fast a config trains, or predicts how it scales on a TPU slice.
 
     python -m ssl_jax.benchmark --config=configs/simclr_cifar10.py
     python -m ssl_jax.benchmark --config=configs/simclr_imagenet.py \\

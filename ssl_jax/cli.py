@@ -1,4 +1,4 @@
-"""What every binary does: parse flags, join the cluster, fail in one sentence.
+"""Runs a binary: parses flags, joins the cluster, fails in one sentence.
 
 Exit status: 0 done; 2 a user's mistake, told in one sentence; 75 stopped by SIGTERM or
 Ctrl-C with the state saved (run the same command again); 143 or 130 stopped by them

@@ -1,4 +1,4 @@
-"""How a run ends early: by a user's mistake, or because it was asked to stop."""
+"""Defines how a run ends early: by a user's mistake, or because it was asked to."""
 
 import difflib
 from collections.abc import Iterable, Mapping

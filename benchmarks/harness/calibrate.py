@@ -1,4 +1,4 @@
-"""What the device can do, by either framework: a matrix product and a copy."""
+"""Measures the device by a matrix product and a copy, in either framework."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ _REPEATS, _CALLS = 5, 10
 
 def _figures(product: Callable[[int], None], copy: Callable[[int], None],
              size: int, gigabytes: float) -> dict[str, float]:
-  """From functions that do something so many times and wait; the best of a few."""
+  """Returns the best of a few timings of a product and of a copy."""
   def best(function):
     function(_CALLS)
     seconds = []
@@ -45,7 +45,7 @@ class Torch:
   """See `benchmarks.harness.worker`."""
 
   def measure(self, size: int, gigabytes: float) -> dict[str, Any]:
-    """As of `Jax`."""
+    """Measures as `Jax.measure` does."""
     import torch
     device = 'cuda' if torch.cuda.is_available() else 'cpu'
     wait = torch.cuda.synchronize if device == 'cuda' else lambda: None

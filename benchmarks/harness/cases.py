@@ -1,4 +1,4 @@
-"""What is compared: our own configs, cut down to what both sides can do.
+"""Lists what is compared: our own configs, cut down to what both sides can do.
 
 A case is a plain config. Ours is built from it as training would be, the peer reads
 the same dictionary, so that shapes, recipe and optimizer are stated once.

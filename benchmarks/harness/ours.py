@@ -36,7 +36,7 @@ class Ours:
     return self._step.repeat(max(1, round(steps / self._step.per_dispatch)))
 
   def trace(self, folder: str, dispatches: int) -> dict[str, Any]:
-    """What the device did in some dispatches; the raw trace stays in `folder`."""
+    """Profiles some dispatches; the raw trace stays in `folder`."""
     self._step.repeat(1)
     with jax.profiler.trace(folder):
       seconds = self._step.repeat(dispatches)

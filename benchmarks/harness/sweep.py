@@ -1,4 +1,4 @@
-"""What the GPU benchmarks share: measurements one after the other, until the end.
+"""Runs the measurements of a GPU benchmark one after the other.
 
 Every row is written as soon as it is there, and none is begun for which too little
 time is left: what a killed command measured is not lost.

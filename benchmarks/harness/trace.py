@@ -1,4 +1,4 @@
-"""What a profiler's trace says of kernels: time by kind, by kernel, and gaps."""
+"""Sums a profiler's trace by kind of kernel, by kernel, and gaps between them."""
 
 import collections
 import pathlib

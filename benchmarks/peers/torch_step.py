@@ -60,7 +60,7 @@ def is_kernel(name: str) -> bool:
 
 
 class LARS:
-  """As google-research/simclr: what decays is also what adapts."""
+  """Adapts the same parameters that decay, as google-research/simclr does."""
 
   def __init__(self, adapted: list[torch.Tensor], plain: list[torch.Tensor], lr: float,
                weight_decay: float):

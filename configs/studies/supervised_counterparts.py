@@ -97,7 +97,7 @@ def _rotnet(preset: str) -> ConfigDict:
 
 
 def _supervised_nin(preset: str) -> ConfigDict:
-  """Of four blocks and as long as RotNet, its counterpart."""
+  """Returns a supervised NIN with the blocks and epochs of its counterpart, RotNet."""
   c, rotnet = supervised_cifar10.get_config('nin'), _rotnet(preset)
   c.model.blocks = 4
   c.optim = rotnet.optim

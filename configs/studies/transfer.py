@@ -113,5 +113,5 @@ def _label(name: str) -> str:
 
 
 def _column(name: str) -> str:
-  """Of a folder's name: letters, digits and underscores."""
+  """Returns a column's name: the letters, digits and underscores of a data set's."""
   return ''.join(c if c.isalnum() else '_' for c in name).strip('_')

@@ -15,7 +15,7 @@ GRAY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R 601, as both libraries round it
 
 
 class Style(NamedTuple):
-  """What colour jitter means."""
+  """Describes one style of colour jitter."""
   brightness: str  # 'add' or 'multiply'
   contrast: str    # around the mean of each 'channel', or of the 'gray' image
   saturation: str  # scaled in 'hsv', or a blend with the 'gray' image

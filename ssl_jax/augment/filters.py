@@ -7,7 +7,10 @@ from ssl_jax.augment import resample
 
 
 def blur_radius(height: int) -> int:
-  """Of google's SimCLR kernel: a tenth of the height. 0, no blur, below 20 px."""
+  """Returns the radius of google's SimCLR kernel, a tenth of the height in pixels.
+
+  Below 20 px it is 0, which is no blur.
+  """
   return height // 10 // 2
 
 

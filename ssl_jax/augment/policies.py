@@ -18,7 +18,7 @@ from ssl_jax.augment.stages import Range
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-  """What every recipe has: the size of a view and its normalisation."""
+  """Holds what every recipe has: the size of a view and its normalisation."""
   size: int | None = config.field(
       None, low=1, doc='Side of the square views in pixels; None keeps the shape of '
       'the images')

@@ -110,7 +110,7 @@ class FirstStage(_Checked):
 
   def box(self, key: jax.Array, height: jax.typing.ArrayLike,
           width: jax.typing.ArrayLike, aspect: float) -> crop.Box:
-    """Where to look in an image of that size, for a result of that `aspect`."""
+    """Returns the box of an image of that size that becomes a view of that `aspect`."""
     raise NotImplementedError
 
   def __call__(self, key: jax.Array, image: jax.Array,

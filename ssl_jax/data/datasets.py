@@ -1,4 +1,4 @@
-"""From a name in a config to a `Source`."""
+"""Opens the data set that a config names as a `Source`."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ Openers = dict[str, Callable[[], sources.Source]]
 
 @dataclasses.dataclass(frozen=True)
 class LabelsConfig:
-  """Which training images have a label: one of the first four rules."""
+  """Selects the training images that have a label, by one of the first four rules."""
   fraction: float | None = config_lib.field(
       None, above=0, high=1, doc='The same fraction of every class, at random')
   per_class: int | None = config_lib.field(

@@ -1,4 +1,4 @@
-"""From a step number to a batch on the devices.
+"""Puts the batch of a step on the devices.
 
 Two feeds, one contract. Both visit the examples in the order of
 `order.Shuffled`, so that they give the same batches:
@@ -31,7 +31,7 @@ Batch = dict[str, jax.Array]
 
 
 class Feed(Protocol):
-  """What a training loop needs of its data; see the top of this file."""
+  """Gives batches to a training loop; the top of this file has the contract."""
 
   batch_size: int
   steps_per_epoch: int
@@ -47,7 +47,7 @@ class Feed(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class FeedConfig:
-  """How many images make a batch, and how they reach the devices."""
+  """Sets how many images make a batch, and how they reach the devices."""
   batch_size: int = config_lib.field(
       low=1, doc='Images in a batch, over all devices of all processes')
   mode: str = config_lib.field(
@@ -114,7 +114,7 @@ class ResidentFeed:
     self._batch = jax.jit(self.select)
 
   def inputs(self, step: int, steps: int = 1) -> ResidentInputs:
-    """What `select` needs for the steps `step, ..., step + steps - 1`.
+    """Returns what `select` needs for the steps `step, ..., step + steps - 1`.
 
     Raises:
       ValueError: They are more than an epoch.

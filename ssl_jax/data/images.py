@@ -1,4 +1,4 @@
-"""From encoded files to uint8 arrays of one shape, and what to do where that fails."""
+"""Decodes image files to uint8 arrays of one shape, and counts those that fail."""
 
 import abc
 import io

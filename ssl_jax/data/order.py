@@ -78,7 +78,7 @@ class Shuffled:
     return self.num_examples // self.batch_size
 
   def rows(self, step: int) -> np.ndarray:
-    """Which examples make the global batch of a step: int32 [B]."""
+    """Returns the examples in the global batch of a step, int32 [B]."""
     epoch, i = divmod(step, self.steps_per_epoch)
     order = epoch_permutation(self.num_examples, self.seed, epoch)
     return order[i * self.batch_size:(i + 1) * self.batch_size]
@@ -95,7 +95,7 @@ class Sequential:
   batch_size: int
 
   def rows(self, step: int) -> np.ndarray:
-    """Which examples make the global batch of a step: int32 [B], -1 is padding."""
+    """Returns the examples in the global batch of a step, int32 [B]; -1 is padding."""
     rows = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
     return np.where(rows < self.num_examples, rows, -1).astype(np.int32)
 

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of the library: random access to uint8 images."""
+"""Defines a data set for the rest of the library: random access to uint8 images."""
 
 import abc
 import collections
@@ -85,7 +85,7 @@ class Source(abc.ABC):
 
   @property
   def description(self) -> dict[str, Any]:
-    """What checkpoints keep of the data, and compare when a run goes on."""
+    """Describes the data for checkpoints, which compare it when a run resumes."""
     return {'image_shape': list(self.image_shape),
             'class_names': list(self.class_names), 'fingerprint': self.fingerprint}
 

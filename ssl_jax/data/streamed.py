@@ -20,7 +20,7 @@ _MAX_BLOCK = 32  # images per read: one ArrayRecord request, little to wait for
 
 @dataclasses.dataclass(frozen=True)
 class LoaderConfig:
-  """How hard the host works.
+  """Sets how many threads and processes decode, and how far ahead.
 
   Attributes:
     threads: That decode at the same time. PIL releases the interpreter's lock
@@ -127,7 +127,7 @@ def _concatenate(blocks: Sequence[sources.Examples]) -> Batch:
 
 
 def as_batch(rows: sources.Examples) -> Batch:
-  """What the rest of the library calls the arrays of `rows`."""
+  """Returns the arrays of `rows` under the names that a batch has."""
   batch = {'image': rows.images, 'label': rows.labels, 'mask': rows.mask}
   return batch if rows.valid_sizes is None else {
       **batch, 'valid_size': rows.valid_sizes}
@@ -164,7 +164,7 @@ class StreamedFeed:
     self._close = lambda: None
 
   def inputs(self, step: int, steps: int = 1) -> Batch:
-    """What `select` needs: here, the batch of `step` itself.
+    """Returns what `select` needs, which is the batch of `step` itself.
 
     Raises:
       ValueError: `steps` is more than one.
@@ -184,7 +184,7 @@ class StreamedFeed:
     return inputs
 
   def batch_at(self, step: int) -> Batch:
-    """As of `feed.ResidentFeed`."""
+    """Returns the batch of a step, as `feed.ResidentFeed.batch_at` does."""
     return self.inputs(step)
 
   def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Which examples are labelled, and which are held out. No image is looked at.
+"""Selects which examples are labelled and which are held out, from labels alone.
 
 Every function takes labels int32 [N] (-1 is unlabelled), or file names, and returns
 sorted indices, so that a subset keeps the order of the file it was cut from; but

@@ -17,7 +17,7 @@ _PART = 1024  # records read at a time when labels and names alone are wanted
 
 
 class ExampleIndex(NamedTuple):
-  """What is known of examples beside their images."""
+  """Holds the labels and file names of examples."""
 
   labels: np.ndarray        # int32 [N]
   file_names: list[str]     # N, or none at all
@@ -60,7 +60,7 @@ class TfdsSource(images.EncodedImages):
 
   @property
   def fingerprint(self) -> dict[str, int | str]:
-    """What TFDS has written down; labels and names would need a read of all."""
+    """Returns what TFDS has recorded; labels and names would need all records."""
     return {'images': len(self), **self._fingerprint}
 
   @functools.cached_property

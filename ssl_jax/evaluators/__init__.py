@@ -1,4 +1,4 @@
-"""How good is a representation: evaluators of cached features, by name.
+"""Lists the evaluators of cached features by name.
 
 Each is a frozen dataclass of its settings, called as `evaluate(train, validation,
 test, num_classes)` with one `features.Features` per split (validation may be None

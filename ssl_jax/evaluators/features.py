@@ -1,4 +1,4 @@
-"""From an encoder and a pass over a split to features and labels in memory."""
+"""Encodes one pass over a split to features and labels in memory."""
 
 import dataclasses
 import functools
@@ -21,7 +21,7 @@ Encode = Callable[[Any, Batch], Mapping[str, jax.Array]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Features:
-  """What an evaluator is given of one split; it holds no encoder to touch.
+  """Holds the features and labels of one split; it has no encoder to change.
 
   Attributes:
     features: float32 [N, D].

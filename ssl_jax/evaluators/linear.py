@@ -118,7 +118,7 @@ class Linear:
             zip(params['kernel'], params['bias'], strict=True)]
 
   def _order(self, n: int) -> np.ndarray:
-    """Which row comes when, int32 [blocks, steps, batch]; shuffled every epoch."""
+    """Returns the order of examples, int32 [blocks, steps, batch], new every epoch."""
     batch = min(self.batch_size, n)
     steps = max(-(-self.epochs * n // batch), self.min_steps)
     blocks = -(-steps // 1000)

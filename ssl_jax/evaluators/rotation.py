@@ -22,7 +22,7 @@ class Rotation(own_head.Classifier):
 
 
 def names(turns: tuple[int, ...]) -> tuple[str, ...]:
-  """What the classes are called, in degrees."""
+  """Returns the names of the classes, in degrees."""
   return tuple(f'{90 * turn} degrees' for turn in turns)
 
 

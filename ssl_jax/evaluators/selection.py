@@ -1,4 +1,4 @@
-"""What a grid of settings says about itself: was it wide enough?"""
+"""Warns where the best of a grid of settings is at the end of its range."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which images a trained encoder is given: its own data, or what a config names."""
+"""Opens the images for a trained encoder: its own data, or those a config names."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -30,7 +30,7 @@ from ssl_jax.train import encoder as encoder_lib
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
-  """What evaluators are given of a data set, and the names of its classes."""
+  """Holds the features of a data set for evaluators, and the names of its classes."""
   train: features_lib.Features
   validation: features_lib.Features | None  # None where there is no such split
   test: features_lib.Features
@@ -39,7 +39,7 @@ class Splits:
 
 @dataclasses.dataclass(frozen=True)
 class FeaturesConfig:
-  """Which features; see evaluators.features.extract."""
+  """Selects the features; see evaluators.features.extract."""
   endpoint: str = config_lib.field(
       'pooled', doc="Endpoint of the network, such as 'stage3', 'pooled', "
       "'projection1' or 'logits'")

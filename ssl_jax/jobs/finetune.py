@@ -48,7 +48,7 @@ def digest(tree: Any) -> str:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig(training.TrainConfig):
-  """How long and how exactly: `epochs` or `steps`."""
+  """Sets how long and at what precision to train; `epochs` or `steps` is given."""
   epochs: float | None = config_lib.field(
       None, low=0, doc='Length of the training in epochs of the labelled images; None '
       'where steps say it')
@@ -292,7 +292,7 @@ def _start(method: finetune_lib.FineTune,
 
 
 def _scoring(config: Mapping[str, Any]) -> dict[str, Any]:
-  """What `evaluate.extract` is asked for: logits, of every image once."""
+  """Returns the config by which `evaluate.extract` computes logits of every image."""
   data = dict(config.get('data', {}))
   if data.get('label_subset'):
     data['label_subset'] = {

@@ -1,4 +1,4 @@
-"""Which variables an output depends on, in which order, and frozen modules.
+"""Finds the variables that an output depends on, and freezes modules.
 
 methods/finetune.py freezes stages with it.
 """

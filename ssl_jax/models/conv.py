@@ -19,7 +19,7 @@ platform = jax.make_user_context(None)
 
 
 def on_cpu() -> bool:
-  """Whether what is traced now will run on the CPU."""
+  """Returns whether the function being traced will run on the CPU."""
   return (platform.value or jax.default_backend()) == 'cpu'
 
 
@@ -70,7 +70,7 @@ _computed_once.defjvp(lambda primals, tangents: (_computed_once(*primals), *tang
 
 def _is_product(lhs: jax.Array, rhs: jax.Array, padding: Any, *,
                 lhs_dilation: Any = None, **_: Any) -> bool:
-  """Whether the convolution is one matrix product at every position."""
+  """Returns whether the convolution is one matrix product at every position."""
   spread = lhs_dilation is not None and max(lhs_dilation) > 1
   return (lhs.ndim == 4 and rhs.shape[:3] == (1, 1, lhs.shape[-1]) and not spread
           and not any(low or high for low, high in padding))

@@ -1,4 +1,4 @@
-"""What stands on an encoder: a projection head, or a classifier."""
+"""Defines the heads of an encoder: projection head, predictor, classifiers."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ BN_GROUPS = config.Rule(
 
 
 def _cast_late(operation: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-  """Of (inputs, kernel, ...): each device casts the kernel to the inputs' dtype.
+  """Wraps f(inputs, kernel, ...) so that each device casts the kernel by itself.
 
   So its gradient is cast back before the devices sum it. If the kernel is cast
   before them all, XLA sums in bfloat16, of 8 bits however many the devices.

@@ -1,4 +1,4 @@
-"""How a feature map becomes a vector."""
+"""Pools a feature map to a vector."""
 
 import jax
 import jax.numpy as jnp

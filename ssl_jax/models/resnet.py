@@ -72,7 +72,7 @@ class ResNet(nn.Module):
 
 
 class Stem(nn.Module):
-  """What precedes the residual blocks."""
+  """Computes what precedes the residual blocks."""
   width: int
   kind: str
   resnet_d: bool

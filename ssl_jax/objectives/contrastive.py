@@ -54,7 +54,7 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
 
 def contrastive_metrics(z: jax.Array, temperature: float, *,
                         similarity: str = 'cosine') -> dict[str, jax.Array]:
-  """How well first views find their second views, as google-research/simclr.
+  """Measures how well first views find their second views.
 
   Only the N second views compete, where the loss has 2N-2 negatives: chance is
   1/N, and the cost a quarter of the loss' forward pass.

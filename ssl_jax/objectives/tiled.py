@@ -38,7 +38,7 @@ MODES = {
 
 
 def should_tile(mode: str, rows: int) -> bool:
-  """Whether to tile the loss of `rows` embeddings, on the devices of this trace.
+  """Returns whether to tile the loss of `rows` embeddings on these devices.
 
   Several devices send less to each other that way: of the dense loss the partitioner
   gathers second views once more for its metrics, and sums a gradient of all
@@ -82,7 +82,7 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
 
 
 class LogSumExpState(NamedTuple):
-  """What is known of the logits of an image after some of the columns."""
+  """Holds the running log-sum-exp of the logits of each row."""
   peak: jax.Array      # [2] the largest
   total: jax.Array     # [2] sum of exp(logit - peak)
   best: jax.Array      # the largest of the first view among second views,

@@ -60,7 +60,7 @@ def _from_environment(name: str) -> int:
 
 
 def allgather_text(text: str) -> list[str]:
-  """What each process says, in their order. A collective: all must call it."""
+  """Returns the text of each process, in their order; all processes must call it."""
   if not jax.distributed.is_initialized():
     return [text]
   from jax.experimental import multihost_utils
@@ -73,7 +73,7 @@ def allgather_text(text: str) -> list[str]:
 
 @contextlib.contextmanager
 def fail_together() -> Iterator[None]:
-  """Where what one process does in it fails, all stop, and say which one failed.
+  """Raises on every process if the body fails on one, and names that one.
 
   For what depends on a host: its files, its disk. Otherwise one process ends and
   the others wait for it. It must not hold a collective that only some reach.

@@ -9,7 +9,7 @@ import jax
 
 
 def versions() -> dict[str, str]:
-  """What must be equal on all processes, besides the config."""
+  """Returns what must be equal on all processes, besides the config."""
   root, source = pathlib.Path(__file__).parents[1], hashlib.sha256()
   for path in sorted(root.rglob('*.py')):
     source.update(f'{path.relative_to(root)}\0'.encode() + path.read_bytes())
@@ -17,7 +17,7 @@ def versions() -> dict[str, str]:
 
 
 def collect() -> dict[str, str]:
-  """Where a figure comes from: commit of the code, hardware, versions."""
+  """Returns where a figure comes from: commit of the code, hardware, versions."""
   device = jax.devices()[0]
   git = subprocess.run(['git', 'describe', '--always', '--dirty'], text=True,
                        cwd=pathlib.Path(__file__).parent, capture_output=True)

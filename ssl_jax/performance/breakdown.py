@@ -1,4 +1,4 @@
-"""Where the time of a training step goes: its parts, each compiled on its own."""
+"""Breaks a training step down into parts, each compiled on its own."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -35,13 +35,13 @@ def parts(times: Mapping[str, Sequence[float]]) -> dict[str, timing.Samples]:
 
 
 def difference(whole: Sequence[float], *others: Sequence[float]) -> list[float]:
-  """What is left of each sample."""
+  """Subtracts the other samples from each sample."""
   return [t - sum(o) for t, *o in zip(whole, *others, strict=True)]
 
 
 def programs(run: training.TrainingRun, state: step_lib.TrainState,
              key: jax.Array) -> dict[str, Program]:
-  """What to time, compiled at the first call; each returns all that it computed."""
+  """Returns the programs to time; each compiles at its first call."""
   batch, method = run.feed.batch_at(0), run.method
   state = jax.tree.map(jnp.copy, state)  # the step will donate its own
   variables, labels, progress = state.variables, batch['label'], jnp.float32(0.5)

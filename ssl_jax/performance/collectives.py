@@ -1,4 +1,4 @@
-"""What a compiled program sends between devices, read from its optimised HLO."""
+"""Reads a compiled program's collectives from its HLO, and predicts their time."""
 
 import collections
 import dataclasses

@@ -1,4 +1,4 @@
-"""What the hardware can do at best: the denominators of every percentage."""
+"""Lists the peak speeds of devices, the denominators of every percentage."""
 
 import dataclasses
 import time
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 @dataclasses.dataclass(frozen=True)
 class Torus:
-  """How TPU chips are wired.
+  """Describes how TPU chips are wired.
 
   Attributes:
     dimensions: 2 or 3.
@@ -76,7 +76,7 @@ _TABLE['TPU v5p'] = _TABLE['TPU v5']
 
 
 def find(kind: str) -> Device | None:
-  """What `jax.Device.device_kind` names, or None where the table lacks it."""
+  """Returns the device of a `jax.Device.device_kind`; None if the table lacks it."""
   fits = [prefix for prefix in _TABLE if kind.startswith(prefix)]
   return _TABLE[max(fits, key=len)] if fits else None
 

@@ -1,4 +1,4 @@
-"""What one image costs the networks of a method, from the shapes of its views."""
+"""Counts the cost of one image in a method's networks, from shapes of its views."""
 
 import dataclasses
 import functools
@@ -33,7 +33,7 @@ class Pass:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """What one image costs: encoder, projector, predictor and head, not the loss.
+  """Holds the cost of one image: encoder, projector, predictor, head, not the loss.
 
   Attributes:
     views: rows that an image becomes, all sizes together.

@@ -94,7 +94,7 @@ class CompiledStep:
     return (time.perf_counter() - start) / (dispatches * n)
 
   def inputs(self) -> Tree:
-    """What the feed gives for the next dispatch, which stays the next."""
+    """Returns the inputs of the next dispatch, and does not advance."""
     return self._run.feed.inputs(self._asked, self.per_dispatch)
 
 
@@ -106,7 +106,7 @@ def lower(run: training.TrainingRun, state: Tree, key: Any, inputs: Tree,
 
 
 def program_bytes(stats: Any) -> int:
-  """Of a compiled program's memory_analysis: what it needs at once, per device."""
+  """Returns the bytes that a compiled program needs at once on each device."""
   return (stats.argument_size_in_bytes + stats.output_size_in_bytes
           - stats.alias_size_in_bytes + stats.temp_size_in_bytes)
 

@@ -169,7 +169,7 @@ def check(config: Config) -> None:
 
 
 def checkpoint_of(method: Config, seed: int) -> pathlib.Path:
-  """Where the checkpoints are that a method was given.
+  """Returns the folder of the checkpoints that a method names.
 
   Raises:
     errors.UserError: there are none.

@@ -253,7 +253,7 @@ def locate(path: pathlib.Path | str) -> pathlib.Path:
 
 
 def newest_step(folder: pathlib.Path | str) -> int:
-  """Of the checkpoints that `locate` has found, whether or not they can be read."""
+  """Returns the newest step in a folder of checkpoints, readable or not."""
   return max(int(p.name) for p in pathlib.Path(folder).iterdir() if p.name.isdigit())
 
 

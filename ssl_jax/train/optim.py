@@ -1,4 +1,4 @@
-"""From the fields of a config to an optax optimizer and its schedule."""
+"""Makes an optax optimizer and its schedule from the fields of a config."""
 
 import dataclasses
 import math

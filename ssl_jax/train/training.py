@@ -21,7 +21,7 @@ STEPS_PER_DISPATCH = {'cpu': 1}  # elsewhere up to 32; see step.make_dispatch
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-  """How long and how exactly: part of what makes two runs the same run."""
+  """Sets the length and precision of a training, which make it a run of its own."""
   epochs: float = config_lib.field(
       doc='Length of the training; 0 leaves a randomly initialised encoder', low=0)
   precision: str = config_lib.field(
@@ -47,7 +47,7 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LogConfig:
-  """What is told and kept: may change from one resume to the next."""
+  """Sets what is logged and kept; it may change from one resume to the next."""
   every_steps: int = config_lib.field(
       50, low=1, doc='Steps from one row of metrics.jsonl to the next')
   checkpoint_every_epochs: float = config_lib.field(
@@ -113,7 +113,7 @@ def whole_steps(epochs: float, steps_per_epoch: int) -> int:
 
 
 def steps_per_dispatch(run: TrainingRun) -> int:
-  """As the config asks, or as suits the platform; at most what the feed can.
+  """Returns the steps per dispatch: the config's, or what suits the platform.
 
   Where the config does not ask, a number that divides the steps of the run, if there
   is one of any size: what is left at the end would be a program of its own.
@@ -126,5 +126,5 @@ def steps_per_dispatch(run: TrainingRun) -> int:
 
 
 def crossed(every: int, before: int, after: int) -> bool:
-  """Whether a multiple of `every` lies in (before, after]; 0 is never."""
+  """Returns whether a multiple of `every` is in (before, after]; 0 is never."""
   return bool(every) and after // every > before // every
