@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import pickle
-import subprocess
 import sys
 import tarfile
 
@@ -14,7 +13,7 @@ import tensorflow_datasets as tfds
 from PIL import Image
 
 from ssl_jax import errors
-from ssl_jax.data import datasets, prepare, tfds_source
+from ssl_jax.data import datasets, prepare
 from ssl_jax.jobs import prepare_data
 
 COARSE = np.array([1, 0, 1])  # superclass of each fine class
@@ -124,13 +123,13 @@ def test_a_wrong_archive_is_refused_before_it_is_unpickled(cifar10, tmp_path,
 @pytest.mark.parametrize('stop', [KeyboardInterrupt, OSError])
 def test_interrupt_and_rerun(cifar10, tmp_path, monkeypatch, stop):
   data_dir = tmp_path / 'tfds'
-  whole = prepare._cifar_examples
+  whole = prepare.cifar_examples
 
   def interrupted(*args):
     yield from list(whole(*args))[:2]
     raise stop
 
-  monkeypatch.setattr(prepare, '_cifar_examples', interrupted)
+  monkeypatch.setattr(prepare, 'cifar_examples', interrupted)
   with pytest.raises(stop):
     prepare.cifar('cifar10', str(data_dir), str(cifar10[0]))
   assert not (data_dir / 'cifar10' / '3.0.2').exists()
@@ -138,7 +137,7 @@ def test_interrupt_and_rerun(cifar10, tmp_path, monkeypatch, stop):
   killed.mkdir(parents=True)
   (killed / 'cifar10-train.array_record-00000-of-00001').write_bytes(b'half')
 
-  monkeypatch.setattr(prepare, '_cifar_examples', whole)
+  monkeypatch.setattr(prepare, 'cifar_examples', whole)
   prepare.cifar('cifar10', str(data_dir), str(cifar10[0]))
   assert [p.name for p in (data_dir / 'cifar10').iterdir()] == ['3.0.2']
   assert len(datasets.load('cifar10', 'test', data_dir=str(data_dir))) == 3
@@ -239,38 +238,7 @@ def test_a_set_whose_test_split_has_no_labels_is_tested_on_validation(tmp_path):
   assert lengths == {'train': 8, 'validation': 2, 'test': 3}
 
 
-@pytest.mark.parametrize('fields,sentence', [
-    (dict(dataset='cifar'), "did you mean 'cifar10'"),
-    (dict(dataset='folder', source='x'), '--name is missing'),
-    (dict(dataset='folder', name='x'), '--source is missing'),
-    (dict(dataset='folder', name='My Set', source='x'), "--name is 'My Set'"),
-    (dict(dataset='folder', name='mine', source='/no/such'), 'does not exist'),
-    (dict(dataset='cifar10', archive='/no/such'), 'archive /no/such does not exist'),
-])
-def test_mistakes_are_told(tmp_path, fields, sentence):
-  with pytest.raises(errors.UserError, match=sentence):
-    prepare_data.run(data_dir=str(tmp_path), **fields)
-
-
-def test_what_the_reader_recommends_can_be_prepared():
-  assert set(tfds_source.PREPARABLE) == set(prepare.CIFAR)
-
-
 def test_too_many_bad_images(photos, tmp_path):
   with pytest.raises(errors.UserError, match=r'max_bad_images.*dog/3\.png'):
     prepare.image_folder(str(photos), 'mine', str(tmp_path), max_bad_images=0)
   assert not (tmp_path / 'mine' / '1.0.0').exists()
-
-
-def test_the_binary(photos, tmp_path):
-  def call(*arguments):
-    return subprocess.run(
-        [sys.executable, '-m', 'ssl_jax.prepare_data', f'--data_dir={tmp_path}',
-         *arguments], capture_output=True, text=True, env={**os.environ})
-
-  done = call('--dataset=folder', f'--source={photos}', '--name=mine')
-  assert done.returncode == 0 and 'mine is ready in' in done.stdout
-  wrong = call('--dataset=folder', '--name=mine')
-  assert wrong.returncode == 2
-  assert wrong.stderr.strip().splitlines()[-1].startswith('error: --source is missing')
-  assert 'Traceback' not in wrong.stderr
