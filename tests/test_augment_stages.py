@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ssl_jax import errors
 from ssl_jax.augment import color, stages
 
 
@@ -27,3 +28,32 @@ def test_gray_does_not_wait_for_jitter():
                       axis=(1, 2, 3))
   for seen, p in [(gray, .2), (untouched, .2 * .8), (just_gray, .2 * .2)]:
     assert seen.mean() == pytest.approx(p, abs=.02)
+
+
+def test_maybe_selects_with_its_probability_and_never_mixes():
+  keys = jax.random.split(jax.random.key(1), 4000)
+  image, changed = jnp.zeros(3), jnp.ones(3)
+  picked = jax.vmap(lambda k: stages.maybe(k, .25, changed, image))(keys)
+  assert set(np.unique(picked.sum(1))) == {0, 3}
+  assert picked[:, 0].mean() == pytest.approx(.25, abs=.03)
+  assert stages.maybe(keys[0], 0, changed, image) is image
+  assert stages.maybe(keys[0], 1, changed, image) is changed
+
+
+@pytest.mark.parametrize('name', stages.BY_NAME)
+def test_every_stage_maps_an_image_to_one_of_its_shape_and_can_be_hashed(name, key):
+  stage = stages.BY_NAME[name]()
+  image = jnp.asarray(np.random.default_rng(0).random((12, 12, 3), np.float32))
+  out = jax.jit(stage)(key, image)
+  assert out.shape == image.shape and out.dtype == jnp.float32
+  assert np.isfinite(out).all() and hash(stage) == hash(stages.BY_NAME[name]())
+
+
+@pytest.mark.parametrize('make, sentence', [
+    (lambda: stages.RandomCrop(area=(.5, .1)), 'area is .*smaller number first'),
+    (lambda: stages.Blur(1., (2., 1.)), 'sigma is .*smaller number first'),
+    (lambda: stages.Flip(1.5), 'p is 1.5'),
+    (lambda: stages.CenterCrop(size=0), 'size is 0')])
+def test_bad_fields_are_refused_when_a_stage_is_made(make, sentence):
+  with pytest.raises(errors.UserError, match=sentence):
+    make()

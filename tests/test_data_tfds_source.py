@@ -6,7 +6,6 @@ import pickle
 import sys
 
 import numpy as np
-import pytest
 import tensorflow_datasets as tfds
 from PIL import Image
 
@@ -22,12 +21,24 @@ def test_cifar10_rows_are_those_of_tfds(tfds_data_dir):
     assert rows.labels[0] == stored[i]['label']
 
 
-def test_the_fingerprint_of_a_tfds_set_reads_no_record(tfds_data_dir, monkeypatch):
+def test_the_fingerprint_of_a_tfds_set_reads_one_record_for_its_size(
+    tfds_data_dir, monkeypatch):
+  read, opened = [], tfds.core.DatasetBuilder.as_data_source
+
+  class Counted:
+    def __init__(self, *args, **options):
+      self._records = opened(*args, **options)
+
+    def __getitems__(self, indices):
+      read.extend(indices)
+      return self._records.__getitems__(indices)
+
   monkeypatch.setattr(tfds.core.DatasetBuilder, 'as_data_source',
-                      lambda *args, **options: pytest.fail('records were opened'))
+                      lambda *args, **options: Counted(*args, **options))
   found = [datasets.load('cifar10', split, data_dir=tfds_data_dir,
                          validation_fraction=0).description
            for split in ('train', 'test')]
+  assert read == [0, 0]
   assert json.loads(json.dumps(found)) == found  # as a checkpoint keeps it
   train, test = (f['fingerprint'] for f in found)
   assert (train['images'], test['images']) == (50_000, 10_000)

@@ -12,6 +12,7 @@ from flax import traverse_util
 from tiny_finetune import SHAPE, build, drawn, flat
 
 from ssl_jax.jobs import finetune
+from ssl_jax.methods import freezing
 from ssl_jax.methods.network import Network
 
 FROZEN = {'far': {'near'}, 'head': {'near', 'far'}}
@@ -101,3 +102,41 @@ def test_a_module_without_parameters_follows_its_stage():
                                 jnp.zeros(2, jnp.int32))
   endpoints = aux.endpoints
   assert np.ptp(endpoints['near']) > 0 and np.ptp(endpoints['far']) == 0
+
+
+def test_modules_are_all_prefixes_of_the_paths_of_parameters():
+  params = {'encoder': {'conv': {'kernel': 0}, 'bn': {'scale': 0}}, 'head': {'bias': 0}}
+  assert freezing.modules(params) == {
+      (), ('encoder',), ('encoder', 'conv'), ('encoder', 'bn'), ('head',)}
+
+
+def test_leaves_come_in_the_order_of_use_and_without_those_that_do_not_matter():
+  tree = {'a': {'w': jnp.ones(2)}, 'b': {'w': jnp.ones(2)}, 'c': {'w': jnp.ones(2)},
+          'd': {'w': jnp.ones(2)}}
+
+  def used(tree):
+    x = jnp.sin(tree['c']['w'])
+    unused = jnp.exp(x * tree['d']['w'])
+    del unused
+    return x * tree['a']['w'] + tree['c']['w']
+  assert freezing.in_order_of_use(used, tree) == [('c', 'w'), ('a', 'w')]
+
+
+def test_chosen_modules_are_called_in_evaluation_mode():
+  class Mode(nn.Module):
+    def __call__(self, *, train):
+      return train
+
+  class Both(nn.Module):
+    def setup(self):
+      self.near, self.far = Mode(), Mode()
+
+    def __call__(self, *, train):
+      return self.near(train=train), self.far(train=train)
+
+  def modes(frozen):
+    with nn.intercept_methods(freezing.in_evaluation_mode(frozen)):
+      return Both().apply({}, train=True)
+  assert modes(set()) == (True, True)
+  assert modes({('near',)}) == (False, True)
+  assert modes({()}) == (False, False)  # the whole, and so all of its parts
