@@ -114,7 +114,7 @@ def test_jitter_is_one_of_24_orders_clipped_after_each(image, style):
 
 def test_every_order_is_equally_likely():
   keys = jax.random.split(jax.random.key(0), 4800)
-  ranks = jax.vmap(lambda k: color._ranks(jax.random.uniform(k, (4,))))(keys)
+  ranks = jax.vmap(lambda k: color.ranks(jax.random.uniform(k, (4,))))(keys)
   _, counts = np.unique(np.asarray(ranks), axis=0, return_counts=True)
   assert len(counts) == 24
   # Chi-squared with 23 degrees of freedom is below 49.7 in 99.9 % of cases.
@@ -122,7 +122,7 @@ def test_every_order_is_equally_likely():
 
 
 def test_ranks_of_ties_are_still_a_permutation():
-  ranks = color._ranks(jnp.array([.5, .1, .5, .1]))
+  ranks = color.ranks(jnp.array([.5, .1, .5, .1]))
   np.testing.assert_array_equal(ranks, [2, 0, 3, 1])
 
 

@@ -68,7 +68,7 @@ def test_a_worker_that_fails_says_why_and_goes_on(served):
 
 
 def test_a_worker_that_hangs_is_ended(served):
-  served._limit = 0.4
+  served.limit = 0.4
   with pytest.raises(worker.Failed, match='took more than 0 s'):
     served.call('hang')
 
@@ -164,7 +164,7 @@ def test_a_trace_is_summed_by_kernel(tmp_path):
   assert found['busy_seconds'] > 0 and found['idle_seconds'] >= 0
   assert sum(k['seconds'] for k in found['kernels']) > 0
   assert {3} <= {k['count'] for k in found['kernels']}
-  assert trace._covered([(0, 4e9), (1e9, 2e9), (3e9, 5e9), (7e9, 8e9)]) == (6, 8)
+  assert trace.covered([(0, 4e9), (1e9, 2e9), (3e9, 5e9), (7e9, 8e9)]) == (6, 8)
 
 
 def test_drawn_photos_have_about_the_bytes_of_ilsvrc():

@@ -6,33 +6,11 @@ import re
 import jax
 import numpy as np
 import pytest
-from absl import flags
+from indexed_images import SEED, B, Encoded, N, assert_is_step
 
 from ssl_jax import errors
-from ssl_jax.data import datasets, feed, notices, order, sources, streamed
+from ssl_jax.data import datasets, feed, notices, sources, streamed
 from ssl_jax.parallel import mesh as mesh_lib
-
-N, B, SEED = 37, 8, 5
-
-
-class Encoded(sources.Source):
-  """Images whose pixels are their index; `bad` ones fail. Counts what is read."""
-
-  name, class_names, image_shape = 'fake', ('a',), (2, 3, 1)
-
-  def __init__(self, n=N, bad=()):
-    self.labels = np.arange(n, dtype=np.int32) + 100
-    self.bad, self.asked = np.array(bad, int), []
-
-  def __len__(self):
-    return len(self.labels)
-
-  def read(self, indices):
-    self.asked += indices.tolist()
-    ok = ~np.isin(indices, self.bad)
-    images = np.broadcast_to(indices[:, None, None, None], (len(indices), 2, 3, 1))
-    return sources.Examples((images * ok[:, None, None, None]).astype(np.uint8),
-                     self.labels[indices], ok)
 
 
 @pytest.fixture(scope='module')
@@ -50,14 +28,6 @@ def stream(mesh):
   with_close = streamed.StreamedFeed(Encoded(), B, SEED, mesh)
   yield with_close
   with_close.close()
-
-
-def assert_is_step(batch, step):
-  rows = order.Shuffled(N, B, SEED).rows(step)
-  np.testing.assert_array_equal(batch['label'], rows + 100)
-  np.testing.assert_array_equal(
-      batch['image'], np.broadcast_to(rows[:, None, None, None], (B, 2, 3, 1)))
-  assert batch['image'].dtype == np.uint8 and batch['label'].dtype == np.int32
 
 
 @pytest.mark.parametrize('name', ['resident', 'stream'])
@@ -92,18 +62,23 @@ def test_batches_are_sharded_over_all_devices(name, request, mesh):
 
 
 def test_one_dispatch_may_cross_an_epoch(resident):
-  inputs = resident.inputs(2, steps=4)
-  select = jax.jit(resident.select)
+  inputs, traces = resident.inputs(2, steps=4), []
+
+  @jax.jit
+  def select(inputs, step):
+    traces.append(step)
+    return resident.select(inputs, step)
+
   for step in range(2, 6):
     assert_is_step(select(inputs, np.int32(step)), step)
-  assert select._cache_size() == 1
+  assert len(traces) == 1
   with pytest.raises(ValueError, match='at most an epoch'):
     resident.inputs(0, steps=5)
 
 
-def test_no_host_work_within_an_epoch(resident):
+def test_no_host_work_within_an_epoch(resident, mesh):
   first = resident.inputs(4)
-  step = mesh_lib.put_replicated(resident._mesh, np.int32(7))
+  step = mesh_lib.put_replicated(mesh, np.int32(7))
   with jax.transfer_guard('disallow'):
     jax.jit(resident.select)(resident.inputs(7), step)
   assert all(a is b for a, b in zip(first, resident.inputs(7), strict=True))
@@ -111,47 +86,11 @@ def test_no_host_work_within_an_epoch(resident):
   assert resident.inputs(8).orders is not first.orders
 
 
-def test_devices_pick_their_rows_without_talking(resident):
-  step = mesh_lib.put_replicated(resident._mesh, np.int32(3))
+def test_devices_pick_their_rows_without_talking(resident, mesh):
+  step = mesh_lib.put_replicated(mesh, np.int32(3))
   hlo = jax.jit(resident.select).lower(resident.inputs(3), step).compile().as_text()
   assert 'gather' in hlo
   assert not re.search('all-gather|all-reduce|all-to-all|collective', hlo)
-
-
-def test_a_process_reads_only_its_own_rows(mesh):
-  source, plan = Encoded(), order.Shuffled(N, B, SEED)
-  halves = [streamed.BatchBlocks(source, plan, slice(*r), 2, True)
-            for r in ((0, 4), (4, 8))]
-  for step in (0, 5):
-    parts = [blocks[step * 2 + k].labels for blocks in halves for k in range(2)]
-    np.testing.assert_array_equal(np.concatenate(parts), plan.rows(step) + 100)
-  source.asked.clear()
-  halves[1][0]
-  assert source.asked == plan.rows(0)[4:6].tolist()
-
-
-def test_worker_processes_change_nothing(mesh):
-  if not flags.FLAGS.is_parsed():  # as in a binary; Grain's workers need it
-    flags.FLAGS.mark_as_parsed()
-  subject = streamed.StreamedFeed(Encoded().load_into_memory(), B, SEED, mesh,
-                                  streamed.LoaderConfig(threads=2, processes=2))
-  for step in (3, 4, 5):
-    assert_is_step(subject.batch_at(step), step)
-  subject.close()
-
-
-def test_training_replaces_a_bad_image_by_the_next_good_one(mesh):
-  subject = streamed.StreamedFeed(Encoded(16, bad=[3, 4, 15]), 16, 0, mesh)
-  labels = np.sort(subject.batch_at(0)['label']) - 100
-  assert labels.tolist() == [0, 0, 1, 2, 5, 5, 5, *range(6, 15)]
-  subject.close()
-
-
-def test_an_error_in_a_worker_reaches_the_loop(mesh):
-  subject = streamed.StreamedFeed(Encoded(8, bad=range(8)), 8, 0, mesh)
-  with pytest.raises(errors.UserError, match='no image that decodes'):
-    subject.batch_at(0)
-  subject.close()
 
 
 class Canvas(Encoded):
@@ -227,7 +166,7 @@ def test_mistakes_are_told_before_anything_is_decoded(mesh, fields, sentence):
 
 
 def test_where_images_are_kept_is_told_once_a_data_set(mesh, caplog, monkeypatch):
-  monkeypatch.setattr(feed, '_device_memory', lambda mesh: 4_000_000)
+  monkeypatch.setattr(feed, 'device_memory', lambda mesh: 4_000_000)
   notices.log_once.cache_clear()
   with caplog.at_level(logging.INFO):
     for n, mode in ((1440, 'auto'), (1440, 'auto'), (160_000, 'auto'),
@@ -246,7 +185,7 @@ def test_where_images_are_kept_is_told_once_a_data_set(mesh, caplog, monkeypatch
 @pytest.mark.parametrize('n, text', [
     (368_128, '0.4 MB'), (153_600_000, '154 MB'), (25.28e9, '25.3 GB')])
 def test_megabytes(n, text):
-  assert feed._megabytes(n) == text
+  assert feed.megabytes(n) == text
 
 
 @pytest.mark.parametrize('as_arrays', [True, False])

@@ -4,15 +4,10 @@ import logging
 
 import numpy as np
 import pytest
-from PIL import Image
+from image_folders import counts, lay, said, save, values
 
 from ssl_jax import errors
-from ssl_jax.data import datasets, folder, notices
-
-
-def save(path, value=0, size=(8, 8), mode='RGB'):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  Image.new(mode, size, value if mode == 'L' else (value,) * len(mode)).save(path)
+from ssl_jax.data import datasets, folder
 
 
 @pytest.fixture
@@ -31,35 +26,6 @@ def train_root(root):
     (root / 'train').mkdir(exist_ok=True)
     (root / name).rename(root / 'train' / name)
   return root
-
-
-def lay(root, *folders, n=4):
-  """Puts n images of its own shade into every folder."""
-  for shade, name in enumerate(folders):
-    for i in range(n):
-      save(root / name / f'{i}.png', 10 * shade)
-  return root
-
-
-def counts(root):
-  """How many images of every class a scan finds in every split."""
-  return {split: np.bincount(x.labels).tolist() if x.class_names else len(x.paths)
-          for split, x in folder.scan(str(root)).items()}
-
-
-def said(root, caplog):
-  """The only line that two scans log."""
-  notices.log_once.cache_clear()
-  caplog.clear()
-  with caplog.at_level(logging.INFO):
-    folder.scan(str(root))
-    folder.scan(str(root))
-  line, = caplog.messages
-  return line
-
-
-def values(source):
-  return source.load_into_memory().images[:, 0, 0, 0].tolist()
 
 
 def test_labels_names_and_pixels(root):
@@ -285,82 +251,12 @@ def test_a_class_of_train_without_images_is_not_a_class(tmp_path, caplog):
     folder.scan(str(tmp_path))
 
 
-def test_what_is_left_out_is_counted_in_one_line(root, caplog):
-  for name in ('a.txt', 'cat/b.TXT', 'dog/c.txt', '__MACOSX/cat/d.txt', 'cat/e.heic'):
-    (root / name).parent.mkdir(parents=True, exist_ok=True)
-    (root / name).write_text('')
-  assert said(root, caplog) == (
-      f'folder:{root}: 16 training and 4 test images of 2 classes; left out: 1 file '
-      'ending in .heic, 3 files ending in .txt, folder __MACOSX (no images)')
-
-
-def test_cruft_next_to_splits_is_left_out(tmp_path, caplog):
-  lay(tmp_path, 'train/cat', 'test/cat', 'figures')
-  save(tmp_path / 'preview.png')
-  assert said(tmp_path, caplog).endswith(
-      'left out: 1 image next to train, folder figures (next to train)')
-
-
 def test_tiff_and_gif_are_images(tmp_path):
   suffixes = ('png', 'tif', 'TIFF', 'gif', 'bmp')
   for i, suffix in enumerate(suffixes):
     save(tmp_path / 'train' / 'cat' / f'{i}.{suffix}', 10 * i)
   source = datasets.load(f'folder:{tmp_path}', validation_fraction=0)
   assert values(source) == [0, 10, 20, 30, 40]
-
-
-def test_a_link_to_a_parent_changes_nothing(root, caplog):
-  without = folder.scan(str(root))
-  (root / 'dog' / 'loop').symlink_to('..')
-  found = folder.scan(str(root))
-  assert found['train'].paths == without['train'].paths
-  assert found['test'].paths == without['test'].paths
-  assert said(root, caplog).endswith('left out: 1 link to a parent folder')
-
-
-@pytest.mark.parametrize('link, target, places', [
-    ('train/cat/more', '../dog', 'train/cat and in class .*train/dog'),
-    ('train/cat/9.png', '../dog/1.png', 'train/cat and in class .*train/dog'),
-    ('train/copy', 'cat', 'train/cat and in class .*train/copy'),
-    ('train/cat/more', '../../test/cat', 'train/cat and in class .*test/cat'),
-    ('val', 'test', 'val/cat and in class .*test/cat')])
-def test_one_file_in_two_classes_or_splits_is_refused(tmp_path, link, target, places):
-  lay(tmp_path, 'train/cat', 'train/dog', 'test/cat')
-  (tmp_path / link).symlink_to(target)
-  with pytest.raises(errors.UserError, match=f'are the same file, in class .*{places}'):
-    folder.scan(str(tmp_path))
-
-
-def test_a_second_link_to_an_image_of_the_class_is_left_out(train_root, caplog):
-  (train_root / 'train/cat/copy.png').symlink_to('0.png')
-  assert counts(train_root) == {'train': [10, 10]}
-  assert said(train_root, caplog).endswith('1 link to an image of the same class')
-
-
-def test_classes_may_be_links_to_storage(root, tmp_path_factory):
-  linked = tmp_path_factory.mktemp('linked')
-  for name in ('cat', 'dog'):
-    (linked / name).symlink_to(root / name)
-  direct, there = (datasets.load(f'folder:{x}', validation_fraction=0)
-                   for x in (root, linked))
-  assert values(there) == values(direct)
-  np.testing.assert_array_equal(there.labels, direct.labels)
-
-
-def test_reasons_are_readable(train_root, caplog):
-  cat = train_root / 'train' / 'cat'
-  (cat / '0.png').write_bytes(b'')
-  (cat / '1.png').write_text('no image')
-  (cat / '2.png').unlink()
-  (cat / '2.png').symlink_to('nowhere')
-  (cat / '3.png').write_bytes((cat / '3.png').read_bytes()[:50])
-  with caplog.at_level(logging.WARNING):
-    datasets.load(f'folder:{train_root}', validation_fraction=0).load_into_memory()
-  for reason in ('0.png is empty', '1.png is not an image that Pillow can read',
-                 '2.png cannot be read: No such file or directory',
-                 '3.png does not decode: '):
-    assert reason in caplog.text
-  assert '0x' not in caplog.text
 
 
 def test_a_class_name_that_is_no_text_is_told(root):

@@ -1,123 +1,10 @@
-"""Data sets by name: built-in ones, TFDS, the real CIFAR-10, and mistakes."""
-
-import io
-import json
-import pickle
-import sys
+"""Sources: reading, subsets, loading into memory."""
 
 import numpy as np
 import pytest
-import tensorflow_datasets as tfds
-from PIL import Image
-from sklearn import datasets as sklearn_datasets
-from sklearn import linear_model
 
 from ssl_jax import errors
-from ssl_jax.data import builtin, datasets, prepare, tfds_source
-
-CIFAR10 = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse',
-           'ship', 'truck')
-
-
-def test_digits_are_scikit_learns():
-  raw = sklearn_datasets.load_digits()
-  train, test = (datasets.load('digits', s, channels=1, validation_fraction=0)
-                 for s in ('train', 'test'))
-  assert train.image_shape == (8, 8, 1) and train.num_classes == 10
-  assert len(train) + len(test) == 1797 and abs(len(test) - 360) <= 5
-  both = np.concatenate([train.images, test.images])
-  expected = np.rint(raw.images / 16 * 255)
-  assert sorted(x.tobytes() for x in both) == sorted(
-      x.tobytes() for x in expected.astype(np.uint8))
-
-
-def test_digits_grow_by_repeating_pixels():
-  small, large = (datasets.load('digits', image_size=s).images for s in (8, 16))
-  assert large.shape[1:] == (16, 16, 3)
-  np.testing.assert_array_equal(large[:, ::2, 1::2], small)
-  np.testing.assert_array_equal(large[:, 1::2, ::2], small)
-  np.testing.assert_array_equal(large[..., 0], large[..., 2])
-
-
-def test_splits_are_disjoint_and_follow_the_seed():
-  def images(split, seed=0):
-    return {x.tobytes() for x in datasets.load('digits', split, split_seed=seed).images}
-
-  train, validation, test = map(images, ('train', 'validation', 'test'))
-  assert not train & validation and not train & test and not validation & test
-  assert images('validation', seed=1) != validation == images('validation')
-
-
-def test_label_subset_of_train():
-  source = datasets.load('digits', label_subset={'per_class': 3, 'seed': 1})
-  assert np.bincount(source.labels).tolist() == [3] * 10
-  whole = {x.tobytes() for x in datasets.load('digits').images}
-  assert {x.tobytes() for x in source.images} <= whole
-
-
-def test_synthetic_is_learnable_seeded_and_balanced():
-  def load(split, **fields):
-    return datasets.load('synthetic', split, image_size=8, num_examples=400,
-                        validation_fraction=0, **fields)
-
-  train, test = load('train'), load('test')
-  assert train.images.dtype == np.uint8 and train.image_shape == (8, 8, 3)
-  assert np.bincount(train.labels).tolist() == [100] * 4 and len(test) == 100
-  np.testing.assert_array_equal(train.images, load('train').images)
-  assert (train.images != load('train', seed=1).images).any()
-  flat = [x.images.reshape(len(x), -1) / 255 for x in (train, test)]
-  classifier = linear_model.LogisticRegression().fit(flat[0], train.labels)
-  assert classifier.score(flat[1], test.labels) > 0.9
-
-
-def test_synthetic_has_an_up():
-  images = builtin.synthetic('train', 16, num_examples=256).images.astype(float)
-  assert images[:, :8].mean() > images[:, 8:].mean() + 5
-
-
-def test_gray_synthetic_differs_by_orientation_alone():
-  source = datasets.load('synthetic', channels=1, num_classes=2, num_examples=64)
-  x = source.images[..., 0].astype(float)
-  horizontal = np.abs(np.diff(x, axis=2)).mean((1, 2))
-  vertical = np.abs(np.diff(x, axis=1)).mean((1, 2))
-  np.testing.assert_array_equal(horizontal < vertical, source.labels == 1)
-
-
-def test_real_cifar10(tfds_data_dir):
-  def load(split, **fields):
-    return datasets.load('cifar10', split, data_dir=tfds_data_dir, **fields)
-
-  train, validation, test = map(load, ('train', 'validation', 'test'))
-  assert train.class_names == CIFAR10 and train.image_shape == (32, 32, 3)
-  for source, each in ((train, 4500), (validation, 500), (test, 1000)):
-    assert np.bincount(source.labels).tolist() == [each] * 10
-  assert len(load('train', validation_fraction=0)) == 50_000
-  rows = test.read(np.array([9_999, 0, 4_321]))
-  np.testing.assert_array_equal(rows.labels, test.labels[[9_999, 0, 4_321]])
-  assert rows.images.shape == (3, 32, 32, 3) and rows.mask.all()
-  assert rows.images.std() > 20
-  assert 'tensorflow' not in sys.modules
-
-
-def test_cifar10_rows_are_those_of_tfds(tfds_data_dir):
-  stored = tfds.data_source('cifar10', split='test', data_dir=tfds_data_dir)
-  source = datasets.load('cifar10', 'test', data_dir=tfds_data_dir)
-  for i in (0, 17, 5_000):
-    rows = source.read(np.array([i]))
-    np.testing.assert_array_equal(rows.images[0], stored[i]['image'])
-    assert rows.labels[0] == stored[i]['label']
-
-
-def test_the_fingerprint_of_a_tfds_set_reads_no_record(tfds_data_dir, monkeypatch):
-  monkeypatch.setattr(tfds_source.TfdsSource, '_catalogue', lambda self: 1 / 0)
-  found = [datasets.load('cifar10', split, data_dir=tfds_data_dir,
-                         validation_fraction=0).description
-           for split in ('train', 'test')]
-  assert json.loads(json.dumps(found)) == found  # as a checkpoint keeps it
-  train, test = (f['fingerprint'] for f in found)
-  assert (train['images'], test['images']) == (50_000, 10_000)
-  assert train['version'] == test['version'] == '3.0.2'
-  assert train['bytes'] > test['bytes'] > 0 and train['shards']
+from ssl_jax.data import datasets, sources
 
 
 def test_materialise_equals_read(tfds_data_dir):
@@ -129,54 +16,6 @@ def test_materialise_equals_read(tfds_data_dir):
   np.testing.assert_array_equal(arrays.labels, source.labels)
 
 
-def test_a_tfds_source_travels_to_a_worker_process(tfds_data_dir):
-  source = datasets.load('cifar10', 'test', data_dir=tfds_data_dir)
-  index = np.array([5, 1])
-  expected = source.read(index)
-  copy = pickle.loads(pickle.dumps(source))
-  np.testing.assert_array_equal(copy.read(index).images, expected.images)
-
-
-def test_imagenet_by_tfds(tmp_path):
-  """A tiny set with the name, features, classes and splits of TFDS' builder."""
-  classes = ('n01440764', 'n01443537', 'n01484850')
-  features = {'image': tfds.features.Image(encoding_format='jpeg'),
-              'label': tfds.features.ClassLabel(names=classes),
-              'file_name': tfds.features.Text()}
-
-  def examples(split, label):
-    for i in range(12):
-      out = io.BytesIO()
-      Image.new('RGB', (20 + i, 10), (20 * i,) * 3).save(out, 'JPEG')
-      yield {'image': out.getvalue(), 'label': label(i),
-             'file_name': f'{split}_{i}.JPEG'}
-
-  prepare.write('imagenet2012', '5.1.0', str(tmp_path), features, {
-      'train': lambda: examples('train', lambda i: i % 3),
-      'validation': lambda: examples('val', lambda i: i % 2),
-      'test': lambda: examples('test', lambda i: -1)})
-  listed = tmp_path / '1percent.txt'
-  listed.write_text('train_7.JPEG\ntrain_4.JPEG\n')
-
-  def load(split, **fields):
-    return datasets.load('imagenet2012', split, data_dir=str(tmp_path), image_size=16,
-                        canvas=True, **fields)
-
-  train = load('train', validation_fraction=0)
-  assert train.num_classes == 1000 and train.class_names[:3] == classes
-  assert train.canvas
-  assert train.labels.tolist() == [0, 1, 2] * 4
-  rows = train.read(np.array([11, 0]))
-  assert rows.valid_sizes.tolist() == [[5, 16], [8, 16]]  # of 31x10 and 20x10
-  assert rows.images[0, 0, 0].tolist() == [220] * 3
-  assert load('test').labels.tolist() == [0, 1] * 6  # TFDS' validation
-  few = load('train', validation_fraction=0, label_subset={'file_list': str(listed)})
-  assert few.labels.tolist() == [1, 1]
-  assert few.file_names == ['train_4.JPEG', 'train_7.JPEG']
-  assert few.read(np.array([0])).images[0, 0, 0].tolist() == [80] * 3
-  assert 'tensorflow' not in sys.modules
-
-
 @pytest.mark.parametrize('name', ['digits', 'synthetic'])
 def test_images_without_file_names_are_in_no_list(name, tmp_path):
   (tmp_path / 'list.txt').write_text('a')
@@ -184,35 +23,91 @@ def test_images_without_file_names_are_in_no_list(name, tmp_path):
     datasets.load(name, label_subset={'file_list': str(tmp_path / 'list.txt')})
 
 
-def test_digits_fill_their_canvas():
-  plain, canvas = (datasets.load('digits', 'test', image_size=8, canvas=c)
-                   for c in (False, True))
-  np.testing.assert_array_equal(plain.images, canvas.images)
+class Letters(sources.Source):
+  """Images of one pixel; odd ones do not decode. Each has a file name."""
+  name, class_names, image_shape = 'letters', ('a', 'b'), (1, 1, 1)
+
+  def __init__(self, n):
+    self.labels = (np.arange(n) % 2).astype(np.int32)
+
+  def __len__(self):
+    return len(self.labels)
+
+  @property
+  def file_names(self):
+    return [f'{i}.png' for i in range(len(self))]
+
+  def read(self, indices):
+    mask = indices % 2 == 0
+    return sources.Examples((indices * mask).astype(np.uint8).reshape(-1, 1, 1, 1),
+                            self.labels[indices], mask)
 
 
-@pytest.mark.parametrize('fields,sentence', [
-    (dict(name='cifar10'), 'python -m ssl_jax.prepare_data --dataset=cifar10'),
-    (dict(name='svhn_cropped'), 'tfds build svhn_cropped'),
-    (dict(name='cifar11'), "did you mean 'cifar1"),
-    (dict(name='/tmp/photos'), 'an image folder is written folder:/path'),
-    (dict(name='mnist:9.9.9'), "'mnist:9.9.9', not a data set in"),
-    (dict(name='digits', split='tset'), "did you mean 'test'"),
-    (dict(name='digits', image_size=20), 'multiple of 8'),
-    (dict(name='digits', channels=2), 'channels is 2'),
-    (dict(name='digits', image_size=0), 'image_size is 0'),
-    (dict(name='cifar10', canvas=True), 'canvas is True, but config.data.image_size'),
-    (dict(name='imagenet2012', image_size=8),
-     'tfds build imagenet2012 --file_format=array_record'),
-    (dict(name='digits', validation_fraction=2.), 'validation_fraction is 2.0'),
-    (dict(name='digits', split='validation', validation_fraction=0), 'no split'),
-    (dict(name='digits', num_examples=3), 'num_examples is 3, but only'),
-    (dict(name='synthetic', num_example=3), "did you mean 'num_examples'"),
-    (dict(name='synthetic', num_examples=3), 'num_examples is 3 with 4'),
-    (dict(name='digits', split='test', label_subset=dict(first_k=1)),
-     'training images'),
-    (dict(name='digits', label_subset=dict(per_class=999)), 'per_class is 999'),
-])
-def test_mistakes_are_told(tmp_path, fields, sentence):
-  with pytest.raises(errors.UserError, match=sentence) as e:
-    datasets.load(data_dir=str(tmp_path), **fields)
-  assert '\n' not in str(e.value)
+def arrays(n=6, **fields):
+  rng = np.random.default_rng(0)
+  return sources.Arrays(rng.integers(0, 256, (n, 4, 5, 3), np.uint8),
+                        np.arange(n, dtype=np.int32), ('x', 'y'), 'some', **fields)
+
+
+def test_what_does_not_decode_is_left_out_of_memory():
+  loaded = Letters(601).load_into_memory()  # several threads' parts
+  np.testing.assert_array_equal(loaded.images.ravel(),
+                                np.arange(0, 601, 2).astype(np.uint8))
+  assert len(loaded) == 301 and set(loaded.labels.tolist()) == {0}
+  assert loaded.class_names == ('a', 'b') and loaded.load_into_memory() is loaded
+
+
+def test_a_subset_reads_its_own_rows_of_its_parent():
+  parent = Letters(10)
+  chosen = sources.subset(parent, np.array([8, 1, 4]), 'chosen')
+  rows = chosen.read(np.array([2, 0]))
+  assert rows.images.ravel().tolist() == [4, 8] and rows.mask.all()
+  assert chosen.labels.tolist() == [0, 1, 0] and len(chosen) == 3
+  assert chosen.file_names == ['8.png', '1.png', '4.png'] and chosen.name == 'chosen'
+  assert (chosen.class_names, chosen.image_shape) == (('a', 'b'), (1, 1, 1))
+
+
+def test_a_subset_of_arrays_is_arrays():
+  sizes = np.stack([1 + np.arange(6) % 4, 1 + np.arange(6) % 5], 1).astype(np.int32)
+  whole = arrays(valid_sizes=sizes)
+  few = sources.subset(whole, np.array([5, 0]), 'few')
+  assert isinstance(few, sources.Arrays) and few.canvas
+  assert few.labels.tolist() == [5, 0]
+  np.testing.assert_array_equal(few.images, whole.images[[5, 0]])
+  np.testing.assert_array_equal(few.valid_sizes, sizes[[5, 0]])
+
+
+def test_blank_rows_are_masked_and_as_large_as_the_canvas():
+  blank = arrays().blank(2)
+  assert blank.images.shape == (2, 4, 5, 3) and not blank.images.any()
+  assert blank.labels.tolist() == [-1, -1] and not blank.mask.any()
+  assert blank.valid_sizes is None
+  on_canvas = arrays(valid_sizes=np.ones((6, 2), np.int32)).blank(2)
+  assert on_canvas.valid_sizes.tolist() == [[4, 5], [4, 5]]
+
+
+def test_rows_are_put_where_an_index_says_and_taken_from_there():
+  source = arrays()
+  rows = source.blank(4)
+  rows.put(np.array([3, 1]), source.read(np.array([0, 5])))
+  assert rows.labels.tolist() == [-1, 5, -1, 0]
+  assert rows.mask.tolist() == [False, True, False, True]
+  np.testing.assert_array_equal(rows.take(rows.mask).images, source.images[[5, 0]])
+
+
+def test_the_fingerprint_follows_labels_names_and_choice():
+  same = [Letters(6).fingerprint, Letters(6).fingerprint]
+  assert same[0] == same[1] and same[0]['images'] == 6
+  other = Letters(6)
+  other.labels = 1 - other.labels
+  assert other.fingerprint['labels'] != same[0]['labels']
+  first, second = (sources.subset(Letters(6), np.array(chosen), 'x').fingerprint
+                   for chosen in ([0, 1], [1, 0]))
+  assert first['selection'] != second['selection'] and first['images'] == 2
+  assert 'file_names' in same[0] and 'file_names' not in arrays().fingerprint
+
+
+def test_sizes_in_bytes_and_classes():
+  source = arrays()
+  assert (source.nbytes, source.num_classes) == (6 * 4 * 5 * 3, 2)
+  assert source.description['image_shape'] == [4, 5, 3]

@@ -33,7 +33,7 @@ def splits(classes=5, dim=8, shuffle=False):
 
 def test_every_evaluator_is_tested_here():
   # Those of a network's own scores learn nothing: test_evaluators_rotation.py; and
-  # one makes splits of its own: test_evaluators_resplit.py.
+  # one makes splits of its own: test_evaluators_logistic_random_split.py.
   others = {'own_head', 'rotation', 'logistic_random_split'}
   assert SMALL.keys() | others == evaluators.EVALUATORS.keys()
 

@@ -31,7 +31,7 @@ def sgd_by_hand(train, rate, decay, probe, classes=3):
   x = (x - mean) / std
   kernel, bias = np.zeros((x.shape[1], classes)), np.zeros(classes)
   velocity = [np.zeros_like(kernel), np.zeros_like(bias)]
-  order = probe._order(len(y)).reshape(-1, min(probe.batch_size, len(y)))
+  order = probe.order(len(y)).reshape(-1, min(probe.batch_size, len(y)))
   for step, rows in enumerate(order):
     gradient = [decay * kernel, np.zeros_like(bias)]
     for i in rows:
@@ -63,14 +63,14 @@ def test_a_head_does_not_depend_on_the_rest_of_the_grid():
 
 def test_order_visits_every_row_once_per_epoch():
   probe = linear.Linear(epochs=4, min_steps=1, batch_size=7)
-  order = probe._order(30).ravel()
+  order = probe.order(30).ravel()
   for epoch in range(4):
     assert sorted(order[epoch * 30:(epoch + 1) * 30]) == list(range(30))
   assert (order[:30] != order[30:60]).any()
 
 
 def test_few_labels_still_get_the_minimum_of_steps():
-  blocks, steps, batch = linear.Linear(min_steps=2500)._order(10).shape
+  blocks, steps, batch = linear.Linear(min_steps=2500).order(10).shape
   assert blocks * steps >= 2500
   assert batch == 10
 

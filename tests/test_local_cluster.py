@@ -12,7 +12,7 @@ SCRIPT = pathlib.Path(__file__).parent.parent / 'launch' / 'local_cluster.sh'
 # Each process says who it is to the others.
 HELLO = '''
 import jax
-from ssl_jax.train import mesh
+from ssl_jax.parallel import processes
 processes.join_cluster()
 print(processes.allgather_text(f'{jax.process_index()} of {jax.device_count()}'))
 '''

@@ -2,22 +2,18 @@
 
 import dataclasses
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import stub_encoder
 import tiny
-from flax import traverse_util
+from tiny_finetune import SHAPE, build, config, drawn, flat
 
 from ssl_jax import errors, methods
 from ssl_jax.jobs import finetune
-from ssl_jax.methods.network import Network
 from ssl_jax.objectives import classification
 
-SHAPE = (8, 8, 3)
-FROZEN = {'far': {'near'}, 'head': {'near', 'far'}}
 HEADS = {'linear': ('stage1', 2), 'mlp': ('stage1', 'flatten'),
          'conv_block': ('stage1', 'none')}
 
@@ -26,65 +22,6 @@ HEADS = {'linear': ('stage1', 2), 'mlp': ('stage1', 'flatten'),
 def stub():
   with stub_encoder.registered():
     yield
-
-
-def config(freeze_until=None, model='staged', pretrain='simclr', endpoint='pooled',
-           pool='mean', head='linear', model_fields=()):
-  """What a checkpoint of fine-tuning holds."""
-  return {
-      **tiny.config(), 'augment': {'recipe': 'none'},
-      'method': {'name': 'finetune', 'freeze_until': freeze_until},
-      'features': {'endpoint': endpoint, 'pool': pool}, 'head': {'name': head},
-      'pretrained': {
-          **tiny.config(pretrain), 'model': {'name': model, **dict(model_fields)},
-          'dataset': {'image_shape': list(SHAPE), 'class_names': ['a', 'b', 'c']}}}
-
-
-def build(*args, **fields):
-  return methods.build(config(*args, **fields), 4)
-
-
-def drawn(method, seed=0):
-  """Variables of NumPy's, statistics included: nothing is as in a fresh network."""
-  rng = np.random.default_rng(seed)
-  shapes = jax.eval_shape(lambda key: method.init(key, SHAPE), jax.random.key(0))
-
-  def draw(path, x):
-    if path[-1].key in ('scale', 'bias', 'var'):
-      return jnp.asarray(rng.uniform(0.5, 2, x.shape), x.dtype)
-    return jnp.asarray(0.4 * rng.normal(size=x.shape), x.dtype)
-  return jax.tree_util.tree_map_with_path(draw, shapes)
-
-
-def flat(tree):
-  return {'/'.join(path): np.asarray(x)
-          for path, x in traverse_util.flatten_dict(tree).items()}
-
-
-@pytest.mark.parametrize('fields, stages, trained, left', [
-    ({'model': 'resnet8'}, 'stem stage1 stage2 stage3 head', '', 'projector'),
-    ({'model': 'resnet8', 'endpoint': 'stage2'}, 'stem stage1 stage2 head', '',
-     'encoder/stage3'),
-    ({'model': 'resnet8', 'endpoint': 'projection1'},
-     'stem stage1 stage2 stage3 projector head', 'projector/dense1',
-     'projector/dense2'),
-    ({'model': 'resnet8', 'endpoint': 'projection0'},
-     'stem stage1 stage2 stage3 head', '', 'projector/dense1'),
-    ({'model': 'nin', 'pretrain': 'rotnet', 'endpoint': 'block2', 'pool': 'none',
-      'head': 'conv_block', 'model_fields': (('width', 1 / 32),)},
-     'block1 block2 head', '', 'network/head'),
-    ({'model': 'staged', 'pretrain': 'supervised'}, 'near far head', '',
-     'network/head')])
-def test_what_the_endpoint_does_not_depend_on_is_left_alone(fields, stages, trained,
-                                                            left):
-  method = build(**fields)
-  assert method.stages(SHAPE) == tuple(stages.split())
-  variables = jax.eval_shape(lambda key: method.init(key, SHAPE), jax.random.key(0))
-  params = ['/'.join(p) for p in traverse_util.flatten_dict(variables.params)]
-  frozen = ['/'.join(p) for p in traverse_util.flatten_dict(
-      variables.non_trainable['params'])]
-  assert any(trained in p for p in params)
-  assert any(left in p for p in frozen) and not any(left in p for p in params)
 
 
 def by_hand(frozen, whole, views):
@@ -177,31 +114,6 @@ def test_frozen_throughout_is_softmax_regression():
   np.testing.assert_allclose(grads['bias'], error.sum(0), atol=1e-6)
 
 
-@pytest.mark.parametrize('freeze_until', FROZEN)
-def test_frozen_bits_stay_and_all_others_move(freeze_until):
-  method = build(freeze_until)
-  variables = start = drawn(method)
-  views = jax.random.uniform(jax.random.key(1), (8, *SHAPE))
-
-  @jax.jit
-  def step(variables):
-    grads, aux = jax.grad(method.loss, has_aux=True)(
-        variables.params, variables, views, jnp.arange(8) % 4)
-    params = jax.tree.map(lambda p, g: p - 0.1 * g, variables.params, grads)
-    return method.after_update(
-        variables.replace(params=params, model_state=aux.model_state), 0)
-
-  for _ in range(3):
-    variables = step(variables)
-  before, after = (flat(method.encoder_variables(v)) for v in (start, variables))
-  stages = {p for p in before if 'projector' not in p}
-  stay = {p for p in before if (before[p] == after[p]).all()}
-  assert stay == (before.keys() - stages) | {
-      p for p in stages if any(f'/{stage}/' in p for stage in FROZEN[freeze_until])}
-  assert (finetune.digest(variables.non_trainable)
-          == finetune.digest(start.non_trainable))
-
-
 def test_pretrained_variables_replace_the_drawn_ones_but_in_the_head():
   method, other = build('far'), build(None)
   variables, encoder = drawn(method), other.encoder_variables(drawn(other, seed=1))
@@ -212,35 +124,6 @@ def test_pretrained_variables_replace_the_drawn_ones_but_in_the_head():
   assert same(got['params']['head'], variables.params['head'])
   assert (jax.tree.structure(method.with_pretrained(variables, encoder))
           == jax.tree.structure(variables))
-
-
-def test_a_module_without_parameters_follows_its_stage():
-  """Dropout in a stage that is trained drops; in a frozen one it does not."""
-  class Drop(nn.Module):
-    @nn.compact
-    def __call__(self, x, *, train):
-      return 0 * x if train else x
-
-  class Stage(nn.Module):
-    @nn.compact
-    def __call__(self, x, *, train):
-      return Drop(name='drop')(nn.Dense(3, name='dense')(x), train=train) + 1
-
-  class Encoder(nn.Module):
-    @nn.compact
-    def __call__(self, x, *, train):
-      near = Stage(name='near')(x, train=train)
-      far = Stage(name='far')(near, train=train)
-      return {'near': near, 'far': far, 'pooled': far.mean((1, 2))}
-
-  method = build('far')
-  method = dataclasses.replace(method, network=method.network.clone(
-      network=Network(encoder=Encoder())))
-  variables = drawn(method)
-  _, aux = jax.jit(method.loss)(variables.params, variables, jnp.ones((2, *SHAPE)),
-                                jnp.zeros(2, jnp.int32))
-  endpoints = aux.endpoints
-  assert np.ptp(endpoints['near']) > 0 and np.ptp(endpoints['far']) == 0
 
 
 def test_same_trajectory_on_1_and_8_devices():

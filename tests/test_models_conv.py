@@ -94,10 +94,10 @@ def test_bfloat16_stays(kernel_size):
 
 def test_what_is_computed_once_is_the_identity():
   x = jnp.array([0.0, -0.0, 1.5, jnp.inf, -jnp.inf, jnp.nan, 1e-45])
-  np.testing.assert_array_equal(conv._computed_once(x), x)
-  assert np.signbit(conv._computed_once(x)[1])
+  np.testing.assert_array_equal(conv.computed_once(x), x)
+  assert np.signbit(conv.computed_once(x)[1])
   np.testing.assert_array_equal(
-      jax.grad(lambda x: (2 * conv._computed_once(x)).sum())(x), 2)
+      jax.grad(lambda x: (2 * conv.computed_once(x)).sum())(x), 2)
 
 
 def step(x, kernels):

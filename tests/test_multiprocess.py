@@ -17,13 +17,12 @@ import pytest
 import stub_encoder
 import tiny
 from cluster import Run
-from jax.experimental import multihost_utils
 from PIL import Image
 
-from ssl_jax import cli, errors, jsonl
+from ssl_jax import cli, jsonl
 from ssl_jax.jobs import evaluate, finetune, pretrain
 from ssl_jax.jobs import workdir as workdir_lib
-from ssl_jax.parallel import preemption, processes
+from ssl_jax.parallel import preemption, provenance
 from ssl_jax.train import loop
 
 # One after the other in one worker: all look at the same runs.
@@ -90,7 +89,7 @@ def train_with_signal(workdir, process, step, name):
 def disagree(other_package):
   """Process 1 has another seed and another package."""
   if jax.process_index():
-    workdir_lib.__file__ = f'{other_package}/workdir.py'
+    provenance.__file__ = f'{other_package}/parallel/provenance.py'
   cli.config(types.SimpleNamespace(read=lambda: {
       'seed': jax.process_index(), 'data': {'name': 'digits'}}))
 
@@ -216,36 +215,3 @@ def test_mistakes_stop_all_processes_with_one_sentence(outcomes, name, sentence)
     said = [line for line in log.splitlines() if line.startswith('error: ')]
     assert status == 2 and len(said) == 1 and re.search(sentence, said[0]), log
     assert 'Traceback' not in log and 'stack trace' not in log
-
-
-@pytest.mark.parametrize('address, number, process, sentence', [
-    ('localhost', '2', '0', 'must be host:port'),
-    ('localhost:1', '', '0', "JAX_NUM_PROCESSES is ''"),
-    ('localhost:1', '2', 'one', "JAX_PROCESS_ID is 'one'"),
-    ('localhost:1', '2', '2', 'of 2 processes it must be 0 to 1'),
-])
-def test_a_cluster_that_makes_no_sense(monkeypatch, address, number, process, sentence):
-  monkeypatch.setenv('JAX_COORDINATOR_ADDRESS', address)
-  monkeypatch.setenv('JAX_NUM_PROCESSES', number)
-  monkeypatch.setenv('JAX_PROCESS_ID', process)
-  with pytest.raises(errors.UserError, match=sentence):
-    processes.join_cluster()
-
-
-def test_a_process_alone_agrees_with_itself():
-  assert processes.allgather_text('a') == ['a']
-  processes.assert_equal_across_processes({'examples': 3}, 'remedy')
-  with pytest.raises(errors.UserError, match='^its own words$'):
-    with processes.fail_together():
-      raise errors.UserError('its own words')
-
-
-def test_jax_is_told_every_number_whatever_a_dispatch_holds(monkeypatch):
-  told = []
-  monkeypatch.setattr(jax, 'process_count', lambda: 2)
-  monkeypatch.setattr(multihost_utils, 'reached_preemption_sync_point', told.append)
-  for _ in range(2):  # two loops of one process
-    with preemption.Listener() as listener:
-      listener.listen()
-      listener.reached(), listener.reached()
-  assert np.diff(told).tolist() == [1, 1, 1]

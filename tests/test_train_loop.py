@@ -1,11 +1,8 @@
 """The loop: resumes bit-exactly, stops politely, never keeps a broken state."""
 
-import logging
 import os
-import re
 import shutil
 import signal
-import types
 
 import jax
 import numpy as np
@@ -16,7 +13,6 @@ from PIL import Image
 
 from ssl_jax import errors, jsonl
 from ssl_jax.jobs import pretrain
-from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import checkpoint, loop, reporter, training
 
 
@@ -191,34 +187,6 @@ def test_nothing_is_compiled_once_it_has_been_monitored(tmp_path, monkeypatch):
   assert len(seen) == 4 and seen[0] > 0 and len(compiled) == seen[0]
 
 
-@pytest.mark.parametrize('asked, total, expected', [
-    (0, 97_000, 25), (0, 31_200, 32), (0, 64, 32), (0, 97, 32), (0, 20, 20), (0, 0, 32),
-    (0, 40 * 41, 20), (7, 64, 7), (500, 64, 97)])
-def test_steps_per_dispatch(monkeypatch, asked, total, expected):
-  """They divide the steps of a run, so that its end is no program of its own."""
-  monkeypatch.setattr(training, 'STEPS_PER_DISPATCH', {})
-  run = types.SimpleNamespace(
-      log=training.LogConfig(steps_per_dispatch=asked), total_steps=total,
-      feed=types.SimpleNamespace(max_steps_per_dispatch=97))
-  assert training.steps_per_dispatch(run) == expected
-  monkeypatch.setattr(training, 'STEPS_PER_DISPATCH', {'cpu': 1})
-  assert training.steps_per_dispatch(run) == (expected if asked else 1)
-
-
-def test_metrics_file_has_one_row_per_logged_step(tmp_path, caplog):
-  with caplog.at_level(logging.INFO):
-    pretrain.run(config(epochs=1), tmp_path / 'run')
-  told = re.findall(r'pretrain: step (\d+) after [\d.]+ s, compilation included',
-                    caplog.text)
-  assert told == ['1']
-  rows = jsonl.read(tmp_path / 'run' / 'metrics.jsonl')
-  assert [row['step'] for row in rows] == [1, 2, 3, 4, 5]
-  assert [row['epoch'] for row in rows] == pytest.approx([.2, .4, .6, .8, 1.])
-  first = rows[0]
-  assert first['train/learning_rate'] == pytest.approx(0.05)
-  assert {'train/loss', 'train/contrastive_accuracy', 'probe/top1'} <= set(first)
-
-
 def test_a_finished_run_is_not_run_again(tmp_path):
   fields = config(epochs=1)
   result = pretrain.run(fields, tmp_path)
@@ -258,23 +226,3 @@ def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypat
   _, arrays = final_arrays(tmp_path)
   assert all(np.isfinite(x).all() for x in arrays)
   assert not (tmp_path / 'result.json').exists()
-
-
-def test_profile_leaves_a_trace(tmp_path):
-  fields = config(epochs=4)
-  fields['log']['profile'] = True
-  pretrain.run(fields, tmp_path)
-  assert list((tmp_path / 'profile').rglob('*.xplane.pb'))
-
-
-@pytest.mark.parametrize('every, before, after, expected', [
-    (0, 0, 9, False), (5, 0, 4, False), (5, 4, 5, True), (5, 5, 6, False),
-    (5, 3, 8, True), (5, 5, 9, False)])
-def test_crossed(every, before, after, expected):
-  assert training.crossed(every, before, after) is expected
-
-
-def test_mesh_put_and_gather_round_trip():
-  mesh = mesh_lib.data_mesh()
-  rows = np.arange(16).reshape(16, 1)
-  np.testing.assert_array_equal(mesh_lib.gather(mesh_lib.put_sharded(mesh, rows)), rows)

@@ -42,7 +42,7 @@ def kernels(path: pathlib.Path, most: int = 60) -> dict[str, Any]:
       seconds[key] += event.duration_ns / 1e9
       count[key] += 1
       spans.append((event.start_ns, event.start_ns + event.duration_ns))
-  busy, whole = _covered(spans)
+  busy, whole = covered(spans)
   kinds = collections.Counter()
   for key, spent in seconds.items():
     kinds[_kind(*key)] += spent
@@ -63,7 +63,7 @@ def _kind(name: str, operation: str) -> str:
   return 'fusions' if 'fusion' in both else 'other'
 
 
-def _covered(spans: list[tuple[float, float]]) -> tuple[float, float]:
+def covered(spans: list[tuple[float, float]]) -> tuple[float, float]:
   """Seconds that at least one span covers, and from the first to the last."""
   covered, end = 0.0, float('-inf')
   for start, stop in sorted(spans):

@@ -38,7 +38,7 @@ class Worker:
 
   def __init__(self, target: str, environment: Mapping[str, str] | None = None,
                limit: float = 3600, **arguments: Any):
-    self._target, self._limit = target, limit
+    self._target, self.limit = target, limit
     self._log = tempfile.TemporaryFile('w+')  # noqa: SIM115
     self._process = subprocess.Popen(
         [sys.executable, '-m', 'benchmarks.harness.worker', target], text=True,
@@ -55,7 +55,7 @@ class Worker:
       Failed: it raised, its process ended, or it took longer than the limit.
     """
     late = threading.Event()
-    timer = threading.Timer(self._limit, lambda: (late.set(), self._process.kill()))
+    timer = threading.Timer(self.limit, lambda: (late.set(), self._process.kill()))
     timer.start()
     try:
       self._process.stdin.write(json.dumps([method, arguments]) + '\n')
@@ -66,7 +66,7 @@ class Worker:
     finally:
       timer.cancel()
     if not line:
-      why = f'took more than {self._limit:.0f} s' if late.is_set() else self._end()
+      why = f'took more than {self.limit:.0f} s' if late.is_set() else self._end()
       raise Failed(f'{self._target}.{method}: {why}')
     result, error = json.loads(line)
     if error:

@@ -134,7 +134,7 @@ def jitter(key: jax.Array, image: jax.Array, strength: float,
   if style.weights is not None:
     amount = amount * jnp.array(style.weights)
   factor = jnp.maximum(1 + 0.8 * amount, 0)
-  position = _ranks(u[4:])
+  position = ranks(u[4:])
   ops = (
       lambda x: x + 0.8 * amount[0] if style.brightness == 'add' else x * factor[0],
       lambda x: adjust_contrast(x, factor[1], style.contrast),
@@ -153,7 +153,7 @@ def jitter(key: jax.Array, image: jax.Array, strength: float,
   return jax.lax.fori_loop(0, 4, one, image)
 
 
-def _ranks(values: jax.Array) -> jax.Array:
+def ranks(values: jax.Array) -> jax.Array:
   """int32 [n]: how many are smaller; a permutation without a sort."""
   i = jnp.arange(values.shape[0])
   smaller = values[None, :] < values[:, None]

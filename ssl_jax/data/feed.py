@@ -176,12 +176,12 @@ def make_feed(source: sources.Source, *, seed: int, mesh: Mesh, **fields: Any) -
   # Before anything is decoded: a wrong batch size should fail at once.
   order.Shuffled(len(source), batch_size, seed)
   mesh_lib.check_divisible(mesh, batch_size, 'config.feed.batch_size')
-  memory = _device_memory(mesh)
+  memory = device_memory(mesh)
   fits = source.nbytes <= wanted.resident_fraction * memory
   resident = fits if mode == 'auto' else mode == 'resident'
   _log_where(source, resident,
              f'config.feed.mode is {mode!r}' if mode != 'auto' else
-             f'{_megabytes(memory)} of memory, of which they may take '
+             f'{megabytes(memory)} of memory, of which they may take '
              f'{wanted.resident_fraction:g}')
   if resident:
     return ResidentFeed(source.load_into_memory(), batch_size, seed, mesh)
@@ -218,20 +218,20 @@ def eval_batches(source: sources.Source, batch_size: int, mesh: Mesh,
 
 def _log_where(source: sources.Source, resident: bool, why: str) -> None:
   """Logs where the images are kept."""
-  size = _megabytes(source.nbytes)
+  size = megabytes(source.nbytes)
   where = (f'kept on the device ({size})' if resident else
            f'read as they are needed ({size} decoded; {why})')
   notices.log_once(logging.INFO, f'{source.name}: {len(source):,} images, {where}')
 
 
-def _megabytes(n: int) -> str:
+def megabytes(n: int) -> str:
   """Writes a number of bytes as '0.4 MB', '169 MB' or '25.3 GB'."""
   if n >= 1e9:
     return f'{n / 1e9:,.1f} GB'
   return f'{n / 1e6:.1f} MB' if n < 1e7 else f'{n / 1e6:.0f} MB'
 
 
-def _device_memory(mesh: Mesh) -> int:
+def device_memory(mesh: Mesh) -> int:
   """Bytes that one device may use: the least of all processes, so that they agree."""
   stats = mesh.local_devices[0].memory_stats() or {}
   host = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')

@@ -87,7 +87,7 @@ def cifar(name: str, data_dir: str, archive: str | None = None) -> pathlib.Path:
       **{feature: tfds.features.ClassLabel(names=[n.decode() for n in meta[key]])
          for feature, (_, key) in spec.labels.items()}}
   return write(name, _CIFAR_VERSION, data_dir, features, {
-      split: lambda split=split: _cifar_examples(path, spec, split)
+      split: lambda split=split: cifar_examples(path, spec, split)
       for split in ('train', 'test')})
 
 
@@ -178,7 +178,7 @@ def _unpickle(archive: pathlib.Path, member: str) -> dict[bytes, Any]:
     return pickle.load(tar.extractfile(member), encoding='bytes')
 
 
-def _cifar_examples(archive: pathlib.Path, spec: Cifar,
+def cifar_examples(archive: pathlib.Path, spec: Cifar,
                     split: str) -> Iterator[dict[str, Any]]:
   """Yields one example per image, in the order of the release."""
   count = 0

@@ -99,7 +99,7 @@ class Linear:
     settings = tuple(jnp.asarray(grid, jnp.float32).T)
     shape = (len(grid), x.shape[1], num_classes)
     params = {'kernel': jnp.zeros(shape), 'bias': jnp.zeros((shape[0], shape[2]))}
-    order = self._order(len(y))
+    order = self.order(len(y))
     blocks, steps = order.shape[:2]
     schedule = dict(steps=blocks * steps, momentum=self.momentum)
     state = _init(params, settings, **schedule)
@@ -117,7 +117,7 @@ class Linear:
     return [unstandardise(kernel, bias, mean, scale) for kernel, bias in
             zip(params['kernel'], params['bias'], strict=True)]
 
-  def _order(self, n: int) -> np.ndarray:
+  def order(self, n: int) -> np.ndarray:
     """Returns the order of examples, int32 [blocks, steps, batch], new every epoch."""
     batch = min(self.batch_size, n)
     steps = max(-(-self.epochs * n // batch), self.min_steps)

@@ -43,7 +43,7 @@ def conv_general_dilated(lhs: jax.Array, rhs: jax.Array, window_strides: Any,
     [B, h, w, D], of the plain convolution's dtype.
   """
   if on_cpu():
-    lhs = _computed_once(lhs)
+    lhs = computed_once(lhs)
     if _is_product(lhs, rhs, padding, **options):
       rows, columns = window_strides
       lhs = lhs[:, ::rows, ::columns]
@@ -56,7 +56,7 @@ def conv_general_dilated(lhs: jax.Array, rhs: jax.Array, window_strides: Any,
 
 
 @jax.custom_jvp
-def _computed_once(x: jax.Array) -> jax.Array:
+def computed_once(x: jax.Array) -> jax.Array:
   """The identity, in a form that XLA:CPU does not fuse into several users.
 
   It drops `optimization_barrier` before it fuses, and repeats what has one large
@@ -65,7 +65,7 @@ def _computed_once(x: jax.Array) -> jax.Array:
   return jnp.where(jnp.isnan(x), jnp.nan, x)
 
 
-_computed_once.defjvp(lambda primals, tangents: (_computed_once(*primals), *tangents))
+computed_once.defjvp(lambda primals, tangents: (computed_once(*primals), *tangents))
 
 
 def _is_product(lhs: jax.Array, rhs: jax.Array, padding: Any, *,

@@ -29,15 +29,15 @@ def run(config: dict[str, Any], data: str, repeats: int) -> dict[str, Any]:
   origin = provenance.collect()
   plan = workload.training_run(config, data)
   try:
-    device = _device(plan)
+    device = find_device(plan)
     cost = network.cost(plan.method, plan.feed.image_shape)
     step = timing.CompiledStep(plan)
     memory = _memory(step)  # before the parts take theirs
-    times = _times(plan, step, repeats)
+    times = sample_parts(plan, step, repeats)
   finally:
     plan.feed.close()
   fed, held = (timing.Samples(tuple(times[name])) for name in ('fed', 'held'))
-  batch, n = plan.feed.batch_size, _sharing(plan)
+  batch, n = plan.feed.batch_size, independent_devices(plan)
   return {
       **origin, 'config': config, 'data': data, 'repeats': repeats,
       'batch_size': batch, 'views_per_image': cost.views,
@@ -53,7 +53,7 @@ def run(config: dict[str, Any], data: str, repeats: int) -> dict[str, Any]:
       'split_seconds': _split(fed, held, breakdown.parts(times))}
 
 
-def _times(plan: training.TrainingRun, step: timing.CompiledStep,
+def sample_parts(plan: training.TrainingRun, step: timing.CompiledStep,
            repeats: int) -> dict[str, list[float]]:
   """Seconds of the step and of its parts, in turns: the host's moods hit all."""
   fed, held = timing.samplers(step, plan.feed)
@@ -84,12 +84,12 @@ def _rates(samples: timing.Samples, per_step: float) -> dict[str, float]:
           'max': per_step / min(samples.seconds)}
 
 
-def _sharing(plan: training.TrainingRun) -> int:
+def independent_devices(plan: training.TrainingRun) -> int:
   """Devices with means of their own; CPU devices of a process share theirs."""
   return (jax.process_count() if jax.default_backend() == 'cpu' else plan.mesh.size)
 
 
-def _device(plan: training.TrainingRun) -> hardware.Device | None:
+def find_device(plan: training.TrainingRun) -> hardware.Device | None:
   device = plan.mesh.local_devices[0]
   if device.platform == 'cpu':
     logging.info('Measuring what this CPU can do')

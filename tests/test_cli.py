@@ -1,10 +1,15 @@
-"""Programs are compiled once per user, not once per process."""
+"""Command lines: the cache of compiled programs, flags, the config of a run."""
 
 import json
 import os
 import pathlib
 import subprocess
 import sys
+import types
+
+import pytest
+
+from ssl_jax import cli, errors
 
 ROOT = pathlib.Path(__file__).parent.parent
 
@@ -13,8 +18,6 @@ def compile_and_tell():
   """As a binary, in a process of its own: its cache, and what was found in it."""
   import jax
   import jax.numpy as jnp
-
-  from ssl_jax import cli
   cli.setup_jax()
   events = []
   jax.monitoring.register_event_listener(lambda event, **unused: events.append(event))
@@ -43,6 +46,30 @@ def test_the_second_process_finds_what_the_first_has_compiled(tmp_path):
   assert first == [0, first[1]] and second == [first[1], 0]
 
 
+def flag(value):
+  return types.SimpleNamespace(name='output', value=value)
+
+
+def test_a_flag_that_is_needed_shows_an_example():
+  assert cli.require(flag('x.npz'), 'a.npz') == 'x.npz'
+  for missing in (None, ''):
+    with pytest.raises(errors.UserError, match='^--output is missing.*--output=a.npz$'):
+      cli.require(flag(missing), 'a.npz')
+
+
+def test_an_output_file_needs_a_folder_that_exists(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  assert cli.output_file(flag(None)) is None
+  assert cli.output_file(flag('x.npz')) == tmp_path / 'x.npz'
+  for wrong in ('none/x.npz', str(tmp_path)):
+    with pytest.raises(errors.UserError, match=f'^--output={wrong} cannot be written'):
+      cli.output_file(flag(wrong))
+
+
+def test_the_config_of_a_single_process_is_what_its_flag_reads():
+  fields = {'seed': 3}
+  assert cli.config(types.SimpleNamespace(read=lambda: fields)) == fields
+
+
 if __name__ == '__main__':
-  from ssl_jax import cli
   cli.run(compile_and_tell)

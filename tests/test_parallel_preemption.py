@@ -6,7 +6,10 @@ import signal
 import subprocess
 import sys
 
+import jax
+import numpy as np
 import pytest
+from jax.experimental import multihost_utils
 
 from ssl_jax.parallel import preemption
 
@@ -91,3 +94,14 @@ def test_a_busy_process_ends_at_once_in_one_sentence(
   _, err = process.communicate(timeout=60)
   assert process.returncode == status
   assert err.strip().startswith(sentence) and len(err.strip().splitlines()) == 1
+
+
+def test_jax_is_told_every_number_whatever_a_dispatch_holds(monkeypatch):
+  told = []
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  monkeypatch.setattr(multihost_utils, 'reached_preemption_sync_point', told.append)
+  for _ in range(2):  # two loops of one process
+    with preemption.Listener() as listener:
+      listener.listen()
+      listener.reached(), listener.reached()
+  assert np.diff(told).tolist() == [1, 1, 1]

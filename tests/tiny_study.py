@@ -1,0 +1,28 @@
+"""The config of a study of two methods that takes seconds."""
+
+import tiny
+
+
+def config(seeds=(0,)):
+  """Two methods; kNN of both, a probe of one."""
+  simclr = {k: v for k, v in tiny.config(epochs=1).items() if k != 'seed'}
+  simclr['model'] = {'name': 'stub'}
+  untrained = {**simclr, 'train': {'epochs': 0}}
+  return {
+      'name': 'tiny', 'seeds': list(seeds), 'data_label': 'synthetic',
+      'methods': {'simclr': simclr, 'random': untrained},
+      'display_names': {'simclr': 'SimCLR', 'random': 'Random encoder'},
+      'evaluations': {'knn': {'protocol': {'name': 'knn', 'k': 5}},
+                      'probe': {**head(), 'methods': ['simclr']}}}
+
+
+def head():
+  return {'features': {'endpoint': 'pooled', 'pool': 'mean', 'batch_size': 16},
+          'feed': {'batch_size': 16}, 'augment': {'recipe': 'crop_flip'},
+          'optim': {'name': 'sgd', 'learning_rate': 0.1}, 'train': {'epochs': 1},
+          'log': {'tensorboard': False}}
+
+
+def by_labels(fields):
+  subsets = {'few': {'per_class': 2, 'repeat': True}, 'all': None}
+  return {**fields, 'data': {'validation_fraction': 0}, 'subsets': subsets}
