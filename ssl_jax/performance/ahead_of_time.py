@@ -1,4 +1,4 @@
-"""The training step compiled for a TPU slice that is not here."""
+"""Compiles the training step ahead of time for a TPU slice that need not be present."""
 
 import functools
 import importlib.metadata
