@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # not an installed package
+
 from benchmarks import host_decode, train_step  # noqa: E402
 from benchmarks.harness import cases, compare, sweep, trace, worker  # noqa: E402
 from benchmarks.peers import host_fed  # noqa: E402
-from ssl_jax.jobs import pretrain
+from ssl_jax.jobs import pretrain  # noqa: E402
 from ssl_jax.performance import workload  # noqa: E402
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # not an installed package
 
 
 class Served:

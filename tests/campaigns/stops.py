@@ -34,13 +34,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import orbax.checkpoint as ocp
-import stub_encoder  # noqa: E402  (a file beside the tests, as the next)
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # where the next two are
+
+import stub_encoder  # noqa: E402
 import tiny  # noqa: E402
 
-from ssl_jax import cli, errors
-from ssl_jax.jobs import pretrain
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+from ssl_jax import cli, errors  # noqa: E402
+from ssl_jax.jobs import pretrain  # noqa: E402
 
 ROOT = pathlib.Path(__file__).parents[2]
 FORK = multiprocessing.get_context('fork')
