@@ -112,10 +112,10 @@ def _leave_after(seconds: float, status: int, say: Callable[[], str] = str
 
 
 def setup_jax() -> None:
-  """Compilation cache in the user's cache folder, then the other processes.
+  """Sets the compilation cache in the user's cache folder, and joins the cluster.
 
-  Called by binaries that compute, before the first device is touched. Where the
-  other processes do not come in time, it says so and ends with status 2.
+  Binaries that compute call it before the first device is used. If the other
+  processes do not join in time, a sentence says so and the status is 2.
   """
   import jax  # Not at the top: `make_report` runs where jax is not installed.
 

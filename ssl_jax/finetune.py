@@ -8,14 +8,15 @@
 label. An epoch is one pass over the labelled images, floor(n / batch) steps; with
 `data.label_subset.repeat` they are repeated until there are as many as before the
 subset was taken, and an epoch keeps its number of steps. `train.steps` says how long
-whatever an epoch is. What is trained can be evaluated, or fine-tuned again, like any
-other run.
+whatever an epoch is. The trained network can be evaluated, or fine-tuned again, like
+any other run.
 
 With `grid` there is one such run for every learning rate and weight decay, in
 <workdir>/grid, which sees validation images but no test images; the best setting is
-trained again on both splits, in <workdir>/refit, and tested once. Cells that are done
-are not done again.
+trained again on both splits, in <workdir>/refit, and tested once. Finished
+settings are not trained again.
 """
+
 import pathlib
 
 from absl import flags

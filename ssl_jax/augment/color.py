@@ -1,7 +1,7 @@
-"""Colour, as TensorFlow (google's SimCLR) and as torchvision define it.
+"""Changes colours as TensorFlow (google's SimCLR) and as torchvision define it.
 
-Images are float [H, W, C] in [0, 1]. Where C is 1 there is no hue, saturation or
-grey to speak of, and those functions return the image.
+Images are float [H, W, C] in [0, 1]. If C is 1, hue, saturation and grey do not
+apply, and their functions return the image.
 """
 
 from typing import NamedTuple

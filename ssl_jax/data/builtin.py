@@ -52,9 +52,9 @@ def synthetic(split: str, image_size: int | None = None, channels: int = 3, *,
     split: 'train' has `num_examples`, 'test' a quarter of that.
     image_size: Side in pixels; None is 32.
     channels: 3, or 1 for gray gratings.
-    num_examples: Of the train split.
+    num_examples: Number of images of the train split.
     num_classes: Balanced to within one example.
-    seed: Of everything drawn; the splits never share an image.
+    seed: Seeds everything that is drawn; the splits never share an image.
 
   Raises:
     errors.UserError: `num_examples` < `num_classes`, or `channels` not 1 or 3.

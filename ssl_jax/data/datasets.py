@@ -87,8 +87,8 @@ class DataConfig:
 def load(name: str, split: str = 'train', **fields: Any) -> sources.Source:
   """Opens one split of a data set.
 
-  Where a set has no validation split of its own, one is cut from `train`, the
-  same fraction of every class; `train` is then what remains. With
+  If a set has no validation split of its own, one is cut from `train`, the same
+  fraction of every class; `train` is then what remains. With
   `validation_fraction=0`, `train` is everything. With `canvas`, images lie in the top
   left of a square; batches then say how large they are, and views are cut from that
   part. (Images of 'digits' and 'synthetic' fill theirs.)
@@ -98,7 +98,7 @@ def load(name: str, split: str = 'train', **fields: Any) -> sources.Source:
       'digits' or 'synthetic'.
     split: 'train', 'validation', 'test', or another split of a TFDS data set.
     **fields: Those of `DataConfig`; `label_subset` selects images of `train`, after
-      the cut, see `subsets.choose`.
+      the cut, see `subsets.select`.
 
   Raises:
     errors.UserError: In one sentence: no such data set (and how to get it), no

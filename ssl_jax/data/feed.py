@@ -92,7 +92,7 @@ class ResidentFeed:
   Args:
     arrays: The data set.
     batch_size: B, over all devices of all processes.
-    seed: Of the order of examples.
+    seed: Seeds the order of examples.
     mesh: Devices that share a batch.
 
   Raises:
@@ -146,10 +146,10 @@ class ResidentFeed:
     return jax.lax.with_sharding_constraint(batch, mesh_lib.sharded(self._mesh))
 
   def batch_at(self, step: int) -> Batch:
-    """The batch of `step`, sharded over the mesh.
+    """Returns the batch of `step`, sharded over the mesh.
 
-    'image' is uint8 [B, H, W, C], 'label' int32 [B]. Where images lie in the top
-    left of a canvas, 'valid_size' is int32 [B, 2]: their true heights and widths.
+    'image' is uint8 [B, H, W, C], 'label' int32 [B]. With a canvas, 'valid_size',
+    int32 [B, 2], is the true height and width of each image in its top left.
     """
     on_device = mesh_lib.put_replicated(self._mesh, np.int32(step))
     return self._batch(self.inputs(step), on_device)
@@ -163,7 +163,7 @@ def make_feed(source: sources.Source, *, seed: int, mesh: Mesh, **fields: Any) -
 
   Args:
     source: The data set.
-    seed: Of the order of examples.
+    seed: Seeds the order of examples.
     mesh: Devices that share a batch.
     **fields: Those of `FeedConfig`.
 

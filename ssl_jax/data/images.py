@@ -29,9 +29,9 @@ class BadImage(Exception):
 
 
 class Record(NamedTuple):
-  """One stored example: encoded bytes, a label (-1 for none), what to call it.
+  """Holds one stored example: encoded bytes, a label (-1 for none), a name.
 
-  Where the bytes cannot be read, `error` says why.
+  If the bytes cannot be read, `error` says why.
   """
 
   data: bytes
@@ -54,11 +54,11 @@ def read_file(path: str) -> bytes:
 
 def open_image(data: bytes,
                target: Callable[[Size], Size] | None = None) -> Image.Image:
-  """Decodes bytes to an upright PIL image. Of several frames it takes the first.
+  """Decodes bytes to an upright PIL image, the first one of several frames.
 
   Args:
     data: JPEG, PNG, WebP, BMP, TIFF, GIF or PNM.
-    target: Where given, from the size of the image to the size wanted of it. A
+    target: Maps the size of the image to the size that is needed, if given. A
       large JPEG may then be decoded at a reduced scale whose sides are still at
       least twice that, which is several times faster.
 
@@ -110,8 +110,8 @@ def _one_line(error: Exception) -> str:
 def to_mode(image: Image.Image, channels: int) -> Image.Image:
   """Converts any mode (gray, palette, CMYK, 16 bit, alpha) to gray or RGB.
 
-  Transparent pixels become white, as most viewers show them. Of 16 bits the higher 8
-  remain.
+  Transparent pixels become white, as most viewers show them. 16-bit pixels keep
+  their higher 8 bits.
 
   Raises:
     BadImage: The pixels are float32 or 32-bit integers, whose range is not known, or

@@ -47,12 +47,12 @@ def _permutation(n: int, purpose: int, seed: int, index: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Shuffled:
-  """Endless training order: every epoch a new permutation, its tail dropped.
+  """Orders examples for training: a new permutation per epoch, its tail dropped.
 
   Attributes:
     num_examples: N.
     batch_size: B, over all processes.
-    seed: Of the permutations.
+    seed: Seeds the permutations.
 
   Raises:
     errors.UserError: The batch is larger than the data set, or not positive.

@@ -62,7 +62,7 @@ def cifar(name: str, data_dir: str, archive: str | None = None) -> pathlib.Path:
 
   Args:
     name: 'cifar10' or 'cifar100'.
-    data_dir: Where TFDS data sets are kept; downloads go below it.
+    data_dir: Folder of TFDS data sets; downloads go below it.
     archive: A copy of the archive; None downloads it.
 
   Returns:
@@ -132,7 +132,7 @@ def write(name: str, version: str, data_dir: str, features: dict[str, Any],
   """Writes a TFDS data set; until it is complete it does not have its name.
 
   Args:
-    name: Of the data set.
+    name: Name of the data set.
     version: '1.0.0'.
     data_dir: The data set goes to data_dir/name/version.
     features: TFDS features by name; images are given as encoded bytes.

@@ -72,7 +72,7 @@ class ScanReport:
 
     Args:
       files: The images of a class, or of an unlabelled split.
-      place: What a message calls that.
+      place: Name of that place in messages.
 
     Raises:
       errors.UserError: A file is listed in another class or split already, so that

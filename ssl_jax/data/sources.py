@@ -48,7 +48,7 @@ class Source(abc.ABC):
   """A data set with N examples of one shape.
 
   Attributes:
-    name: What messages call it, `'cifar10/train'`.
+    name: Its name in messages, `'cifar10/train'`.
     class_names: One name per label; () for an unlabelled set.
     image_shape: (H, W, C); with a canvas, that of the canvas.
     canvas: Whether `Examples.valid_sizes` say which part of the array an image takes.

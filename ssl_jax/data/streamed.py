@@ -23,11 +23,11 @@ class LoaderConfig:
   """Sets how many threads and processes decode, and how far ahead.
 
   Attributes:
-    threads: That decode at the same time. PIL releases the interpreter's lock
-      while it decodes and resamples, so that threads go far.
-    processes: Started besides, to share the threads' work; 0 uses this one.
-    batches_ahead: Decoded before they are needed, on the host and again on
-      the devices: two is double buffering.
+    threads: Number of threads that decode at the same time. PIL releases the
+      interpreter's lock while it decodes and resamples, so threads scale well.
+    processes: Number of further processes that share the threads; 0 uses this one.
+    batches_ahead: Number of batches decoded before they are needed, on the host and
+      again on the devices; 2 is double buffering.
   """
 
   threads: int = 16
@@ -37,11 +37,11 @@ class LoaderConfig:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class BatchBlocks:
-  """This process' rows of every batch, cut into blocks: what Grain indexes.
+  """Cuts this process' part of every batch into blocks, which Grain indexes.
 
   Attributes:
-    source: Where examples come from.
-    plan: Which examples make the global batch of a step.
+    source: The data set.
+    plan: Gives the examples in the global batch of a step.
     rows: This process' part of a batch.
     size: Examples per block.
     replace_bad: A bad image gives way to the next good one, as training needs
@@ -134,7 +134,7 @@ def as_batch(rows: sources.Examples) -> Batch:
 
 
 class StreamedFeed:
-  """Batches of a data set that stays on disk; the contract of `feed.ResidentFeed`.
+  """Feeds batches of a data set that stays on disk, as `feed.ResidentFeed` does.
 
   Steps are meant to be asked for in order. A jump (a resumed run) costs one
   restart of the workers and nothing else: there is no iterator state to save.
@@ -142,9 +142,9 @@ class StreamedFeed:
   Args:
     source: The data set.
     batch_size: B, over all devices of all processes.
-    seed: Of the order of examples.
+    seed: Seeds the order of examples.
     mesh: Devices that share a batch.
-    workers: See `Workers`.
+    workers: See `LoaderConfig`.
 
   Raises:
     errors.UserError: The batch is larger than the data set, or indivisible.

@@ -45,9 +45,9 @@ def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0, *,
 
 
 def subsample(labels: np.ndarray, fraction: float, at_least: int = 20) -> np.ndarray:
-  """A data set made small: the same fraction of every class, drawn at random.
+  """Draws the same fraction of every class at random, to make a data set small.
 
-  Of every class at least `at_least` examples remain, or all that there are.
+  Every class keeps at least `at_least` examples, or all that it has.
   Unlabelled examples are drawn as if they were one more class.
 
   Raises:
@@ -88,7 +88,7 @@ def first_k(labels: np.ndarray, k: int, *,
 
 
 def by_file_list(file_names: Sequence[str], path: str) -> np.ndarray:
-  """The examples whose file names are in a text file, one a line.
+  """Returns the examples whose file names are in a text file, one a line.
 
   google-research/simclr publishes the 1 % and 10 % of ImageNet of Chen et al. 2020
   (section 4.2) in this form: imagenet_subsets/1percent.txt and 10percent.txt, whose
@@ -96,8 +96,8 @@ def by_file_list(file_names: Sequence[str], path: str) -> np.ndarray:
   repetitions do not count.
 
   Args:
-    file_names: N names without folders; see `base.Source`.
-    path: Of the list.
+    file_names: N names without folders; see `sources.Source`.
+    path: Path of the list.
 
   Raises:
     errors.UserError: No such list, or a name that none or several of the examples
@@ -133,7 +133,7 @@ def split_validation(labels: np.ndarray, fraction: float, seed: int = 0, *,
     fraction: The part of every class that is cut, in (0, 1).
     seed: Seeds the choice of examples.
     class_names: The names of the classes, for messages.
-    name: The name of the data, for messages. Where it is given, a warning names the
+    name: The name of the data, for messages. If it is given, a warning names the
       classes that stay whole in train.
 
   Raises:
@@ -190,7 +190,7 @@ def check(rule: Mapping[str, Any]) -> str:
 def select(labels: np.ndarray, rule: Mapping[str, Any],
            file_names: Sequence[str] = (), *,
            class_names: Sequence[str] = ()) -> np.ndarray:
-  """The subset that a config names.
+  """Returns the subset of examples that a config names.
 
   Args:
     labels: int32 [N].
@@ -200,7 +200,7 @@ def select(labels: np.ndarray, rule: Mapping[str, Any],
       until there are N examples (its example i mod n is at i, as in RotNet's
       code), so that an epoch of it has as many steps as one of the whole; by
       default an epoch is one pass.
-    file_names: Of the examples, where the rule is a list of them.
+    file_names: Names of the examples, if the rule is a list of them.
     class_names: The names of the classes, for messages.
 
   Raises:

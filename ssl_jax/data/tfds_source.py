@@ -116,7 +116,7 @@ def find(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
 
   Args:
     name: A TFDS name, 'cifar10' or 'imagenet_resized/32x32:0.1.0'.
-    data_dir: Where data sets are; None is $TFDS_DATA_DIR, or TFDS' own default.
+    data_dir: Folder of data sets; None is $TFDS_DATA_DIR, or TFDS' own default.
 
   Raises:
     errors.UserError: Not a TFDS name, or its data are not there.

@@ -10,13 +10,13 @@ def at_edge(what: str, chosen: Mapping[str, float],
             grid: Sequence[Mapping[str, Any]]) -> list[str]:
   """Names the settings that were chosen at an end of their range, and warns of them.
 
-  Beyond that end a better value may lie. Of two values each is an end, which says
-  nothing, and nothing lies below 0: neither is named.
+  A better value may lie beyond that end. Ranges of one or two values, and a value of
+  0, are never reported.
 
   Args:
-    what: was chosen, for the warning.
-    chosen: value by name.
-    grid: all cells; what else than the names of `chosen` they hold is not read.
+    what: name of the search, for the warning.
+    chosen: chosen value by name of the setting.
+    grid: all settings; only the names in `chosen` are read.
   """
   found = []
   for name, value in chosen.items():

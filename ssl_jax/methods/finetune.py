@@ -51,10 +51,10 @@ class FineTune(base.Base):
   """Softmax cross-entropy of a `Classifier`, from `freeze_until` upwards.
 
   A stage is a module directly in the encoder ('stem', 'stage1', 'block1'), the
-  'projector', or the new 'head'; their order is that in which they compute. What
-  comes before `freeze_until` is frozen by construction: it lies in
-  `Variables.non_trainable`, not among the parameters, so it has no gradient, no
-  optimizer state and no weight decay, and its modules run in evaluation mode, so
+  'projector', or the new 'head'; their order is that in which they compute. Stages
+  before `freeze_until` are frozen by construction: they are in
+  `Variables.non_trainable`, not among the parameters, so they have no gradient, no
+  optimizer state and no weight decay, and their modules run in evaluation mode, so
   their batch statistics stay. (A stage passes `train` on to its BatchNorm, as those of
   ssl_jax.models do.) Whatever the endpoint does not depend on stays as it is too:
   later blocks, a pretext task's classifier, projection layers above.

@@ -25,10 +25,10 @@ def softmax_cross_entropy(logits: jax.Array, labels: jax.Array, *,
 
 
 def accuracy(logits: jax.Array, labels: jax.Array, *, k: int = 1) -> jax.Array:
-  """Share of the labelled rows whose label is among the k largest logits.
+  """Computes the share of labelled rows whose label is among the k largest logits.
 
-  Of equal logits the lower class comes first, as `argmax` has it, so a constant
-  model scores as one that always says class 0. NaN comes before everything: a
+  Equal logits are ranked by class, the lower one first as in `argmax`, so a constant
+  model scores like one that always predicts class 0. NaN ranks before everything: a
   diverged model scores 0.
 
   Args:

@@ -22,10 +22,10 @@ SCALES = {
 
 def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
             scale: str = 'paper') -> jax.Array:
-  """Normalised temperature-scaled cross-entropy.
+  """Computes the normalised temperature-scaled cross-entropy (NT-Xent).
 
   Chen et al. 2020, arXiv:2002.05709, equation 1 and algorithm 1. Each row is
-  classified among the 2N-1 others. Where all embeddings are equal the loss is
+  classified among the 2N-1 others. If all embeddings are equal, the loss is
   log(2N-1) in the paper's scale.
 
   Args:

@@ -30,10 +30,10 @@ _watched = False                      # whether this process has the thread
 
 
 class Listener:
-  """A context in which `reached()` tells whether to save and stop.
+  """Records signals in its context; `reached()` returns whether to save and stop.
 
-  From `listen` to the end of the context, in which the state must be written, a
-  signal is noted. A second Ctrl-C leaves at once.
+  Signals are recorded from `listen` to the end of the context, within which the state
+  must be written. A second Ctrl-C exits at once.
 
   With several processes, all of which must ask after each dispatch, JAX's
   coordination service spreads one host's signal and makes them agree when the

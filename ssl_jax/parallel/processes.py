@@ -21,8 +21,8 @@ def join_cluster(requested: bool = False, timeout: int = 300) -> None:
   Either a launcher names the cluster by JAX_COORDINATOR_ADDRESS (host:port),
   JAX_NUM_PROCESSES and JAX_PROCESS_ID, or it is `requested` and JAX finds it by
   itself (TPU pods, Slurm, Open MPI). Call it before anything touches a device.
-  Where the others do not come within `timeout` seconds JAX aborts the process;
-  `cli.setup_jax` says why before it does.
+  If the others do not join within `timeout` seconds, JAX aborts the process;
+  `cli.setup_jax` prints the reason before.
 
   Raises:
     errors.UserError: one of the three variables is missing or makes no sense, or
@@ -75,12 +75,13 @@ def allgather_text(text: str) -> list[str]:
 def fail_together() -> Iterator[None]:
   """Raises on every process if the body fails on one, and names that one.
 
-  For what depends on a host: its files, its disk. Otherwise one process ends and
-  the others wait for it. It must not hold a collective that only some reach.
+  It is for work that depends on a host: its files, its disk. Without it one process
+  would end while the others wait for it. The body must not contain a collective that
+  only some processes reach.
 
   Raises:
-    errors.UserError: in it one was raised, here or elsewhere. What all processes
-      say alike is said as it is.
+    errors.UserError: the body raised one, here or elsewhere. If all processes raised
+      the same sentence, that sentence is kept.
   """
   try:
     yield

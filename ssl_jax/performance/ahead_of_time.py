@@ -66,11 +66,11 @@ def describe(name: str) -> list[jax.Device]:
 def run(config: dict[str, Any], name: str) -> dict[str, Any]:
   """Compiles the training step of a plain config; no data and no TPU are needed.
 
-  The batch arrives as a streamed feed gives it. A resident data set, its bytes
-  given, takes its room on every chip besides.
+  The batch has the form that a streamed feed gives. A resident data set would take its
+  bytes, which are reported, on every chip in addition.
 
   Returns:
-    What `tables.compiled` shows.
+    The figures that `tables.compiled` formats.
 
   Raises:
     errors.UserError: as `describe` and `pretrain.run`.

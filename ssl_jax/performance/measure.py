@@ -21,7 +21,7 @@ def run(config: dict[str, Any], data: str, repeats: int) -> dict[str, Any]:
     repeats: samples of everything; the median and the range are given.
 
   Returns:
-    What `tables.measured` shows; what is not known of the device is left out.
+    The figures that `tables.measured` formats, without those unknown for the device.
 
   Raises:
     errors.UserError: as `pretrain.run`; the loss is not finite.

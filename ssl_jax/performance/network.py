@@ -98,8 +98,8 @@ def loss_flops(method: base.Base, image_shape: tuple[int, int, int],
                batch_size: int) -> float:
   """Counts FLOPs of the objective's products, forward and backward, for a whole batch.
 
-  They grow with its square where every row meets every other. What is computed
-  for the metrics alone is counted as if it were differentiated too.
+  They grow with its square if every row is compared with every other. Products for
+  the metrics alone are counted as if they were differentiated too.
   """
   forward_flops = sum(one.views * roofline.forward_flops(one.layers)
                       for one in cost(method, image_shape).passes)

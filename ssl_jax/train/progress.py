@@ -148,7 +148,7 @@ class Progress:
 def fitted(parts: Mapping[str, int], width: int) -> str:
   """Joins the parts of the lowest ranks that fit `width` columns, in their order.
 
-  Where not even one fits, it is cut.
+  If not even one fits, it is cut.
   """
   kept: set[str] = set()
   for part in sorted(parts, key=parts.__getitem__):

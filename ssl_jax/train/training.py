@@ -115,8 +115,8 @@ def whole_steps(epochs: float, steps_per_epoch: int) -> int:
 def steps_per_dispatch(run: TrainingRun) -> int:
   """Returns the steps per dispatch: the config's, or what suits the platform.
 
-  Where the config does not ask, a number that divides the steps of the run, if there
-  is one of any size: what is left at the end would be a program of its own.
+  If the config does not set it, a number that divides the steps of the run is preferred
+  (from a quarter of the most up): a remainder would be compiled as a second program.
   """
   asked = run.log.steps_per_dispatch
   most = min(asked or STEPS_PER_DISPATCH.get(jax.default_backend(), 32),
