@@ -1,4 +1,4 @@
-"""Image folders that tests write, and what a scan of them finds and logs."""
+"""Writes image folders for tests, and returns what a scan of them finds and logs."""
 
 import logging
 
@@ -9,12 +9,13 @@ from ssl_jax.data import folder, notices
 
 
 def save(path, value=0, size=(8, 8), mode='RGB'):
+  """Writes an image of one colour; its folder is made where it is missing."""
   path.parent.mkdir(parents=True, exist_ok=True)
   Image.new(mode, size, value if mode == 'L' else (value,) * len(mode)).save(path)
 
 
-def lay(root, *folders, n=4):
-  """Puts n images of its own shade into every folder."""
+def write_images(root, *folders, n=4):
+  """Writes n images into every folder, in a shade of its own."""
   for shade, name in enumerate(folders):
     for i in range(n):
       save(root / name / f'{i}.png', 10 * shade)
@@ -22,13 +23,13 @@ def lay(root, *folders, n=4):
 
 
 def counts(root):
-  """How many images of every class a scan finds in every split."""
+  """Counts the images of every class that a scan finds in every split."""
   return {split: np.bincount(x.labels).tolist() if x.class_names else len(x.paths)
           for split, x in folder.scan(str(root)).items()}
 
 
-def said(root, caplog):
-  """The only line that two scans log."""
+def logged(root, caplog):
+  """Returns the only line that two scans log."""
   notices.log_once.cache_clear()
   caplog.clear()
   with caplog.at_level(logging.INFO):
@@ -39,4 +40,5 @@ def said(root, caplog):
 
 
 def values(source):
+  """Returns the first value of every image."""
   return source.load_into_memory().images[:, 0, 0, 0].tolist()

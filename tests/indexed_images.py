@@ -1,4 +1,4 @@
-"""A data set whose pixels are the indices of its images."""
+"""Defines a data set whose pixels are the indices of its images."""
 
 import numpy as np
 
@@ -7,8 +7,11 @@ from ssl_jax.data import order, sources
 N, B, SEED = 37, 8, 5
 
 
-class Encoded(sources.Source):
-  """Images whose pixels are their index; `bad` ones fail. Counts what is read."""
+class Indexed(sources.Source):
+  """Images whose pixels are their index; `asked` lists all that were read.
+
+  Those of `bad` do not decode.
+  """
 
   name, class_names, image_shape = 'fake', ('a',), (2, 3, 1)
 
@@ -28,6 +31,7 @@ class Encoded(sources.Source):
 
 
 def assert_is_step(batch, step):
+  """Asserts that a batch holds the images and labels of a step, in order."""
   rows = order.Shuffled(N, B, SEED).rows(step)
   np.testing.assert_array_equal(batch['label'], rows + 100)
   np.testing.assert_array_equal(

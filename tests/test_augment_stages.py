@@ -1,4 +1,4 @@
-"""Stages: how often they happen, and that one does not wait for another."""
+"""Tests how often stages happen, and that they draw independently of each other."""
 
 import jax
 import jax.numpy as jnp

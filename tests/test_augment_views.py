@@ -1,4 +1,4 @@
-"""Views: how they lie in a batch, and that devices change nothing about them."""
+"""Tests the order of views in a batch, and that the devices do not change them."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Command lines: the cache of compiled programs, flags, the config of a run."""
+"""Tests the cache of compiled programs, flags, and the config of a command line."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Data sets that need no download, against scikit-learn and by their properties."""
+"""Tests the data sets that need no download against scikit-learn."""
 
 import numpy as np
 from sklearn import datasets as sklearn_datasets

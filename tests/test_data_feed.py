@@ -6,7 +6,7 @@ import re
 import jax
 import numpy as np
 import pytest
-from indexed_images import SEED, B, Encoded, N, assert_is_step
+from indexed_images import SEED, B, Indexed, N, assert_is_step
 
 from ssl_jax import errors
 from ssl_jax.data import datasets, feed, notices, sources, streamed
@@ -20,12 +20,12 @@ def mesh():
 
 @pytest.fixture
 def resident(mesh):
-  return feed.ResidentFeed(Encoded().load_into_memory(), B, SEED, mesh)
+  return feed.ResidentFeed(Indexed().load_into_memory(), B, SEED, mesh)
 
 
 @pytest.fixture
 def stream(mesh):
-  with_close = streamed.StreamedFeed(Encoded(), B, SEED, mesh)
+  with_close = streamed.StreamedFeed(Indexed(), B, SEED, mesh)
   yield with_close
   with_close.close()
 
@@ -93,7 +93,7 @@ def test_devices_pick_their_rows_without_talking(resident, mesh):
   assert not re.search('all-gather|all-reduce|all-to-all|collective', hlo)
 
 
-class Canvas(Encoded):
+class Canvas(Indexed):
   """The same on a canvas of 4 x 4; image i has 1 + i % 3 rows and 2 columns."""
 
   image_shape, canvas = (4, 4, 1), True
@@ -139,7 +139,7 @@ def test_evaluation_of_a_canvas(mesh, as_arrays):
 @pytest.mark.parametrize('fraction,kind', [
     (0.25, feed.ResidentFeed), (1e-12, streamed.StreamedFeed)])
 def test_auto_compares_data_with_memory(mesh, fraction, kind):
-  chosen = feed.make_feed(Encoded(), batch_size=B, seed=0, mesh=mesh,
+  chosen = feed.make_feed(Indexed(), batch_size=B, seed=0, mesh=mesh,
                           resident_fraction=fraction)
   assert type(chosen) is kind
   chosen.close()
@@ -148,7 +148,7 @@ def test_auto_compares_data_with_memory(mesh, fraction, kind):
 @pytest.mark.parametrize('mode,kind', [
     ('resident', feed.ResidentFeed), ('streamed', streamed.StreamedFeed)])
 def test_mode_by_config(mesh, mode, kind):
-  chosen = feed.make_feed(Encoded(), batch_size=B, seed=SEED, mesh=mesh, mode=mode)
+  chosen = feed.make_feed(Indexed(), batch_size=B, seed=SEED, mesh=mesh, mode=mode)
   assert type(chosen) is kind
   assert_is_step(chosen.batch_at(9), 9)
   chosen.close()
@@ -159,7 +159,7 @@ def test_mode_by_config(mesh, mode, kind):
     (dict(batch_size=12), '8 devices cannot share'),
     (dict(batch_size=8, mode='steamed'), "did you mean 'streamed'")])
 def test_mistakes_are_told_before_anything_is_decoded(mesh, fields, sentence):
-  source = Encoded()
+  source = Indexed()
   with pytest.raises(errors.UserError, match=sentence):
     feed.make_feed(source, seed=0, mesh=mesh, **fields)
   assert not source.asked
@@ -191,7 +191,7 @@ def test_megabytes(n, text):
 @pytest.mark.parametrize('as_arrays', [True, False])
 @pytest.mark.parametrize('n', [37, 32, 3])
 def test_evaluation_sees_every_image_once_in_order(mesh, n, as_arrays):
-  source = Encoded(n).load_into_memory() if as_arrays else Encoded(n)
+  source = Indexed(n).load_into_memory() if as_arrays else Indexed(n)
   batches = list(feed.eval_batches(source, 16, mesh))
   assert len(batches) == -(-n // 16)
   image, label, mask = (np.concatenate([b[k] for b in batches])
@@ -204,7 +204,7 @@ def test_evaluation_sees_every_image_once_in_order(mesh, n, as_arrays):
 
 
 def test_evaluation_masks_bad_images(mesh):
-  batch, = feed.eval_batches(Encoded(8, bad=[2]), 8, mesh)
+  batch, = feed.eval_batches(Indexed(8, bad=[2]), 8, mesh)
   assert batch['mask'].tolist() == [True, True, False] + [True] * 5
 
 

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 import pytest
-from image_folders import counts, lay, said, save, values
+from image_folders import counts, logged, save, values, write_images
 
 from ssl_jax import errors
 from ssl_jax.data import datasets, folder
@@ -12,7 +12,7 @@ from ssl_jax.data import datasets, folder
 
 @pytest.fixture
 def root(tmp_path):
-  """Two classes of ten; a pixel's value says class and number: 100 c + i."""
+  """Writes two classes of ten images; image i of class c has the value 100 c + i."""
   for c, name in enumerate(['cat', 'dog']):
     for i in range(10):
       save(tmp_path / name / f'{i}.png', 100 * c + i)
@@ -21,7 +21,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def train_root(root):
-  """The same images, all of them in `train`."""
+  """Moves the same images into `train`."""
   for name in ('cat', 'dog'):
     (root / 'train').mkdir(exist_ok=True)
     (root / name).rename(root / 'train' / name)
@@ -180,7 +180,7 @@ def test_the_only_image_of_a_class_is_for_training(tmp_path, caplog):
     for i in range(n):
       save(tmp_path / name / f'{i}.png')
   assert counts(tmp_path) == {'train': [2, 1], 'test': [1]}
-  assert 'no test images of dog' in said(tmp_path, caplog)
+  assert 'no test images of dog' in logged(tmp_path, caplog)
   for i in (1, 2):
     (tmp_path / 'cat' / f'{i}.png').unlink()
   with pytest.raises(errors.UserError, match='one image in every class.*and test'):
@@ -205,7 +205,7 @@ def test_a_test_class_that_train_lacks(tmp_path):
     (['train'], {'train': 4}), (['train', 'test'], {'train': 4, 'test': 4}),
     (['trains', 'testing ground', 'values'], {'train': [3, 3, 3], 'test': [1, 1, 1]})])
 def test_a_folder_called_train_is_a_split_or_a_class(tmp_path, folders, found):
-  assert counts(lay(tmp_path, *folders)) == found
+  assert counts(write_images(tmp_path, *folders)) == found
 
 
 @pytest.mark.parametrize('folders, names', [
@@ -217,7 +217,7 @@ def test_a_folder_called_train_is_a_split_or_a_class(tmp_path, folders, found):
     (['a', 'b', 'c', 'd', 'valid'], 'valid may be .*, next to a, b, c and 1 more')])
 def test_two_readings_are_refused_and_the_remedy_for_classes_works(tmp_path, folders,
                                                                    names):
-  root = lay(tmp_path / 'root', *folders)
+  root = write_images(tmp_path / 'root', *folders)
   with pytest.raises(errors.UserError, match=f'read in two ways: {names}.*; for'):
     folder.scan(str(root))
   root.rename(tmp_path / 'train')
@@ -234,15 +234,15 @@ def test_two_readings_are_refused_and_the_remedy_for_classes_works(tmp_path, fol
      'would all be of the class cat.*train/cat')])
 def test_splits_that_make_no_sense_are_told(tmp_path, folders, sentence):
   with pytest.raises(errors.UserError, match=sentence):
-    folder.scan(str(lay(tmp_path, *folders)))
+    folder.scan(str(write_images(tmp_path, *folders)))
 
 
 def test_a_class_of_train_without_images_is_not_a_class(tmp_path, caplog):
-  lay(tmp_path, 'train/cat', 'train/dog', 'test/cat')
+  write_images(tmp_path, 'train/cat', 'train/dog', 'test/cat')
   for empty in ('train/fish', 'test/dog', 'test/__MACOSX'):
     (tmp_path / empty).mkdir()
   assert counts(tmp_path) == {'train': [4, 4], 'test': [4]}
-  assert said(tmp_path, caplog) == (
+  assert logged(tmp_path, caplog) == (
       f'folder:{tmp_path}: 8 training and 4 test images of 2 classes; no test images '
       'of dog; left out: folder train/fish (no images), folder test/__MACOSX (no '
       'images)')

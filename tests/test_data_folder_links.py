@@ -1,10 +1,10 @@
-"""Image folders with links, damaged files and other things that are no images."""
+"""Tests image folders with links, damaged files and files that are no images."""
 
 import logging
 
 import numpy as np
 import pytest
-from image_folders import counts, lay, said, save, values
+from image_folders import counts, logged, save, values, write_images
 
 from ssl_jax import errors
 from ssl_jax.data import datasets, folder
@@ -12,7 +12,7 @@ from ssl_jax.data import datasets, folder
 
 @pytest.fixture
 def root(tmp_path):
-  """Two classes of ten; a pixel's value says class and number: 100 c + i."""
+  """Writes two classes of ten images; image i of class c has the value 100 c + i."""
   for c, name in enumerate(['cat', 'dog']):
     for i in range(10):
       save(tmp_path / name / f'{i}.png', 100 * c + i)
@@ -21,7 +21,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def train_root(root):
-  """The same images, all of them in `train`."""
+  """Moves the same images into `train`."""
   for name in ('cat', 'dog'):
     (root / 'train').mkdir(exist_ok=True)
     (root / name).rename(root / 'train' / name)
@@ -32,15 +32,15 @@ def test_what_is_left_out_is_counted_in_one_line(root, caplog):
   for name in ('a.txt', 'cat/b.TXT', 'dog/c.txt', '__MACOSX/cat/d.txt', 'cat/e.heic'):
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     (root / name).write_text('')
-  assert said(root, caplog) == (
+  assert logged(root, caplog) == (
       f'folder:{root}: 16 training and 4 test images of 2 classes; left out: 1 file '
       'ending in .heic, 3 files ending in .txt, folder __MACOSX (no images)')
 
 
 def test_cruft_next_to_splits_is_left_out(tmp_path, caplog):
-  lay(tmp_path, 'train/cat', 'test/cat', 'figures')
+  write_images(tmp_path, 'train/cat', 'test/cat', 'figures')
   save(tmp_path / 'preview.png')
-  assert said(tmp_path, caplog).endswith(
+  assert logged(tmp_path, caplog).endswith(
       'left out: 1 image next to train, folder figures (next to train)')
 
 
@@ -50,7 +50,7 @@ def test_a_link_to_a_parent_changes_nothing(root, caplog):
   found = folder.scan(str(root))
   assert found['train'].paths == without['train'].paths
   assert found['test'].paths == without['test'].paths
-  assert said(root, caplog).endswith('left out: 1 link to a parent folder')
+  assert logged(root, caplog).endswith('left out: 1 link to a parent folder')
 
 
 @pytest.mark.parametrize('link, target, places', [
@@ -60,7 +60,7 @@ def test_a_link_to_a_parent_changes_nothing(root, caplog):
     ('train/cat/more', '../../test/cat', 'train/cat and in class .*test/cat'),
     ('val', 'test', 'val/cat and in class .*test/cat')])
 def test_one_file_in_two_classes_or_splits_is_refused(tmp_path, link, target, places):
-  lay(tmp_path, 'train/cat', 'train/dog', 'test/cat')
+  write_images(tmp_path, 'train/cat', 'train/dog', 'test/cat')
   (tmp_path / link).symlink_to(target)
   with pytest.raises(errors.UserError, match=f'are the same file, in class .*{places}'):
     folder.scan(str(tmp_path))
@@ -69,7 +69,7 @@ def test_one_file_in_two_classes_or_splits_is_refused(tmp_path, link, target, pl
 def test_a_second_link_to_an_image_of_the_class_is_left_out(train_root, caplog):
   (train_root / 'train/cat/copy.png').symlink_to('0.png')
   assert counts(train_root) == {'train': [10, 10]}
-  assert said(train_root, caplog).endswith('1 link to an image of the same class')
+  assert logged(train_root, caplog).endswith('1 link to an image of the same class')
 
 
 def test_classes_may_be_links_to_storage(root, tmp_path_factory):

@@ -1,4 +1,4 @@
-"""Orientation and other tags of photographs, good and bad."""
+"""Tests the orientation of photographs, and tags that are damaged."""
 
 import io
 import struct
@@ -37,7 +37,7 @@ def test_orientation_counts_before_the_canvas(rgb):
 
 
 def exif_of(*entries):
-  """EXIF of entries (tag, type, count, value of 4 or 8 bytes)."""
+  """Returns EXIF bytes of entries (tag, type, count, value of 4 or 8 bytes)."""
   table, heap = b'', b''
   start = 8 + 2 + 12 * len(entries) + 4
   for tag, kind, count, value in entries:

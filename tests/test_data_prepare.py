@@ -1,4 +1,4 @@
-"""prepare_data: from archives and folders to what `datasets.load` reads."""
+"""Tests that archives and folders become what `datasets.load` reads."""
 
 import hashlib
 import io
@@ -20,7 +20,7 @@ COARSE = np.array([1, 0, 1])  # superclass of each fine class
 
 
 def archive(path, files):
-  """A tar.gz of pickles; returns its MD5."""
+  """Writes a tar.gz of pickles; returns its MD5."""
   with tarfile.open(path, 'w:gz') as tar:
     for name, content in files.items():
       data = pickle.dumps(content)
@@ -38,14 +38,14 @@ def batch(n, seed, fine=b'labels', **more):
 
 
 def pixels(raw):
-  """The release's layout by hand: 1024 red, 1024 green, 1024 blue, row by row."""
+  """Decodes the release's layout: 1024 red, 1024 green, 1024 blue, row by row."""
   return np.stack([raw[:, 1024 * c:1024 * (c + 1)].reshape(-1, 32, 32)
                    for c in range(3)], -1)
 
 
 @pytest.fixture
 def cifar10(tmp_path, monkeypatch):
-  """A tiny archive in the layout of CIFAR-10's: (path, its files)."""
+  """Writes a tiny archive in the layout of CIFAR-10; returns (path, its files)."""
   spec = prepare.CIFAR['cifar10']
   files = {name: batch(3, i) for i, name in enumerate((*spec.train, *spec.test))}
   files[spec.meta] = {b'label_names': [b'air', b'boat', b'car']}
@@ -57,7 +57,7 @@ def cifar10(tmp_path, monkeypatch):
 
 @pytest.fixture
 def photos(tmp_path):
-  """An image folder with two classes and one corrupt file."""
+  """Writes an image folder with two classes and one corrupt file."""
   for c, name in enumerate(['cat', 'dog']):
     (tmp_path / 'photos' / name).mkdir(parents=True)
     for i in range(5):

@@ -1,4 +1,4 @@
-"""TFDS data sets: what is read equals what TFDS itself reads."""
+"""Tests that TFDS data sets are read as TFDS itself reads them."""
 
 import io
 import json
@@ -55,7 +55,7 @@ def test_a_tfds_source_travels_to_a_worker_process(tfds_data_dir):
 
 
 def test_imagenet_by_tfds(tmp_path):
-  """A tiny set with the name, features, classes and splits of TFDS' builder."""
+  """Reads a tiny set with the name, features, classes and splits of TFDS' builder."""
   classes = ('n01440764', 'n01443537', 'n01484850')
   features = {'image': tfds.features.Image(encoding_format='jpeg'),
               'label': tfds.features.ClassLabel(names=classes),

@@ -1,4 +1,4 @@
-"""Errors: sentences for mistakes, and exit statuses."""
+"""Tests the sentences that errors print, and their exit statuses."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The own classifier of a network: scores are taken as they are."""
+"""Tests that the scores of a network's own classifier are used unchanged."""
 
 import numpy as np
 import pytest

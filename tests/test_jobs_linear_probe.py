@@ -1,4 +1,4 @@
-"""Linear probes: fine-tuning of nothing but the head."""
+"""Tests that a linear probe trains nothing but the head."""
 
 import pytest
 import tiny

@@ -1,4 +1,4 @@
-"""Preparing a data set by its name: mistakes, and what it says at the end."""
+"""Tests the preparation of a data set by its name."""
 
 import pytest
 from PIL import Image

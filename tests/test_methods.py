@@ -1,4 +1,4 @@
-"""Methods by name: what a config builds, and in which precision."""
+"""Tests which method a config builds, and in which precision."""
 
 import jax.numpy as jnp
 import pytest

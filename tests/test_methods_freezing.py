@@ -1,4 +1,4 @@
-"""Frozen modules: which they are, that their bits stay, and their mode."""
+"""Tests which modules are frozen, and that their variables do not change."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The network of a method: what stands on what, and which endpoints it returns."""
+"""Tests which endpoints a network returns, and what each head takes."""
 
 import flax.linen as nn
 import jax
@@ -16,7 +16,7 @@ class Encoder(nn.Module):
 
 
 class Adds(nn.Module):
-  """Adds a number to its input; another one in training."""
+  """Adds `amount` to its input, and 10 more in training."""
   name_out: str
   amount: float
 

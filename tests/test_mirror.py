@@ -1,4 +1,4 @@
-"""Every module has a test file of its own, and tests use public names alone."""
+"""Tests that every module has a test file, and that tests use public names only."""
 
 import ast
 import pathlib
@@ -46,7 +46,7 @@ DOCUMENTED = {'_asdict', '_exit', '_fields', '_replace'}  # public in spite of t
 
 
 def modules():
-  """Names of the modules that hold code; of a package the name of its folder."""
+  """Yields the names of modules with code; a package has the name of its folder."""
   for path in sorted(PACKAGE.rglob('*.py')):
     parts = path.relative_to(PACKAGE).with_suffix('').parts
     if parts[-1] == '__init__':

@@ -1,4 +1,4 @@
-"""Encoders and heads by name."""
+"""Tests encoders and heads by their names."""
 
 import flax.linen as nn
 import jax

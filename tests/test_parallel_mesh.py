@@ -1,4 +1,4 @@
-"""Arrays on devices: placement, round trips, what devices cannot share."""
+"""Tests where arrays are placed, and round trips between host and devices."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Processes: the variables of a launcher, agreement, and failing together."""
+"""Tests how processes find each other, agree, and fail together."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Provenance: a hash of the code that changes with it, and where a figure is from."""
+"""Tests the hash of the code, and the origin that is written with a figure."""
 
 import json
 
@@ -8,7 +8,7 @@ from ssl_jax.parallel import provenance
 
 
 def package(folder, **files):
-  """A package with the module provenance and others; points provenance into it."""
+  """Writes a package with these files; returns the path of its provenance.py."""
   (folder / 'parallel').mkdir(parents=True)
   for name, text in {'parallel/provenance': '', **files}.items():
     (folder / f'{name}.py').write_text(text)

@@ -1,4 +1,4 @@
-"""The same run compiled for TPU slices that are not here."""
+"""Tests the compilation of a run for TPU slices that this host does not have."""
 
 import importlib.util
 import json

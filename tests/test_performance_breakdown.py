@@ -1,4 +1,4 @@
-"""The parts of a step: their times by hand, and programs that compute what they say."""
+"""Tests the times of the parts of a step, and the programs that are timed."""
 
 import jax
 import numpy as np

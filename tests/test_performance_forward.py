@@ -1,4 +1,4 @@
-"""A method whose networks are replaced by their endpoints has the same loss."""
+"""Tests that fixed endpoints in place of the network give the same loss."""
 
 import jax
 import numpy as np

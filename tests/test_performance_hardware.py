@@ -1,4 +1,4 @@
-"""Devices: the table by their kind, and this CPU."""
+"""Tests the table of devices, and the measurement of this CPU."""
 
 import types
 

@@ -26,7 +26,7 @@ TIMES = {  # seconds in each of three rounds; every sum below is exact
 
 
 class Clock:
-  """Stands in for the module `time`: passes by a second at each look, or as told."""
+  """Replaces the module `time`; every call of perf_counter takes some seconds."""
 
   def __init__(self, seconds_per_look=1.0):
     self.now, self._per_look = 0.0, seconds_per_look

@@ -1,4 +1,4 @@
-"""What an image costs the networks of a method, reckoned by hand."""
+"""Tests what an image costs the networks of a method against counts by hand."""
 
 import tiny
 

@@ -1,4 +1,4 @@
-"""Tables of performance: alignment, units, and what is left out."""
+"""Tests the alignment and the units of tables, and what they leave out."""
 
 from ssl_jax.performance import tables
 

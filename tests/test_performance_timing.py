@@ -1,6 +1,7 @@
-"""Samples of the training step, by a clock that tests set."""
+"""Tests samples of the training step with a clock that the test controls."""
 
 import pytest
+import stub_encoder
 import tiny
 
 from ssl_jax import errors
@@ -8,7 +9,7 @@ from ssl_jax.performance import timing, workload
 
 
 class Clock:
-  """Stands in for the module `time`: passes by a second at each look, or as told."""
+  """Replaces the module `time`; every call of perf_counter takes some seconds."""
 
   def __init__(self, seconds_per_look=1.0):
     self.now, self._per_look = 0.0, seconds_per_look
@@ -33,9 +34,10 @@ def test_a_sample_is_the_mean_of_calls_that_fill_a_second(monkeypatch):
 
 def test_a_step_is_a_share_of_its_dispatches(monkeypatch):
   monkeypatch.setattr(timing, 'time', Clock())  # a second passes in `repeat`
-  config = tiny.config()
+  config = {**tiny.config(), 'model': {'name': 'stub'}}
   config['log']['steps_per_dispatch'] = 4
-  plan = workload.training_run(config, 'synthetic')
+  with stub_encoder.registered():
+    plan = workload.training_run(config, 'synthetic')
   step, asked, inputs = timing.CompiledStep(plan), [], plan.feed.inputs
   monkeypatch.setattr(plan.feed, 'inputs', lambda first, steps: (
       asked.append((first, steps)), inputs(first, steps))[1])

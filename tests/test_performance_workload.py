@@ -1,4 +1,4 @@
-"""Random images in the place of a data set."""
+"""Tests the random images that replace a data set."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The binary prepare_data, in a process of its own."""
+"""Tests the binary prepare_data in a process of its own."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from PIL import Image
 
 @pytest.fixture
 def photos(tmp_path):
-  """An image folder with two classes and one corrupt file."""
+  """Writes an image folder with two classes and one corrupt file."""
   for c, name in enumerate(['cat', 'dog']):
     (tmp_path / 'photos' / name).mkdir(parents=True)
     for i in range(5):

@@ -1,4 +1,4 @@
-"""A study: its stages, skipping, going on, and failures that stay local."""
+"""Tests that a study runs what is not done, resumes, and isolates failures."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""The stages of a study: their order, their configs, and mistakes."""
+"""Tests the order and the configs of the stages of a study, and mistakes."""
 
 import pytest
 import stub_encoder
@@ -16,7 +16,7 @@ def stub():
 
 
 def of(evaluations, methods=('simclr', 'random')):
-  """The config of a study with these evaluations."""
+  """Returns the config of a study with these evaluations."""
   fields = config()
   return stages.resolve({
       **fields, 'methods': {name: fields['methods'][name] for name in methods},

@@ -1,4 +1,4 @@
-"""metrics.jsonl: what is written, and that a resumed run reads as a whole one."""
+"""Tests metrics.jsonl, and that a resumed run leaves the rows of an undisturbed one."""
 
 import math
 

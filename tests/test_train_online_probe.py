@@ -1,4 +1,4 @@
-"""The online probe: learns, and never changes the training."""
+"""Tests that the online probe learns and never changes the training."""
 
 import jax
 import jax.numpy as jnp

@@ -1,7 +1,8 @@
-"""The profiler leaves a trace of a run."""
+"""Tests which dispatches the profiler traces."""
 
 import jax
 import pytest
+import stub_encoder
 import tiny
 
 from ssl_jax.jobs import pretrain
@@ -9,15 +10,16 @@ from ssl_jax.train import profile
 
 
 def test_profile_leaves_a_trace(tmp_path):
-  fields = tiny.config(epochs=4)
+  fields = {**tiny.config(epochs=4), 'model': {'name': 'stub'}}
   fields['log']['profile'] = True
-  pretrain.run(fields, tmp_path)
+  with stub_encoder.registered():
+    pretrain.run(fields, tmp_path)
   assert list((tmp_path / 'profile').rglob('*.xplane.pb'))
 
 
 @pytest.fixture
 def traced(monkeypatch):
-  """What the profiler is asked to do."""
+  """Lists the calls of the profiler of JAX instead of making them."""
   calls = []
   monkeypatch.setattr(jax.profiler, 'start_trace', calls.append)
   monkeypatch.setattr(jax.profiler, 'stop_trace', lambda: calls.append('stop'))

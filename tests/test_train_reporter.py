@@ -1,4 +1,4 @@
-"""Reports of a training run: rows of metrics, and losses that are not finite."""
+"""Tests the rows that a run reports, and losses that are not finite."""
 
 import logging
 import math
@@ -41,7 +41,7 @@ def test_metrics_file_has_one_row_per_logged_step(tmp_path, caplog):
 
 @pytest.fixture
 def made(tmp_path):
-  """A reporter of a run of 20 steps, 5 an epoch, and the steps it was claimed at."""
+  """Makes a reporter of 20 steps, 5 an epoch, with its claims and checkpoints."""
   claims, kept = [], []
   run = types.SimpleNamespace(
       workdir=tmp_path, label='train', total_steps=20, claim=lambda: claims.append(1),

@@ -1,4 +1,4 @@
-"""The declaration of a training run: lengths in steps, steps per dispatch."""
+"""Tests the length of a training run, and its steps per dispatch."""
 
 import types
 
@@ -11,7 +11,7 @@ from ssl_jax.train import training
     (0, 97_000, 25), (0, 31_200, 32), (0, 64, 32), (0, 97, 32), (0, 20, 20), (0, 0, 32),
     (0, 40 * 41, 20), (7, 64, 7), (500, 64, 97)])
 def test_steps_per_dispatch(monkeypatch, asked, total, expected):
-  """They divide the steps of a run, so that its end is no program of its own."""
+  """Steps per dispatch divide the steps of a run: its end needs no other program."""
   monkeypatch.setattr(training, 'STEPS_PER_DISPATCH', {})
   run = types.SimpleNamespace(
       log=training.LogConfig(steps_per_dispatch=asked), total_steps=total,

@@ -1,4 +1,4 @@
-"""Texts of --help: when they are asked for, and what they list."""
+"""Tests when --help is requested, and what its text lists."""
 
 import dataclasses
 import sys

@@ -1,4 +1,4 @@
-"""Configs and variables of fine-tuned networks that compile at once."""
+"""Makes configs and variables of fine-tuned networks that compile at once."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ SHAPE = (8, 8, 3)
 
 def config(freeze_until=None, model='staged', pretrain='simclr', endpoint='pooled',
            pool='mean', head='linear', model_fields=()):
-  """What a checkpoint of fine-tuning holds."""
+  """Returns the config that a checkpoint of fine-tuning holds."""
   return {
       **tiny.config(), 'augment': {'recipe': 'none'},
       'method': {'name': 'finetune', 'freeze_until': freeze_until},
@@ -28,7 +28,7 @@ def build(*args, **fields):
 
 
 def drawn(method, seed=0):
-  """Variables of NumPy's, statistics included: nothing is as in a fresh network."""
+  """Draws all variables by NumPy, so that statistics differ from fresh ones too."""
   rng = np.random.default_rng(seed)
   shapes = jax.eval_shape(lambda key: method.init(key, SHAPE), jax.random.key(0))
 

@@ -1,10 +1,10 @@
-"""The config of a study of two methods that takes seconds."""
+"""Makes the config of a study of two methods that runs in seconds."""
 
 import tiny
 
 
 def config(seeds=(0,)):
-  """Two methods; kNN of both, a probe of one."""
+  """Returns a study of two methods: kNN of both, and a probe of one."""
   simclr = {k: v for k, v in tiny.config(epochs=1).items() if k != 'seed'}
   simclr['model'] = {'name': 'stub'}
   untrained = {**simclr, 'train': {'epochs': 0}}
