@@ -34,11 +34,10 @@ PUBLISHED = {  # in %, by column
     ('rotnet', 'linear'): (47.31, 55.59),
     ('rotnet', 'last_stage'): (70.71, 83.64),
 }
+PRESETS = ('published', 'best')
 
 
 def get_config(preset: str = 'published') -> ConfigDict:
-  if preset not in ('published', 'best'):
-    raise ValueError(f'{preset!r} is not one of published, best')
   c = ConfigDict()
   c.name = f'label_fractions_resnet20_{preset}'
   c.title = 'SimCLR and RotNet with one light encoder'

@@ -38,11 +38,10 @@ PUBLISHED = {  # in %, by column
     ('simclr_resnet50', 'finetune'): (89.4, 92.0, 92.3, 94.1),
     ('simclr_resnet50x2', 'finetune'): (90.0, 92.4, 92.8, 94.7),
 }
+PRESETS = ('published', 'best')
 
 
 def get_config(preset: str = 'published') -> ConfigDict:
-  if preset not in ('published', 'best'):
-    raise ValueError(f'{preset!r} is not one of published, best')
   c = ConfigDict()
   c.name = f'label_fractions_resnet50_{preset}'
   c.title = 'SimCLR and RotNet with few labels'

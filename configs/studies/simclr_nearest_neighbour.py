@@ -23,10 +23,10 @@ from ml_collections import ConfigDict
 from configs import evaluate, simclr_cifar10
 from configs.studies import building_blocks as blocks
 
+PRESETS = ('published', 'best')
+
 
 def get_config(preset: str = 'published') -> ConfigDict:
-  if preset not in ('published', 'best'):
-    raise ValueError(f'{preset!r} is not one of published, best')
   c = ConfigDict()
   c.name = f'simclr_nearest_neighbour_{preset}'
   c.title = 'SimCLR with ResNet-50 on CIFAR-10'

@@ -37,11 +37,10 @@ PUBLISHED = {
     ('supervised_nin', 'own_head'): 82.83,
     ('rotnet', 'rotation'): 81.13,
 }
+PRESETS = ('published', 'best')
 
 
 def get_config(preset: str = 'published') -> ConfigDict:
-  if preset not in ('published', 'best'):
-    raise ValueError(f'{preset!r} is not one of published, best')
   c = ConfigDict()
   c.name = f'supervised_counterparts_{preset}'
   c.title = 'SimCLR and RotNet against their supervised counterparts'

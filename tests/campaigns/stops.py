@@ -12,7 +12,7 @@ the hash of its final state must be those of a run that was left alone; then the
 run begins, until there were enough stops. Otherwise this script ends with status 1.
 
 Runs are forked from this process, which has imported what they need: to start up takes
-longer than all else. (benchmarks/preemption_soak.py kills one of two processes.)
+longer than all else. (tests/campaigns/preemption.py kills one of two processes.)
 """
 
 import argparse

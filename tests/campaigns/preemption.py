@@ -1,6 +1,6 @@
 """Kills one of two processes ten times; the run must end as an undisturbed one.
 
-    python benchmarks/preemption_soak.py [--kills=10] [--workdir=runs/soak]
+    python tests/campaigns/preemption.py [--kills=10] [--workdir=runs/soak]
 
 Two processes on loopback train a small encoder on digits. At a random moment after
 the run has gone on (while compiling, stepping or saving) one of them, at
@@ -19,7 +19,7 @@ import time
 
 from absl import app, flags
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 _KILLS = flags.DEFINE_integer('kills', 10, 'How often.', lower_bound=1)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the moments and the victims.')
 _WORKDIR = flags.DEFINE_string('workdir', 'runs/soak', 'Deleted first.')
