@@ -9,9 +9,9 @@ The names after the colon are data sets of TFDS, `digits`, or folder:/path. Each
 set of PUBLISHED has a label, the score that its literature uses and the published
 figures of ResNet-50. The default is those of them that TFDS can prepare. TFDS cannot
 prepare Birdsnap and FGVC-Aircraft. Get them as folders and convert them by
-`prepare_data --dataset=folder --source=/path --name=birdsnap`. Pascal VOC 2007, the twelfth data set
-of the paper, has several labels per image and cannot be used. A data set that is not
-prepared fails alone and names the command that prepares it.
+`prepare_data --dataset=folder --source=/path --name=birdsnap`. Pascal VOC 2007, the
+twelfth data set of the paper, has several labels per image and cannot be used. A data
+set that is not prepared fails alone and names the command that prepares it.
 
 The protocol is that of Chen et al. 2020, arXiv:2002.05709, B.8:
 
