@@ -1,10 +1,10 @@
-"""Evaluations of a frozen encoder on cached features.
+"""Evaluates a frozen encoder on cached features.
 
     python -m ssl_jax.evaluate --checkpoint=runs/simclr \\
         --config=configs/evaluate.py:linear
 
-Seconds to minutes. What is chosen is chosen on a validation split cut from train;
-test is scored once.
+An evaluation takes seconds to minutes. Settings are chosen on a validation split that
+is cut from train, and the test split is scored once.
 """
 
 from ml_collections import ConfigDict
@@ -14,15 +14,15 @@ PRESETS = {
     'knn': dict(name='knn', k=200, temperature=0.1),
     # The nearest training image by Euclidean distance.
     'nn1': dict(name='nn1'),
-    # SGD, the best of a grid of 8 learning rates x 5 weight decays.
+    # SGD with the best setting of a grid of 8 learning rates x 5 weight decays.
     'linear': dict(name='linear', epochs=30, refit=False),
-    # L-BFGS, the best of 45 strengths of the l2 penalty.
+    # L-BFGS with the best of 45 strengths of the l2 penalty.
     'logistic': dict(name='logistic', standardise=False, refit=True),
-    # L-BFGS on all 60,000 representations, a quarter of them held out at random.
+    # L-BFGS on all 60,000 representations, of which a random quarter is held out.
     'logistic_random_split': dict(name='logistic_random_split', test_fraction=0.25),
-    # The network's own head: the accuracy of a supervised run.
+    # The network's own classifier gives the accuracy of a supervised run.
     'own_head': dict(name='own_head'),
-    # RotNet's own task, on every image in all rotations.
+    # RotNet's task, predicting rotations, on every image in all rotations.
     'rotation': dict(name='rotation'),
 }
 
@@ -33,7 +33,7 @@ def get_config(protocol: str = 'knn') -> ConfigDict:
   c.protocol = PRESETS[protocol]
   c.features = dict(
       endpoint='logits' if protocol in ('own_head', 'rotation') else 'pooled',
-      pool='mean',                   # of feature maps: mean, max, flatten
+      pool='mean',                   # pools feature maps: mean, max, flatten
       batch_size=512)
-  c.data = dict(validation_fraction=0.1)  # all else: as the encoder was trained
+  c.data = dict(validation_fraction=0.1)  # other fields are those of the encoder
   return c

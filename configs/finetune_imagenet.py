@@ -1,16 +1,18 @@
-"""SimCLR fine-tuned on the published 1 % or 10 % of ImageNet's labels.
+"""Fine-tunes a SimCLR encoder on the published 1 % or 10 % of ImageNet's labels.
 
     python -m ssl_jax.finetune --checkpoint=runs/simclr_imagenet \\
         --config=configs/finetune_imagenet.py:1percent \\
         --config.data.label_subset.file_list=/path/imagenet_subsets/1percent.txt \\
         --workdir=runs/simclr_imagenet/1percent
 
-Chen et al. 2020, arXiv:2002.05709, B.5: everything is trained, crop and flip, SGD with
-Nesterov momentum at 0.05 x batch / 256, no weight decay, no warm-up; 60 epochs on 1 %,
-30 on 10 %. The lists are google-research/simclr's imagenet_subsets/1percent.txt and
-10percent.txt; all that they list is trained on, and ILSVRC's validation images are
-the test. A TPU slice, or several GPUs. Published top-1 of ResNet-50 after 1000 epochs
-of pre-training: 48.3 / 65.6 % (table 7). Not measured here.
+The recipe is that of Chen et al. 2020 (arXiv:2002.05709, B.5): everything is trained,
+with crop and flip, SGD with Nesterov momentum at 0.05 x batch / 256, no weight decay
+and no warm-up, for 60 epochs on 1 % and 30 on 10 %. The lists are imagenet_subsets/
+1percent.txt and 10percent.txt of google-research/simclr. All listed images are trained
+on, and ILSVRC's validation images are the test split.
+
+Hardware: a TPU slice, or several GPUs. The published top-1 accuracy of ResNet-50 after
+1000 epochs of pre-training is 48.3 / 65.6 % (table 7). It has not been measured here.
 """
 
 from ml_collections import ConfigDict

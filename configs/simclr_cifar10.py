@@ -1,4 +1,4 @@
-"""SimCLR on CIFAR-10.
+"""Pre-trains an encoder by SimCLR on CIFAR-10.
 
     python -m ssl_jax.pretrain --config=configs/simclr_cifar10.py --workdir=runs/simclr
     python -m ssl_jax.pretrain --config=configs/simclr_cifar10.py:resnet50 \\
@@ -6,13 +6,14 @@
 
 Published linear accuracy after 1000 epochs:
 
-* resnet18: "around 91 %", batch 512 (google-research/simclr's README, whose recipe
-  this is). resnet20 takes the same; nothing is published for it.
-* resnet50: 94.0 %, batch 1024, the best of three learning rates (arXiv:2002.05709,
-  B.9; the recipe is the paper's). resnet50x2: nothing.
+* resnet18: "around 91 %" with batch 512. The recipe is that of google-research/simclr's
+  README, which reports this figure. resnet20 has the same recipe; no figure is
+  published for it.
+* resnet50: 94.0 % with batch 1024, the best of three learning rates (arXiv:2002.05709,
+  B.9). The recipe is the paper's. No figure is published for resnet50x2.
 
-Time: others report 3.3 hours of one A100 for resnet18 and 10 for resnet50; not
-measured here. What we measured: docs/results.md.
+Time: others report 3.3 hours of one A100 for resnet18 and 10 hours for resnet50. It has
+not been measured here. docs/results.md has our results.
 """
 
 from ml_collections import ConfigDict
@@ -47,5 +48,5 @@ def get_config(model: str = 'resnet18') -> ConfigDict:
       knn_every_epochs=20.)
   c.log = dict(
       every_steps=50, checkpoint_every_epochs=10.,
-      steps_per_dispatch=0)        # as many as suit the platform
+      steps_per_dispatch=0)        # 0: the platform's default
   return c

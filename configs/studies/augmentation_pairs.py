@@ -1,15 +1,16 @@
-"""Trains SimCLR with every pair of augmentations, 10 epochs each; a heat map.
+"""Compares all pairs of augmentations for SimCLR, 10 epochs each, in a heat map.
 
     python -m ssl_jax.study --config=configs/studies/augmentation_pairs.py \\
         --workdir=runs/augmentation_pairs
 
-28 encoders a seed: 21 pairs of crop (with flip), rotation, colour distortion, blur,
-cutout, Sobel and noise, and on the diagonal each alone. The report that this follows
-(see simclr_nearest_neighbour.py) has the first four; its figures are not known. The
-SimCLR paper has all (arXiv:2002.05709, figure 5, on ImageNet and on one of two views;
-here on both).
+A seed trains 28 encoders: one for each of the 21 pairs of crop (with flip), rotation,
+colour distortion, blur, cutout, Sobel and noise, and, on the diagonal, one for each
+alone. The report that this study follows (see simclr_nearest_neighbour.py) has the
+first four augmentations, and its figures are not known. The SimCLR paper has all seven
+(arXiv:2002.05709, figure 5), on ImageNet and on one of the two views; here both views
+are augmented.
 
-Hardware: one GPU. Time: not measured. On a CPU: --scale=0.01.
+Hardware: one GPU. The time has not been measured. Use --scale=0.01 on a CPU.
 """
 
 from ml_collections import ConfigDict
@@ -17,7 +18,7 @@ from ml_collections import ConfigDict
 from configs import evaluate
 from configs.studies import simclr_nearest_neighbour as base
 
-OPERATIONS = {  # in the order in which a view is made
+OPERATIONS = {  # in the order of application
     'crop': ('crop', 'flip'),
     'rotation': ('rotation',),
     'colour': (('color', {'strength': 0.5}),),

@@ -1,17 +1,18 @@
-"""Measures linear accuracy of SimCLR by batch size and epochs.
+"""Measures linear accuracy of SimCLR by batch size and epochs, in a heat map.
 
     python -m ssl_jax.study --config=configs/studies/batch_size_by_epochs.py \\
         --workdir=runs/batch_size_by_epochs
 
-20 encoders a seed: ResNet-50 with batches of 256 to 4096 images, each for 100 to 1000
-epochs of a schedule of its own, the recipe otherwise that of
-configs/simclr_cifar10.py:resnet50. It follows a figure of Gray, Jabban and Li, "A
-Comparison of Representation Learning Methods" (course report), which has no numbers;
-figure B.7 of arXiv:2002.05709 is its model and averages three learning rates, where
-this study has one.
+A seed trains 20 encoders: ResNet-50 with batches of 256 to 4096 images, each for 100 to
+1000 epochs with its own schedule. The rest of the recipe is that of
+configs/simclr_cifar10.py:resnet50. The study follows a figure of Mac Gray, Dany Jabban,
+Zeyu (Michael) Li, "A Comparison of Representation Learning Methods", course report,
+which has no numbers. That figure follows figure B.7 of arXiv:2002.05709, which averages
+three learning rates; this study has one.
 
-Hardware: several GPUs or a TPU slice. Time: not measured; 9,500 epochs of CIFAR-10 a
-seed, 9.5 times one pre-training of 1000. On a CPU: --scale=0.01.
+Hardware: several GPUs or a TPU slice. The time has not been measured. A seed has 9,500
+epochs of CIFAR-10, which is 9.5 times a pre-training of 1000 epochs. Use --scale=0.01
+on a CPU.
 """
 
 from ml_collections import ConfigDict

@@ -1,12 +1,12 @@
-"""Parts that the studies of this folder share: encoders, evaluations, citations."""
+"""Provides what the studies of this folder share: encoders, evaluations, citations."""
 
 from ml_collections import ConfigDict
 
 from configs import finetune, linear_probe, supervised_cifar10
 
-# Labelled images of a class (CIFAR-10 has 5,000), by column of a table; None: all.
+# Labelled images per class (CIFAR-10 has 5,000) by column of a table; None is all.
 LABELS_PER_CLASS = {'1pct': 50, '10pct': 500, '20pct': 1000, '100pct': None}
-# The studies that these configs follow. None has a known address.
+# The reports that these configs follow. None is published at a known address.
 GRAY = ('Gray, Jabban and Li, "A Comparison of Representation Learning Methods", '
         'course report')
 DAI = ('Dai, Harutyunyan and Saikia, "Self-Supervised Learning with SimCLR and '
@@ -25,7 +25,10 @@ def untrained(method: ConfigDict) -> ConfigDict:
 
 
 def only(evaluation: ConfigDict, *methods: str) -> ConfigDict:
-  """Restricts an evaluation to `methods`; nothing is chosen, so train stays whole."""
+  """Restricts an evaluation to `methods` and keeps all of train for training.
+
+  No setting is chosen, so no validation split is needed.
+  """
   evaluation.methods = methods
   evaluation.data.validation_fraction = 0.
   return evaluation
@@ -33,7 +36,14 @@ def only(evaluation: ConfigDict, *methods: str) -> ConfigDict:
 
 def by_labels(evaluation: ConfigDict, *methods: str, columns=LABELS_PER_CLASS,
               repeat: bool = True) -> ConfigDict:
-  """Evaluates on every label subset; `repeat` gives all as many steps an epoch."""
+  """Repeats an evaluation for every label subset.
+
+  Args:
+    evaluation: The config, which is changed.
+    *methods: The methods that are evaluated.
+    columns: Labelled images per class by column; None is all.
+    repeat: Whether an epoch of a subset has as many steps as one of all labels.
+  """
   evaluation.subsets = ConfigDict({
       column: k and dict(per_class=k, repeat=repeat) for column, k in columns.items()},
       sort_keys=False)
@@ -49,7 +59,10 @@ def on_block(head: str, block: int) -> ConfigDict:
 
 
 def from_scratch(model: str) -> ConfigDict:
-  """Trains all of an untrained encoder as configs/supervised_cifar10.py does."""
+  """Returns a fine-tuning config with the recipe of configs/supervised_cifar10.py.
+
+  On an untrained encoder it is a supervised baseline.
+  """
   c, supervised = finetune.get_config('simclr'), supervised_cifar10.get_config(model)
   for section in ('feed', 'augment', 'optim', 'train'):
     c[section] = supervised[section]
@@ -57,7 +70,13 @@ def from_scratch(model: str) -> ConfigDict:
 
 
 def published(source: str, columns, figures) -> tuple[dict, ...]:
-  """Returns one record per figure of {(method, group): percentages by column}."""
+  """Returns one record per published figure.
+
+  Args:
+    source: The citation.
+    columns: The names of the columns.
+    figures: {(method, group): percentages by column}.
+  """
   return tuple(
       dict(method=method, evaluation=f'{group}_{column}', value=value, source=source)
       for (method, group), values in figures.items()

@@ -5,14 +5,15 @@
     python -m ssl_jax.study --config=configs/studies/label_fractions_resnet20.py:best \\
         --workdir=runs/resnet20_best
 
-Follows Anna Dai, Tigran Harutyunyan, Deekshita Saikia, "Self-Supervised Learning with
-SimCLR and RotNet", Duke University; its figures are below. `published` has the report's
-settings; those it leaves open come from configs/simclr_cifar10.py and
-configs/rotnet_cifar10.py. `best` has settings that work better elsewhere: SimCLR with
-learning rate 1.0 x batch / 256 for 1000 epochs, RotNet for the 200 epochs of its
-authors' code, and its convolutional classifier on the second stage.
+The study follows Anna Dai, Tigran Harutyunyan, Deekshita Saikia, "Self-Supervised
+Learning with SimCLR and RotNet", Duke University; its figures are below. `published`
+has the settings of that report; settings that it does not state come from
+configs/simclr_cifar10.py and configs/rotnet_cifar10.py. `best` has settings that work
+better elsewhere: SimCLR with learning rate 1.0 x batch / 256 for 1000 epochs, and
+RotNet for the 200 epochs of its authors' code, with its convolutional classifier on the
+second stage.
 
-Hardware: one GPU. Time: not measured. On a CPU: --scale=0.01.
+Hardware: one GPU. The time has not been measured. Use --scale=0.01 on a CPU.
 """
 
 from ml_collections import ConfigDict
@@ -27,6 +28,7 @@ from configs import (
 )
 from configs.studies import building_blocks as blocks
 
+PRESETS = ('published', 'best')
 COLUMNS = {name: blocks.LABELS_PER_CLASS[name] for name in ('1pct', '10pct')}
 PUBLISHED = {  # in %, by column
     ('random_resnet20', 'supervised'): (50.54, 81.94),
@@ -43,8 +45,8 @@ def get_config(preset: str = 'published') -> ConfigDict:
   c.title = 'SimCLR and RotNet with one light encoder'
   c.description = (
       'ResNet-20 pre-trained by SimCLR and by RotNet, given 1 and 10 % of the labels: '
-      'frozen below a linear classifier, and with its last stage trained anew; '
-      'beside ResNet-20 trained on these labels alone.')
+      'frozen below a linear classifier, and with its last stage retrained. They are '
+      'compared with a ResNet-20 that is trained on these labels only.')
   c.data_label = 'CIFAR-10'
   c.seeds = (0, 1, 2)
   c.methods = ConfigDict(dict(

@@ -5,17 +5,17 @@
     python -m ssl_jax.study --config=configs/studies/label_fractions_resnet50.py:best \\
         --workdir=runs/resnet50_best
 
-Follows the first table of Mac Gray, Dany Jabban, Zeyu (Michael) Li, "A Comparison of
-Representation Learning Methods", course report; its figures are below. Its SimCLR rows
-are taken to be fine-tuning. The supervised rows train a randomly initialised encoder
-on the same labels. `published` has the report's settings: SimCLR with LARS, batch 256
-to 4096, up to 1000 epochs (here 1024 and 1000, the best of arXiv:2002.05709, B.9), and
-RotNet for the 100 epochs of its paper. `best` trains RotNet for the 200 epochs of its
-authors' code.
+The study follows the first table of Mac Gray, Dany Jabban, Zeyu (Michael) Li, "A
+Comparison of Representation Learning Methods", course report; its figures are below.
+The SimCLR rows of that table are assumed to be fine-tuning. The supervised rows train a
+randomly initialised encoder on the same labels. `published` has the settings of the
+report: SimCLR with LARS, batch 256 to 4096 and up to 1000 epochs (1024 and 1000 here,
+the best of arXiv:2002.05709, B.9), and RotNet for the 100 epochs of its paper. `best`
+trains RotNet for the 200 epochs of its authors' code.
 
-Hardware: several GPUs or a TPU slice. Time: not measured; others report 10 hours of one
-A100 for one pre-training of ResNet-50, and the fine-tuning of a seed is longer. On a
-CPU: --scale=0.01.
+Hardware: several GPUs or a TPU slice. The time has not been measured. Others report 10
+hours of one A100 for one pre-training of ResNet-50, and the fine-tuning of a seed takes
+longer. Use --scale=0.01 on a CPU.
 """
 
 from ml_collections import ConfigDict
@@ -30,6 +30,7 @@ from configs import (
 )
 from configs.studies import building_blocks as blocks
 
+PRESETS = ('published', 'best')
 PUBLISHED = {  # in %, by column
     ('random_resnet50', 'supervised_resnet50'): (28.3, 48.6, 76.8, 95.9),
     ('random_nin', 'supervised_nin'): (53.5, 81.2, 86.1, 92.8),
@@ -47,8 +48,8 @@ def get_config(preset: str = 'published') -> ConfigDict:
   c.title = 'SimCLR and RotNet with few labels'
   c.description = (
       'Encoders learned without labels, then given 1, 10, 20 and 100 % of them: '
-      'frozen below a linear or convolutional classifier, and fine-tuned; beside '
-      'encoders trained on these labels alone.')
+      'frozen below a linear or convolutional classifier, and fine-tuned. They are '
+      'compared with encoders that are trained on these labels only.')
   c.data_label = 'CIFAR-10'
   c.seeds = (0, 1, 2)
   c.methods = ConfigDict(dict(

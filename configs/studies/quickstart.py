@@ -1,9 +1,10 @@
-"""SimCLR, a random encoder and a supervised one on the bundled digits.
+"""Compares SimCLR, a random encoder and a supervised one on the bundled digits.
 
     bash launch/quickstart.sh
 
-Offline, minutes on two CPU cores. 1,438 training and 359 test images of handwritten
-digits, 8 x 8, shown at 16 x 16; the encoder is a ResNet-8.
+The study needs no network and takes minutes on two CPU cores. The data are 1,438
+training and 359 test images of handwritten digits of 8 x 8 pixels, enlarged to 16 x 16.
+The encoder is a ResNet-8.
 """
 
 from ml_collections import ConfigDict
@@ -39,7 +40,7 @@ def _simclr() -> ConfigDict:
   c = ConfigDict()
   c.data = dict(name='digits', image_size=16, channels=1)
   c.feed = dict(batch_size=240)
-  # No flip: a mirrored digit is another shape.
+  # There is no flip, because a mirrored digit is another shape.
   c.augment = dict(recipe='simclr_v2', strength=0.5, area=(0.3, 1.0), flip_p=0.0)
   c.method = dict(name='simclr', temperature=0.2)
   c.model = dict(name='resnet8')

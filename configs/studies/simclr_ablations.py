@@ -3,13 +3,13 @@
     python -m ssl_jax.study --config=configs/studies/simclr_ablations.py \\
         --workdir=runs/simclr_ablations
 
-Each method differs in one thing from batch 32 with Adam and cosine similarity. Loss
-and 1-NN accuracy of a validation split are logged and plotted over the epochs. The
-report that this follows (see simclr_nearest_neighbour.py) has curves and no figures.
-LARS has SimCLR's linear rule, 0.3 x batch / 256. The dot product takes the same
-temperature, 0.5.
+Each method differs in one setting from batch 32 with Adam and cosine similarity. The
+loss and the 1-NN accuracy of a validation split are logged and plotted over the epochs.
+The report that this study follows (see simclr_nearest_neighbour.py) has curves and no
+figures. LARS has SimCLR's linear rule, 0.3 x batch / 256. The dot product has the same
+temperature as cosine similarity, 0.5.
 
-Hardware: one GPU. Time: not measured. On a CPU: --scale=0.01.
+Hardware: one GPU. The time has not been measured. Use --scale=0.01 on a CPU.
 """
 
 from ml_collections import ConfigDict

@@ -1,10 +1,11 @@
-"""SimCLR ResNet-20 on CIFAR-10 within an hour of two CPU cores.
+"""Compares SimCLR with a random encoder on CIFAR-10, in an hour of two CPU cores.
 
-    python -m ssl_jax.study --config=configs/studies/simclr_cifar10_cpu.py \
+    python -m ssl_jax.study --config=configs/studies/simclr_cifar10_cpu.py \\
         --workdir=runs/cifar10_cpu
 
-Crop and colour as in simclr_cifar10.py, Adam instead of LARS for so short a run,
-beside the same encoder at its random initialisation. Measured: docs/results.md.
+The encoder is a ResNet-20. Crop and colour distortion are those of simclr_cifar10.py.
+The optimizer is Adam instead of LARS, because the run is short. docs/results.md has the
+results.
 """
 
 from ml_collections import ConfigDict

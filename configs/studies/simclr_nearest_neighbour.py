@@ -5,17 +5,19 @@
     python -m ssl_jax.study --config=configs/studies/simclr_nearest_neighbour.py:best \\
         --workdir=runs/simclr_nearest_neighbour_best
 
-Follows Joao Victor da Silva Guerra, Leonardo Alves de Melo, Marcos Felipe de Menezes
-Mota, "Project 2" (reproduction of SimCLR), MO433, UNICAMP. Its figures: 74 % by the
-nearest training image; 77.18 % by logistic regression on all 60,000 representations,
-split 75/25 at random (77.19 % on the images that it was fitted to). `published` has the
-report's encoder and head. The length, batch and rate of its main run are not known; we
-take 100 epochs of batch 32, the largest of its ablations, with Adam at 3e-4. `best` is
-configs/simclr_cifar10.py:resnet50, published with 94.0 % linear accuracy. The 1-NN
-accuracy of a validation split is logged after every epoch. The report's ablations are
-in simclr_ablations.py and augmentation_pairs.py.
+The study follows Joao Victor da Silva Guerra, Leonardo Alves de Melo, Marcos Felipe de
+Menezes Mota, "Project 2" (reproduction of SimCLR), MO433, UNICAMP. Its figures are 74 %
+by the nearest training image, and 77.18 % by logistic regression on all 60,000
+representations, split 75/25 at random (77.19 % on the images that it was fitted to).
 
-Hardware: one GPU. Time: not measured. On a CPU: --scale=0.01.
+`published` has the encoder and the head of that report. The length, batch and learning
+rate of its main run are not known. This config has 100 epochs of batch 32, the largest
+batch of the report's ablations, with Adam at 3e-4. `best` is
+configs/simclr_cifar10.py:resnet50, published with 94.0 % linear accuracy. The 1-NN
+accuracy of a validation split is logged after every epoch. The ablations of the report
+are in simclr_ablations.py and augmentation_pairs.py.
+
+Hardware: one GPU. The time has not been measured. Use --scale=0.01 on a CPU.
 """
 
 from ml_collections import ConfigDict
@@ -64,7 +66,10 @@ def short_simclr(epochs: float) -> ConfigDict:
 
 
 def nn1() -> ConfigDict:
-  """Chooses nothing, so all training images are neighbours."""
+  """Returns a 1-NN evaluation in which all training images are neighbours.
+
+  No setting is chosen, so no validation split is needed.
+  """
   c = evaluate.get_config('nn1')
   c.data.validation_fraction = 0.
   return c

@@ -5,18 +5,21 @@
     python -m ssl_jax.study --config=configs/studies/supervised_counterparts.py:best \\
         --workdir=runs/supervised_counterparts_best
 
-Follows a poster that compares SimCLR and RotNet with their supervised counterparts on
-CIFAR-10 (authors not stated). Its figures in %: linear SimCLR 54.16 (ResNet-18), linear
-RotNet 63.47 (two of four NIN blocks); the same networks supervised 80.28 and 82.83;
-rotation accuracy 81.13. `published` has the poster's settings: 200 epochs with Adam at
-3e-4, 90 epochs of RotNet with the boundaries of its paper. Batch 256, temperature 0.07,
-full colour distortion and blur are not stated; they are those of sthalles/SimCLR, whose
-code has these settings.
+The study follows a poster comparing SimCLR and RotNet with their supervised
+counterparts on CIFAR-10, authors not stated. Its figures in % are: linear SimCLR 54.16
+(ResNet-18), linear RotNet 63.47 (two of four NIN blocks), the same networks supervised
+80.28 and 82.83, and rotation accuracy 81.13.
+
+`published` has the settings of the poster: 200 epochs with Adam at 3e-4, and 90 epochs
+of RotNet with the boundaries of its paper. The poster does not state batch 256,
+temperature 0.07, full colour distortion and blur; they are those of sthalles/SimCLR,
+whose code has the stated settings.
+
 `best` has configs/simclr_cifar10.py (1000 epochs, published with "around 91 %") and
 configs/rotnet_cifar10.py (200 epochs, 91.16 % by a convolutional classifier on block
-2); both supervised networks then train for 200 epochs.
+2). Both supervised networks then train for 200 epochs.
 
-Hardware: one GPU. Time: not measured. On a CPU: --scale=0.01.
+Hardware: one GPU. The time has not been measured. Use --scale=0.01 on a CPU.
 """
 
 from ml_collections import ConfigDict
@@ -30,6 +33,7 @@ from configs import (
 )
 from configs.studies import building_blocks as blocks
 
+PRESETS = ('published', 'best')
 PUBLISHED = {
     ('simclr', 'linear'): 54.16,
     ('rotnet', 'linear_block2'): 63.47,
@@ -46,7 +50,7 @@ def get_config(preset: str = 'published') -> ConfigDict:
   c.title = 'SimCLR and RotNet against their supervised counterparts'
   c.description = (
       'ResNet-18 by SimCLR and NIN by RotNet, frozen below classifiers that see all '
-      'labels; beside the same two networks trained with all labels.')
+      'labels. They are compared with the same two networks trained with all labels.')
   c.data_label = 'CIFAR-10'
   c.seeds = (0, 1, 2)
   c.methods = ConfigDict(dict(
@@ -96,7 +100,7 @@ def _rotnet(preset: str) -> ConfigDict:
 
 
 def _supervised_nin(preset: str) -> ConfigDict:
-  """Returns a supervised NIN with the blocks and epochs of its counterpart, RotNet."""
+  """Returns a supervised NIN with the four blocks and the length of RotNet."""
   c, rotnet = supervised_cifar10.get_config('nin'), _rotnet(preset)
   c.model.blocks = 4
   c.optim = rotnet.optim

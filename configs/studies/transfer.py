@@ -1,30 +1,34 @@
-"""Transfer from ImageNet to other data sets: linear, fine-tuned, from scratch.
+"""Measures transfer to other data sets: linear, fine-tuned and from scratch.
 
     python -m ssl_jax.study --config=configs/studies/transfer.py \\
         --workdir=runs/transfer
     python -m ssl_jax.study --config=configs/studies/transfer.py:cifar10,food101 \\
         --config.methods.simclr.checkpoint=runs/simclr_imagenet --workdir=runs/transfer
 
-After the colon: data sets of TFDS, digits, or folder:/path. Those listed below have
-a label, the score that their literature uses and the published figures of
-ResNet-50; the default is what of them TFDS can prepare. Birdsnap and FGVC-Aircraft
-it cannot: have them as folders, named so by `prepare_data --dataset=folder
---name=birdsnap`. Pascal VOC 2007, the paper's twelfth, has several labels to an
-image and cannot be used. A data set that is not there fails alone and names the
-command that gets it.
+The names after the colon are data sets of TFDS, `digits`, or folder:/path. Each data
+set of PUBLISHED has a label, the score that its literature uses and the published
+figures of ResNet-50. The default is those of them that TFDS can prepare. TFDS cannot
+prepare Birdsnap and FGVC-Aircraft. Get them as folders and convert them by
+`prepare_data --dataset=folder --source=/path --name=birdsnap`. Pascal VOC 2007, the
+twelfth data set of the paper, has several labels per image and cannot be used. A data
+set that is not prepared fails alone and names the command that prepares it.
 
-Protocol: Chen et al. 2020, arXiv:2002.05709, B.8. Linear: logistic regression on
-central crops of 224 pixels, 45 strengths. Fine-tuned: 20,000 steps at 7 learning
-rates x 8 weight decays; from scratch: 40,000 at 56 others; crops of the whole image
-where the encoder was trained with `data.canvas`, as here. Everything is chosen on
-validation images (a tenth of train where there is no such split), trained again
-with them, and tested once. Of an encoder of small images, say how large they are:
---config.evaluations.linear.data.image_size=32.
+The protocol is that of Chen et al. 2020, arXiv:2002.05709, B.8:
 
-Hardware: a TPU slice, or many GPUs. The 56 settings see as many images as 224
-epochs of ImageNet for each data set, and 448 from scratch; there can be fewer, for
-example --config.evaluations.finetune.grid.learning_rates='(0.003,0.01,0.03)'. Time:
-not measured. On a CPU: a given checkpoint of a small encoder, and --scale=0.05.
+* linear: logistic regression on central crops of 224 pixels, with 45 strengths.
+* fine-tuned: 20,000 steps at each of 7 learning rates x 8 weight decays.
+* from scratch: 40,000 steps at 56 other settings.
+
+Crops are cut from the whole image if the encoder was trained with `data.canvas`, as
+here. Every setting is chosen on validation images (a tenth of train if the data set has
+no such split), trained again with these images, and tested once. For an encoder of
+small images, give their size: --config.evaluations.linear.data.image_size=32.
+
+Hardware: a TPU slice, or many GPUs. For each data set, the 56 settings of fine-tuning
+see as many images as 224 epochs of ImageNet, and those from scratch as many as 448
+epochs. A smaller grid is possible, for example
+--config.evaluations.finetune.grid.learning_rates='(0.003,0.01,0.03)'. The time has not
+been measured. On a CPU, give a checkpoint of a small encoder and --scale=0.05.
 """
 
 from ml_collections import ConfigDict
@@ -46,7 +50,7 @@ PUBLISHED = {  # label, score, and in %: linear, fine-tuned, from scratch
     'oxford_flowers102': ('Oxford Flowers-102', 'mean_per_class', (91.2, 97.0, 92.0)),
 }
 PROTOCOLS = ('linear', 'finetune', 'scratch')
-FIRST_SPLIT = {'sun397': 'sun397/standard-part1-120k'}  # TFDS' own is another one
+FIRST_SPLIT = {'sun397': 'sun397/standard-part1-120k'}  # not the default of TFDS
 NOT_IN_TFDS = ('birdsnap', 'fgvc_aircraft')
 
 
@@ -62,13 +66,13 @@ def get_config(names: str = '') -> ConfigDict:
   c.title = 'Transfer to other data sets'
   c.description = (
       'An encoder pre-trained without labels, on data sets that it has not seen: '
-      'frozen below logistic regression, and fine-tuned; beside its own architecture '
+      'frozen below logistic regression, and fine-tuned. The same architecture is also '
       'trained from scratch.')
   c.data_label = ', '.join(_label(name) for name in names)
   c.seeds = (0,)
   simclr = simclr_imagenet.get_config('resnet50')
   simclr.train.epochs = 1000.
-  simclr.checkpoint = placeholder(str)  # instead of pre-training; may hold {seed}
+  simclr.checkpoint = placeholder(str)  # replaces pre-training; may contain {seed}
   c.methods = ConfigDict(dict(simclr=simclr), sort_keys=False)
   c.evaluations = ConfigDict(
       dict(linear=_linear(columns), finetune=_tuned(columns, 'transfer'),
@@ -76,7 +80,7 @@ def get_config(names: str = '') -> ConfigDict:
   c.display_names = dict(
       {column: _label(name) for column, name in columns.items()}, simclr='SimCLR',
       linear='Linear', finetune='Fine-tuned', scratch='From scratch')
-  c.display_names['simclr/scratch'] = 'From scratch'  # nothing of SimCLR is in it
+  c.display_names['simclr/scratch'] = 'From scratch'  # it contains no SimCLR
   c.published = tuple(
       dict(method='simclr', evaluation=f'{group}_{column}', value=value,
            source='arXiv:2002.05709, table B.5, ResNet-50 on ImageNet')
@@ -88,7 +92,7 @@ def get_config(names: str = '') -> ConfigDict:
 def _linear(columns: dict[str, str]) -> ConfigDict:
   c = evaluate.get_config('logistic')
   c.preprocess = dict(proportion=1.0)
-  c.data.image_size = 224  # bicubic, of the central square
+  c.data.image_size = 224  # bicubic, from the central square
   c.data.canvas = False
   return _on(c, columns, lambda score: dict(protocol=dict(score=score)))
 
@@ -98,7 +102,13 @@ def _tuned(columns: dict[str, str], preset: str) -> ConfigDict:
 
 
 def _on(c: ConfigDict, columns: dict[str, str], scored) -> ConfigDict:
-  """The same on every data set; its score is set where the config has it."""
+  """Repeats an evaluation on every data set, each with its own score.
+
+  Args:
+    c: The evaluation, which is changed.
+    columns: Names of data sets by column.
+    scored: Returns the fields of an evaluation that set a score.
+  """
   c.data_sets = ConfigDict(
       {column: dict(data=dict(name=FIRST_SPLIT.get(name, name)),
                     **scored(PUBLISHED.get(name, (name, 'top1'))[1]))
@@ -113,5 +123,5 @@ def _label(name: str) -> str:
 
 
 def _column(name: str) -> str:
-  """Returns a column's name: the letters, digits and underscores of a data set's."""
+  """Returns a data set's name with only letters, digits and underscores."""
   return ''.join(c if c.isalnum() else '_' for c in name).strip('_')
