@@ -36,7 +36,6 @@ PUBLISHED = {  # in %, by column
     ('rotnet', 'linear'): (47.31, 55.59),
     ('rotnet', 'last_stage'): (70.71, 83.64),
 }
-PRESETS = ('published', 'best')
 
 
 def get_config(preset: str = 'published') -> ConfigDict:

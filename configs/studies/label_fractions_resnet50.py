@@ -39,7 +39,6 @@ PUBLISHED = {  # in %, by column
     ('simclr_resnet50', 'finetune'): (89.4, 92.0, 92.3, 94.1),
     ('simclr_resnet50x2', 'finetune'): (90.0, 92.4, 92.8, 94.7),
 }
-PRESETS = ('published', 'best')
 
 
 def get_config(preset: str = 'published') -> ConfigDict:

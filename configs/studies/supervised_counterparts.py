@@ -41,7 +41,6 @@ PUBLISHED = {
     ('supervised_nin', 'own_head'): 82.83,
     ('rotnet', 'rotation'): 81.13,
 }
-PRESETS = ('published', 'best')
 
 
 def get_config(preset: str = 'published') -> ConfigDict:
