@@ -28,8 +28,7 @@ from PIL import Image
 
 from benchmarks.harness import compare
 from configs import simclr_imagenet
-from ssl_jax import config as config_lib
-from ssl_jax import methods
+from ssl_jax import methods, plain_config
 from ssl_jax.data import datasets, sources, streamed
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import provenance
@@ -120,7 +119,7 @@ def measure(cases: list[Case], repeats: int, steps: int) -> list[dict[str, Any]]
 
 def wanted() -> dict[str, float]:
   """Images per second of each host's devices at the roofline of the step."""
-  config = config_lib.plain(simclr_imagenet.get_config())
+  config = plain_config.plain(simclr_imagenet.get_config())
   config['train']['precision'] = 'bfloat16'
   method, size = methods.build(config, 1000), config['augment']['size']
   cost = network.cost(method, (size, size, 3))

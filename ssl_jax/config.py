@@ -1,15 +1,15 @@
-"""Declares what a config may hold, checks it, and takes it to JSON and back.
+"""Declares what a config may hold, and parses it, which checks it.
 
 A section of a config is declared where it is used: as a dataclass whose fields are
 made by `field`, or as a builder whose keyword-only parameters are described by
 `parameters`. `build` makes either from plain values. The type of a field is its
-annotation, and the rest is its `Rule`.
+annotation, and the rest is its `Rule`. A whole config is a dataclass of sections; to
+build it is to check it, and its attributes are what the sections are made into.
 """
 
 import dataclasses
 import functools
 import inspect
-import json
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -23,6 +23,19 @@ MISSING = dataclasses.MISSING
 Target = Callable[..., Any]  # a dataclass, or a builder with keyword-only parameters
 
 
+class Variants(NamedTuple):
+  """Holds what a section with variants is made into.
+
+  Attributes:
+    shared: the plain fields that all variants share, as the config gives them.
+    made: what each variant is made into, by its name, in the order of the names.
+    counts: how many times each variant is used, by its name.
+  """
+  shared: dict[str, Any]
+  made: dict[str, Any]
+  counts: dict[str, int]
+
+
 @dataclasses.dataclass(frozen=True)
 class Section:
   """States what a section of a config is made into.
@@ -30,18 +43,25 @@ class Section:
   Attributes:
     target: the dataclass or builder; or a table of them.
     key: the field that names an entry of the table.
-    given: arguments of the target that the program sets, not the config.
-    optional: whether the section may be absent or None.
+    given: arguments of the target that the program sets, not the config. The section
+      becomes a `functools.partial` of the target, to be called with them.
+    optional: whether the section may be absent, None or empty.
+    default: the fields that stand for an absent section; without them an absent
+      section becomes None.
     none_is_default: whether None in a field of the section means that it is not set.
+    overrides: whether the section becomes a dict of the plain fields that are set, once
+      they are checked: they take the place of fields of another config.
     variants: the field that holds, by names of the user's choice, fields that take the
       place of the section's own in one of several uses; '' where there is none. A
-      variant may also have a `count`.
+      variant may also have a `count`. The section then becomes `Variants`.
   """
   target: Target | Mapping[str, Target]
   key: str = ''
   given: tuple[str, ...] = ()
   optional: bool = False
+  default: Mapping[str, Any] | None = None
   none_is_default: bool = False
+  overrides: bool = False
   variants: str = ''
 
   def choose(self, fields: Mapping[str, Any], path: str) -> tuple[Target, dict]:
@@ -60,24 +80,40 @@ class Section:
     """Returns the fields that variants share, and by name all fields of each."""
     own = {k: v for k, v in value.items() if not k or k != self.variants}
     variants = (value.get(self.variants) or {}) if self.variants else {}
-    return own, {name: {k: v for k, v in {**own, **fields}.items() if k != 'count'}
-                 for name, fields in variants.items()}
+    return own, {name: {**own, **fields} for name, fields in sorted(variants.items())}
 
   def parse(self, value: Any, path: str) -> Any:
-    """Returns the dataclass, or checked arguments where the program gives others."""
+    """Returns what the section is made into, see the attributes.
+
+    Raises:
+      errors.UserError: a field or a value is not accepted.
+    """
+    if self.optional and (value is None or value == {}):
+      return None if self.default is None else self._make(self.default, path)
     if not isinstance(value, Mapping):
       raise errors.UserError(
           f'{path} is {value!r}; it is a section, so set one of its fields, such as '
           f'--{path}.{self.key or next(iter(schema(self.target)))}')
-    value, variants = self.split(value)
+    shared, variants = self.split(value)
+    if not variants:
+      return self._make(shared, path)
+    made, counts = {}, {}
     for name, fields in variants.items():
-      self.parse(fields, f'{path}.{self.variants}.{name}')
-    if variants and self.key not in value:  # each variant names an entry of its own
-      return value
-    target, fields = self.choose(value, path)
-    arguments = parse(target, fields, path.removeprefix('config.'), self.given)
-    complete = not self.given and dataclasses.is_dataclass(target)
-    return target(**arguments) if complete else arguments
+      inner = f'{path}.{self.variants}.{name}'
+      counts[name] = _COUNT.parse(fields.pop('count', 1), f'{inner}.count')
+      made[name] = self._make(fields, inner)
+    return Variants(shared, made, counts)
+
+  def _make(self, fields: Mapping[str, Any], path: str) -> Any:
+    target, arguments = self.choose(fields, path)
+    arguments = parse(target, arguments, path.removeprefix('config.'), self.given)
+    if self.given:
+      return functools.partial(target, **arguments)
+    made = target(**arguments)
+    if self.overrides:
+      return {name: value for name, value in fields.items()
+              if value is not None or not self.none_is_default}
+    return made
 
 
 class Field(NamedTuple):
@@ -102,13 +138,15 @@ class Field(NamedTuple):
       errors.UserError: it is not accepted; the sentence says what is.
     """
     if self.section:
-      optional = value is None and self.section.optional
-      return None if optional else self.section.parse(value, path)
+      return self.section.parse(value, path)
     for kind in fields_lib.members(self.type):
       if (found := fields_lib.fit(value, kind, self.rule)) is not MISSING:
         return found
     hint = errors.suggestion(value, self.rule.choices) if isinstance(value, str) else ''
     raise errors.UserError(f'{path} is {value!r}; accepted is {self.accepted}{hint}')
+
+
+_COUNT = Field('count', int, 1, Rule('Number of times the variant is used', low=1))
 
 
 def field(default: Any = MISSING, *, doc: str, **bounds: Any) -> Any:
@@ -119,7 +157,7 @@ def field(default: Any = MISSING, *, doc: str, **bounds: Any) -> Any:
 def section(target: Target | Mapping[str, Target], *, doc: str = '',
             **how: Any) -> Any:
   """Declares a field that is a section; `how` are the other attributes of `Section`."""
-  held = Section(target, **how)
+  held = Section(target, **{'optional': 'default' in how, **how})
   return dataclasses.field(default=None if held.optional else MISSING,
                            metadata={'rule': Rule(doc), 'section': held})
 
@@ -139,15 +177,16 @@ def parameters(**rules: Rule) -> Callable[[T], T]:
 
 def schema(target: Target, given: Collection[str] = ()) -> dict[str, Field]:
   """Returns the fields of a dataclass or builder by name, without those `given`."""
-  if dataclasses.is_dataclass(target):
-    hints = typing.get_type_hints(target)
-    found = [Field(f.name, hints[f.name], _default(f), f.metadata.get('rule', Rule('')),
-                   f.metadata.get('section'))
-             for f in dataclasses.fields(target) if f.init]
+  made, arguments = target, {}
+  if isinstance(target, functools.partial):
+    made, arguments = target.func, target.keywords
+  hints = typing.get_type_hints(made)
+  if dataclasses.is_dataclass(made):
+    found = [Field(f.name, hints[f.name], arguments.get(f.name, _default(f)),
+                   f.metadata.get('rule', Rule('')), f.metadata.get('section'))
+             for f in dataclasses.fields(made) if f.init]
   else:
-    function = target.func if isinstance(target, functools.partial) else target
-    hints = typing.get_type_hints(function)
-    rules = getattr(function, 'rules', {})
+    rules = getattr(made, 'rules', {})
     found = [Field(p.name, hints.get(p.name, Any),
                    MISSING if p.default is p.empty else p.default,
                    rules.get(p.name, Rule('')))
@@ -219,7 +258,8 @@ def parse(target: Target, fields: Mapping[str, Any], section: str = '',
     given: names of arguments of `target` that a config cannot set.
 
   Returns:
-    The arguments that `fields` set, of the annotated types.
+    The arguments that `fields` set, of the annotated types, and absent sections that
+    have a default.
 
   Raises:
     errors.UserError: a field that `target` does not have (the nearest name is
@@ -236,8 +276,8 @@ def parse(target: Target, fields: Mapping[str, Any], section: str = '',
           f'({section or "this config"} accepts {", ".join(accepted) or "none"})')
   values = {}
   for name, one in accepted.items():
-    if name in fields:
-      values[name] = one.parse(fields[name], prefix + name)
+    if name in fields or one.section and one.section.default is not None:
+      values[name] = one.parse(fields.get(name), prefix + name)
     elif one.default is MISSING:
       raise errors.UserError(f'{prefix}{name} is missing; accepted is {one.accepted}')
   return values
@@ -257,55 +297,3 @@ def build(target: Callable[..., T], fields: Mapping[str, Any], section: str = ''
     errors.UserError: as `parse`.
   """
   return target(**given, **parse(target, fields, section, given))
-
-
-def plain(config: Mapping[str, Any]) -> dict[str, Any]:
-  """A ConfigDict (or dict) as JSON would give it back: dicts, lists, scalars."""
-  if not isinstance(config, Mapping):
-    config = config.to_dict()
-  return json.loads(json.dumps(config))
-
-
-def merge(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-  """`config` with the fields of `own` in their place, section by section."""
-  merged = dict(config)
-  for name, value in own.items():
-    theirs = config.get(name)
-    both = isinstance(theirs, Mapping) and isinstance(value, Mapping)
-    merged[name] = merge(theirs, value) if both else value
-  return merged
-
-
-def flatten(config: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
-  """Yields `('optim.learning_rate', 0.3)` for every leaf."""
-  for name, value in config.items():
-    if isinstance(value, Mapping):
-      yield from flatten(value, f'{prefix}{name}.')
-    else:
-      yield f'{prefix}{name}', value
-
-
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-  """Names what differs between two configs: `'seed: 0 -> 1'`.
-
-  A field of a section `data` that is None says as little as one that is absent.
-  """
-  a, b = (
-      {name: value for name, value in flatten(plain(config))
-       if value is not None or 'data' not in name.split('.')[:-1]}
-      for config in (old, new))
-  absent = 'absent'
-  return [f'{name}: {a.get(name, absent)!r} -> {b.get(name, absent)!r}'
-          for name in sorted(a.keys() | b.keys())
-          if not _same(a.get(name, absent), b.get(name, absent))]
-
-
-def _same(a: Any, b: Any) -> bool:
-  """Returns whether two values are equal; NaN equals itself here."""
-  return a == b or (a != a and b != b)
-
-
-def summary(changed: list[str]) -> str:
-  """The first three of what `difference` found, and how many more there are."""
-  more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
-  return '; '.join(changed[:3]) + more

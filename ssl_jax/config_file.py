@@ -15,7 +15,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ssl_jax import config as config_lib
-from ssl_jax import errors, fields, renamed
+from ssl_jax import errors, fields, plain_config, renamed
 
 # Configs import each other as `configs.x`, and defaults are found from any folder.
 ROOT = pathlib.Path(__file__).parents[1]
@@ -99,7 +99,7 @@ class ConfigFlag:
       for names, value in self.overrides:
         self._override(config, names, value)
     try:
-      return config_lib.plain(config)
+      return plain_config.plain(config)
     except (TypeError, ValueError) as e:
       raise errors.UserError(f'--config={self._path()} holds what JSON does not: {e}; '
                              'use numbers, strings, lists and sections') from e

@@ -9,7 +9,7 @@ from typing import Any
 from absl import flags
 
 from ssl_jax import config as config_lib
-from ssl_jax import config_file, errors
+from ssl_jax import config_file, errors, plain_config
 
 _WIDTH = 88
 _REQUESTS = ('--help', '-help', '-h', '--helpshort', '-helpshort')
@@ -61,7 +61,7 @@ def _config(flag: config_file.ConfigFlag) -> Iterator[str]:
 
 
 def _fields(target: config_lib.Target, values: Mapping[str, Any]) -> Iterator[str]:
-  present = dict(config_lib.flatten(values))
+  present = dict(plain_config.flatten(values))
   before = ''
   for path, one in config_lib.leaves(target, values):
     if one.rule.internal:

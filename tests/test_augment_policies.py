@@ -233,25 +233,30 @@ def test_recipes_without_solarization_draw_as_before():
   assert len(policies.build('simclr_v2').stages(64)) == 4
 
 
+def parsed(section):
+  return policies.SECTION.parse(section, 'config.augment')
+
+
 def test_a_section_with_views_shares_the_other_fields():
   section = {'recipe': 'crop_flip', 'size': 16, 'flip_p': 0., 'mean': [.5], 'std': [.2],
              'views': {'b': {'size': 8, 'count': 2}, 'a': {'flip_p': 1.}}}
-  first, *others = policies.per_crop(section, None)
+  first, *others = policies.per_crop(parsed(section), None)
   shared = dict(size=16, mean=(.5,), std=(.2,))
   assert first == policies.build('crop_flip', flip_p=1., **shared)
   assert others == 2 * [policies.build('crop_flip', flip_p=0., **shared | {'size': 8})]
-  assert policies.evaluation(section) == policies.build('none', **shared)
+  assert policies.evaluation(parsed(section)) == policies.build('none', **shared)
   one = {k: v for k, v in section.items() if k != 'views'}
-  assert policies.per_crop(one, 2) == 2 * (policies.build('crop_flip', flip_p=0.,
-                                                          **shared),)
+  assert policies.per_crop(parsed(one), 2) == 2 * (
+      policies.build('crop_flip', flip_p=0., **shared),)
 
 
 @pytest.mark.parametrize('views, num_crops, message', [
     ({'a': {}}, 2, r'config.augment.views has 1 views \(a\).*makes 2.*name 2'),
-    ({'a': {'mean': (0.,)}}, 1, 'config.augment.views.a.mean is set.*augment.mean'),
+    ({'a': {'mean': (0.,), 'std': (1.,)}}, 1,
+     'config.augment.views.a.mean is set.*augment.mean'),
     ({'a': {'count': 0}}, None, 'config.augment.views.a.count is 0'),
     ({'a': {'flp_p': 0}}, 1, "did you mean 'flip_p'"),
     (None, None, 'config.augment.views is missing')])
 def test_mistakes_about_views_are_explained(views, num_crops, message):
   with pytest.raises(errors.UserError, match=message):
-    policies.per_crop({'recipe': 'crop_flip', 'views': views}, num_crops)
+    policies.per_crop(parsed({'recipe': 'crop_flip', 'views': views}), num_crops)

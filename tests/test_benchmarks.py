@@ -107,7 +107,7 @@ def test_a_busy_machine_is_told():
 @pytest.mark.parametrize('name', cases.CASES)
 def test_cases_are_configs_that_training_takes(name):
   config = cases.config(name, 16, train={'grad_cache_chunks': 2})
-  pretrain.check(config)
+  pretrain.parse(config)
   assert config['train']['grad_cache_chunks'] == 2 and config['train']['epochs'] > 0
   assert not config['train']['online_probe']
   side = config['data'].get('image_size') or 32

@@ -84,7 +84,8 @@ def test_the_same_loss_and_update(name, key):
   loss = trainer.step(torch.tensor(np.asarray(views)).permute(0, 3, 1, 2))
   np.testing.assert_allclose(loss.item(), ours, rtol=1e-4)
 
-  tx, _ = optim.build(config['optim'], batch_size=2, num_examples=100, total_steps=100)
+  tx, _ = optim.build(optim.Optim(**config['optim']), batch_size=2, num_examples=100,
+                      total_steps=100)
   updates, _ = tx.update(grads, tx.init(params), params)
   expected = as_torch(trainer.network, optax.apply_updates(params, updates))
   for p_name, p in trainer.network.named_parameters():
@@ -104,7 +105,8 @@ def test_optimizers_agree_over_several_steps(optimizer, key):
   for name, value in as_torch(network, params).items():
     network.get_parameter(name).data.copy_(value)
   theirs = torch_step.optimizer(config, network)
-  tx, _ = optim.build(config['optim'], batch_size=2, num_examples=100, total_steps=100)
+  tx, _ = optim.build(optim.Optim(**config['optim']), batch_size=2, num_examples=100,
+                      total_steps=100)
   state = tx.init(params)
   for k in jax.random.split(key, 3):
     grads = noisy(k, jax.tree.map(jnp.zeros_like, params))

@@ -1,6 +1,7 @@
 """Sections are declared once; parsing a config checks it."""
 
 import dataclasses
+import functools
 
 import pytest
 
@@ -29,6 +30,7 @@ class Car:
   engine: Engine = config.section(Engine)
   wheels: dict = config.section({'steel': build_wheels}, key='kind', given=('dtype',),
                                 optional=True, doc='Wheels')
+  spare: dict = config.section(build_wheels, given=('dtype',), default={'count': 3})
   radio: dict = config.section(Engine, optional=True, none_is_default=True)
 
 
@@ -38,7 +40,37 @@ CAR = {'name': 'a', 'engine': {'power': 3}}
 def test_a_whole_config_is_made_of_its_parts():
   car = config.build(Car, {**CAR, 'wheels': {'kind': 'steel', 'count': 5}})
   assert car.engine == Engine(3.) and type(car.engine.power) is float
-  assert car.wheels == {'count': 5} and car.radio is None
+  assert car.wheels('x', dtype=int) == ('x', int, 5) and car.radio is None
+
+
+def test_an_absent_section_is_none_or_its_default():
+  car = config.build(Car, {**CAR, 'spare': None})
+  assert car.wheels is None
+  assert car.spare('x', dtype=int) == config.build(Car, CAR).spare('x', dtype=int) == (
+      'x', int, 3)
+
+
+def test_a_partial_of_a_dataclass_has_defaults_of_its_own():
+  diesel = functools.partial(Engine, power=9., fuel='diesel')
+  assert config.build(diesel, {'cylinders': 2}) == Engine(9., 2, 'diesel')
+  assert config.schema(diesel)['fuel'].default == 'diesel'
+
+
+def test_a_section_of_overrides_holds_what_is_set():
+  section = config.Section(Engine, overrides=True, none_is_default=True,
+                           optional=True, default={})
+  assert section.parse({'power': 3, 'fuel': None}, 'config.engine') == {'power': 3}
+  with pytest.raises(errors.UserError, match='config.engine.power is 0'):
+    section.parse({'power': 0}, 'config.engine')
+
+
+def test_variants_share_the_fields_of_their_section():
+  section = config.Section({'petrol': Engine}, key='kind', variants='uses')
+  made = section.parse({'kind': 'petrol', 'power': 2, 'uses': {
+      'b': {'power': 3, 'count': 4}, 'a': {}}}, 'config.engine')
+  assert list(made.made.items()) == [('a', Engine(2.)), ('b', Engine(3.))]
+  assert made.counts == {'a': 1, 'b': 4}
+  assert made.shared == {'kind': 'petrol', 'power': 2}
 
 
 def test_a_builder_gets_what_the_program_gives():
@@ -87,18 +119,7 @@ def test_all_fields_are_listed_by_their_path():
   found = dict(config.leaves(Car, {'wheels': {'kind': 'steel'}}))
   assert list(found) == [
       'name', 'engine.power', 'engine.cylinders', 'engine.fuel', 'wheels.kind',
-      'wheels.count', 'radio.power', 'radio.cylinders', 'radio.fuel']
+      'wheels.count', 'spare.count', 'radio.power', 'radio.cylinders', 'radio.fuel']
   assert found['wheels.count'].rule.doc == 'Number of wheels'
   assert found['wheels.kind'].rule.choices == ('steel',)
   assert 'wheels.count' not in dict(config.leaves(Car, {}))
-
-
-def test_what_differs_between_two_configs():
-  nan = float('nan')
-  assert config.difference({'a': {'b': 1}, 'n': nan}, {'a': {'b': 2}, 'n': nan}) == [
-      'a.b: 1 -> 2']
-  # Configs of earlier versions named fields of data that they did not set.
-  assert not config.difference({'x': {'data': {'name': 'a', 'canvas': None}}},
-                               {'x': {'data': {'name': 'a'}}})
-  assert config.difference({'freeze_until': None}, {}) == [
-      "freeze_until: None -> 'absent'"]

@@ -14,7 +14,7 @@ import stub_encoder
 import tiny
 
 from ssl_jax import config as config_lib
-from ssl_jax import config_file, errors, report
+from ssl_jax import config_file, errors, plain_config, report
 from ssl_jax import fields as fields_lib
 from ssl_jax.augment import stages as augment_stages
 from ssl_jax.jobs import evaluate, finetune, linear_probe, pretrain
@@ -66,7 +66,7 @@ def load(name, *argument):
   spec = importlib.util.spec_from_file_location(name, CONFIGS / f'{name}.py')
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
-  return module.__doc__, config_lib.plain(module.get_config(*argument))
+  return module.__doc__, plain_config.plain(module.get_config(*argument))
 
 
 def shrunk(config):
@@ -98,7 +98,7 @@ def test_evaluations_are_accepted(which):
 
 @pytest.mark.parametrize('which', with_arguments(PRETRAINING), ids=':'.join)
 def test_pretraining_is_accepted(which):
-  pretrain.check(load(*which)[1])
+  pretrain.parse(load(*which)[1])
 
 
 @pytest.mark.parametrize('which', with_arguments(STUDIES), ids=':'.join)
@@ -261,8 +261,8 @@ def test_rotnet_learning_rate_of_every_epoch(name, argument, ends):
   _, config = load(name, *argument)
   assert config['feed']['batch_size'] == 128
   assert config['train']['epochs'] == ends[-1]
-  _, schedule = optim.build(config['optim'], batch_size=128, num_examples=1280,
-                            total_steps=10 * ends[-1])
+  _, schedule = optim.build(optim.Optim(**config['optim']), batch_size=128,
+                            num_examples=1280, total_steps=10 * ends[-1])
   for epoch in range(ends[-1]):
     rate = next(r for e, r in zip(ends, (0.1, 0.02, 0.004, 0.0008), strict=True)
                 if e > epoch)

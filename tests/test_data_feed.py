@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from indexed_images import SEED, B, Indexed, N, assert_is_step
 
-from ssl_jax import errors
+from ssl_jax import config, errors
 from ssl_jax.data import datasets, feed, notices, sources, streamed
 from ssl_jax.parallel import mesh as mesh_lib
 
@@ -110,7 +110,7 @@ class Canvas(Indexed):
 @pytest.mark.parametrize('mode', ['resident', 'streamed'])
 def test_extents_come_with_their_images(mesh, mode):
   source = sources.subset(Canvas(bad=[3]), np.arange(36), 'some')
-  subject = feed.make_feed(source, batch_size=B, seed=0, mesh=mesh, mode=mode)
+  subject = feed.make_feed(source, feed.FeedConfig(B, mode), seed=0, mesh=mesh)
   for step in (0, 1, 6):
     batch = jax.jit(subject.select)(subject.inputs(step), np.int32(step))
     image, valid_size = np.asarray(batch['image']), np.asarray(batch['valid_size'])
@@ -139,8 +139,8 @@ def test_evaluation_of_a_canvas(mesh, as_arrays):
 @pytest.mark.parametrize('fraction,kind', [
     (0.25, feed.ResidentFeed), (1e-12, streamed.StreamedFeed)])
 def test_auto_compares_data_with_memory(mesh, fraction, kind):
-  chosen = feed.make_feed(Indexed(), batch_size=B, seed=0, mesh=mesh,
-                          resident_fraction=fraction)
+  chosen = feed.make_feed(Indexed(), feed.FeedConfig(B, resident_fraction=fraction),
+                          seed=0, mesh=mesh)
   assert type(chosen) is kind
   chosen.close()
 
@@ -148,7 +148,7 @@ def test_auto_compares_data_with_memory(mesh, fraction, kind):
 @pytest.mark.parametrize('mode,kind', [
     ('resident', feed.ResidentFeed), ('streamed', streamed.StreamedFeed)])
 def test_mode_by_config(mesh, mode, kind):
-  chosen = feed.make_feed(Indexed(), batch_size=B, seed=SEED, mesh=mesh, mode=mode)
+  chosen = feed.make_feed(Indexed(), feed.FeedConfig(B, mode), seed=SEED, mesh=mesh)
   assert type(chosen) is kind
   assert_is_step(chosen.batch_at(9), 9)
   chosen.close()
@@ -161,7 +161,8 @@ def test_mode_by_config(mesh, mode, kind):
 def test_mistakes_are_told_before_anything_is_decoded(mesh, fields, sentence):
   source = Indexed()
   with pytest.raises(errors.UserError, match=sentence):
-    feed.make_feed(source, seed=0, mesh=mesh, **fields)
+    feed.make_feed(source, config.build(feed.FeedConfig, fields, 'feed'), seed=0,
+                   mesh=mesh)
   assert not source.asked
 
 
@@ -173,7 +174,7 @@ def test_where_images_are_kept_is_told_once_a_data_set(mesh, caplog, monkeypatch
                     (1440, 'streamed')):
       source = sources.Arrays(np.zeros((n, 16, 16, 1), np.uint8), np.zeros(n, np.int32),
                            name='digits/train')
-      feed.make_feed(source, batch_size=8, seed=0, mesh=mesh, mode=mode).close()
+      feed.make_feed(source, feed.FeedConfig(8, mode), seed=0, mesh=mesh).close()
   assert [r.getMessage() for r in caplog.records] == [
       'digits/train: 1,440 images, kept on the device (0.4 MB)',
       'digits/train: 160,000 images, read as they are needed (41 MB decoded; 4.0 MB of '
@@ -211,7 +212,7 @@ def test_evaluation_masks_bad_images(mesh):
 def test_feeds_agree_on_real_images(tfds_data_dir, mesh):
   source = datasets.load('cifar10', 'test', data_dir=tfds_data_dir)
   source = sources.subset(source, np.arange(100), 'some')
-  both = [feed.make_feed(source, batch_size=16, seed=1, mesh=mesh, mode=mode)
+  both = [feed.make_feed(source, feed.FeedConfig(16, mode), seed=1, mesh=mesh)
           for mode in ('resident', 'streamed')]
   for step in (0, 5, 6):
     one, other = (f.batch_at(step) for f in both)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ssl_jax import config
 from ssl_jax.data import datasets, feed, sources
 from ssl_jax.evaluators import monitor
 from ssl_jax.jobs import pretrain
@@ -55,9 +56,10 @@ def test_k_of_one_is_the_nearest_image(batches):
 
 def knn_monitor(data, **train):
   """The monitor that a pre-training run on `data` would have."""
-  return pretrain._knn_monitor(
-      {'data': data}, types.SimpleNamespace(encode=None), mesh_lib.data_mesh(),
-      training.TrainConfig(epochs=1, knn_every_epochs=1, **train))
+  return pretrain.knn_monitor(
+      config.build(datasets.DataConfig, data, 'data'),
+      training.TrainConfig(epochs=1, knn_every_epochs=1, **train),
+      types.SimpleNamespace(encode=None), mesh_lib.data_mesh())
 
 
 def shown(batches):

@@ -52,7 +52,8 @@ def fine_tuning(freeze_until):
     pytest.param(fine_tuning('stage3'), 1.3863, 0.07554, id='finetune')])
 def test_first_step(fields, loss, grad_norm):
   method = methods.build(fields, CLASSES)
-  tx, _ = optim.build(fields['optim'], batch_size=8, num_examples=8, total_steps=2)
+  tx, _ = optim.build(optim.Optim(**fields['optim']), batch_size=8, num_examples=8,
+                      total_steps=2)
   batch = {'image': images(), 'label': np.arange(8, dtype=np.int32) % CLASSES}
 
   @jax.jit

@@ -1,5 +1,7 @@
 """Which images an encoder is given: fields that it inherits, splits that there are."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import stub_encoder
@@ -52,15 +54,16 @@ def test_what_another_data_set_inherits(own, fields):
     (['images/train', 'images/val', 'images/test'],
      {'train': 4, 'validation': 4, 'test': 4})])
 def test_nothing_is_held_out_of_images_without_labels(encoder, images, folders, sizes):
-  found = downstream.splits_there_are({'data': images(*folders)}, encoder)
+  found = downstream.existing_splits(
+      downstream.data_config(images(*folders), encoder), encoder)
   assert {split: len(source) for split, source in found.items()} == sizes
 
 
 def test_a_split_that_is_not_there_is_an_error_unless_nothing_should_be_cut(
     encoder, images):
-  config = {'data': images('images')}
+  data = downstream.data_config(images('images'), encoder)
   with pytest.raises(errors.UserError, match="no split 'test'; it has train, valid"):
-    downstream.load_split(config, encoder, 'test')
-  assert len(downstream.load_split(config, encoder, 'validation')) == 1
-  config['data']['validation_fraction'] = 0
-  assert downstream.load_split(config, encoder, 'validation') is None
+    downstream.load_split(data, encoder, 'test')
+  assert len(downstream.load_split(data, encoder, 'validation')) == 1
+  data = dataclasses.replace(data, validation_fraction=0.)
+  assert downstream.load_split(data, encoder, 'validation') is None

@@ -11,10 +11,12 @@ import tiny
 
 from ssl_jax import errors, methods
 from ssl_jax.augment import policies
+from ssl_jax.data import feed as feed_lib
 from ssl_jax.data import sources as data_lib
-from ssl_jax.jobs import evaluate, finetune, linear_probe
+from ssl_jax.jobs import downstream, evaluate, finetune, linear_probe
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import encoder as encoder_lib
+from ssl_jax.train import optim
 
 # The encoder saw 4 classes; of these 80 images 65 are for training.
 DATA = {'num_classes': 3, 'validation_fraction': 0.2}
@@ -200,9 +202,11 @@ def test_the_batch_size_that_is_named_will_do(pretrained, tmp_path):
     linear_probe.run(fields, pretrained, tmp_path)
   named = int(re.search(r'--config.feed.batch_size=(\d+)', str(error.value))[1])
   fields['feed'] = {'batch_size': named}
-  source = finetune._images(fields, load(pretrained), 'train')
-  feed = finetune.feed_lib.make_feed(source, seed=0, mesh=mesh_lib.data_mesh(),
-                                     **fields['feed'])
+  encoder = load(pretrained)
+  data = downstream.data_config(fields['data'], encoder)
+  source = finetune.load_images(data, encoder, 'train', refit=False)
+  feed = finetune.feed_lib.make_feed(source, feed_lib.FeedConfig(named), seed=0,
+                                     mesh=mesh_lib.data_mesh())
   assert feed.steps_per_epoch == 1
 
 
@@ -210,7 +214,7 @@ def test_a_probe_of_another_encoder_is_refused(pretrained, tmp_path, monkeypatch
   def train(encoder, claim, *unused):
     claim()
     return {'chosen': {}, **dict.fromkeys(('train', 'validation', 'test'))}
-  monkeypatch.setattr(finetune, '_train', train)
+  monkeypatch.setattr(finetune, 'train', train)
   linear_probe.run(config(), pretrained, tmp_path / 'probe')
   other = tiny.pretrained(tmp_path / 'other', model={'name': 'staged'}, seed=1,
                           train={'epochs': 0})
@@ -232,7 +236,7 @@ def test_a_probe_of_another_encoder_is_refused(pretrained, tmp_path, monkeypatch
     ({'grid': {'learning_rates': []}}, 'config.grid.learning_rates')])
 def test_mistakes_that_need_no_encoder(fields, sentence):
   with pytest.raises(errors.UserError, match=sentence):
-    finetune.check(config(**fields))
+    finetune.parse(config(**fields))
 
 
 def resolve(augment, labels=True, images=2, **fields):
@@ -243,7 +247,8 @@ def resolve(augment, labels=True, images=2, **fields):
               'dataset': {'image_shape': [8, 8, 3], 'class_names': []}})
   source = data_lib.Arrays(np.zeros((images, 8, 8, 3), np.uint8), np.arange(images) % 2,
                            ('a', 'b') if labels else (), 'photos/train')
-  return finetune._resolve(config(augment=augment, **fields), encoder, source)
+  fields = config(augment=augment, **fields)
+  return finetune.resolve(finetune.parse(fields), fields, encoder, source)
 
 
 def test_views_are_normalised_as_the_encoder_knows_them():
@@ -256,11 +261,11 @@ def test_views_are_normalised_as_the_encoder_knows_them():
 
 
 def test_layer_decay_multiplies_the_rates_that_are_given():
-  fields = finetune._with_layer_decay(
-      {'name': 'sgd', 'multipliers': {'head': 5., 'near': 2.}}, ('near', 'far', 'head'),
-      0.2)
-  assert fields['name'] == 'sgd'
-  assert fields['multipliers'] == pytest.approx({'head': 5, 'far': 0.2, 'near': 0.08})
+  decayed = finetune.with_layer_decay(
+      optim.Optim('sgd', multipliers={'head': 5., 'near': 2.}),
+      ('near', 'far', 'head'), 0.2)
+  assert decayed.name == 'sgd'
+  assert decayed.multipliers == pytest.approx({'head': 5, 'far': 0.2, 'near': 0.08})
 
 
 def test_images_without_labels_are_refused():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ssl_jax import config as config_lib
 from ssl_jax import errors
 from ssl_jax.jobs import grid_search
 
@@ -14,6 +15,12 @@ SCORES = {  # validation top-1, by learning rate and L2 coefficient
 def config(**fields):
   return {'seed': 0, 'optim': {'name': 'sgd', 'learning_rate': 9., 'momentum': 0.8},
           'data': {'validation_fraction': 0.1}, 'grid': GRID, **fields}
+
+
+def run(fields, folder, train):
+  space = config_lib.build(grid_search.SearchSpace, fields['grid'], 'grid')
+  return grid_search.run(space, fields.get('score', 'top1'), fields, folder, 'tune',
+                         train)
 
 
 @pytest.fixture
@@ -34,7 +41,7 @@ def search(tmp_path):
             **{split: values for split in splits}}
 
   return lambda **fields: (
-      grid_search.run(config(**fields), tmp_path, 'tune', train), trained)
+      run(config(**fields), tmp_path, train), trained)
 
 
 def test_every_setting_is_trained_and_the_best_once_more_on_all_images(search):
@@ -82,12 +89,17 @@ def test_a_grid_that_diverges_throughout_is_one_sentence(search, monkeypatch):
 
 
 @pytest.mark.parametrize('fields, sentence', [
-    ({'grid': {'learning_rates': [0.]}}, r'learning_rates is \[0.0\].*above 0'),
-    ({'grid': {'learning_rates': [0.1, 0.1]}}, 'different numbers'),
-    ({'grid': {'learning_rates': 0.1}}, 'accepted is a list'),
-    ({'grid': {'learning_rates': [0.1], 'weight_decays': [-1.]}}, 'from 0 up'),
-    ({'grid': {'learning_rate': [0.1]}}, "did you mean 'learning_rates'"),
-    ({'data': {'validation_fraction': 0}}, 'validation_fraction is 0')])
+    ({'learning_rates': [0.]}, r'learning_rates is \[0.0\].*above 0'),
+    ({'learning_rates': [0.1, 0.1]}, 'different numbers'),
+    ({'learning_rates': 0.1}, 'accepted is a list'),
+    ({'learning_rates': [0.1], 'weight_decays': [-1.]}, 'from 0 up'),
+    ({'learning_rate': [0.1]}, "did you mean 'learning_rates'")])
 def test_mistakes_are_named(fields, sentence):
   with pytest.raises(errors.UserError, match=sentence):
-    grid_search.check(config(**fields))
+    config_lib.build(grid_search.SearchSpace, fields, 'grid')
+
+
+def test_a_grid_needs_validation_images():
+  grid_search.check({'validation_fraction': 0.1})
+  with pytest.raises(errors.UserError, match='validation_fraction is 0'):
+    grid_search.check({'validation_fraction': 0})

@@ -18,7 +18,7 @@ def config(**fields):
 
 
 def test_a_probe_trains_nothing_of_the_encoder():
-  linear_probe.check(config(freeze_until='head'))
+  linear_probe.parse(config(freeze_until='head'))
   for first in (None, 'far'):
     with pytest.raises(errors.UserError, match='ssl_jax.finetune'):
-      linear_probe.check(config(freeze_until=first))
+      linear_probe.parse(config(freeze_until=first))

@@ -28,8 +28,8 @@ def test_the_knn_monitor_looks_up_images_that_are_not_in_its_bank():
   mesh = mesh_lib.data_mesh()
 
   def monitored(**train):
-    config = training.TrainConfig(2, **train)
-    monitor = pretrain._knn_monitor(fields, method, mesh, config)
+    monitor = pretrain.knn_monitor(datasets.DataConfig(**tiny.DATA),
+                                   training.TrainConfig(2, **train), method, mesh)
     return images_of(monitor.bank()), images_of(monitor.queries())
 
   bank, queries = monitored()
@@ -39,15 +39,15 @@ def test_the_knn_monitor_looks_up_images_that_are_not_in_its_bank():
   assert few == [bank[i * 72 // 5] for i in range(5)] and again == queries
 
 
-def planned(tmp_path, **changed):
+def prepared(tmp_path, **changed):
   """What a config becomes, without a step of training."""
+  fields = {**tiny.config(), 'model': {'name': 'stub'}, **changed}
   with stub_encoder.registered():
-    return pretrain._plan({**tiny.config(), 'model': {'name': 'stub'}, **changed},
-                          tmp_path, 'a')
+    return pretrain.prepare(pretrain.parse(fields), fields, tmp_path, 'a')
 
 
 def test_the_seed_of_the_config_draws_the_order(tmp_path):
-  zero, one, again = (planned(tmp_path, seed=seed) for seed in (0, 1, 1))
+  zero, one, again = (prepared(tmp_path, seed=seed) for seed in (0, 1, 1))
   assert (zero.seed, one.seed) == (0, 1)
   orders = [np.concatenate([run.feed.batch_at(step)['label'] for step in range(5)])
             .tolist() for run in (zero, one, again)]
@@ -56,7 +56,7 @@ def test_the_seed_of_the_config_draws_the_order(tmp_path):
 
 
 def test_an_epoch_is_every_image_and_the_cosine_ends_with_the_run(tmp_path):
-  run = planned(tmp_path)
+  run = prepared(tmp_path)
   assert (run.feed.num_examples, run.total_steps) == (80, 10)  # none is held out
   rates = [float(run.schedule(step)) for step in (0, 5, 10)]
   np.testing.assert_allclose(rates, [0.05, 0.025, 0.0], atol=1e-8)
@@ -65,7 +65,7 @@ def test_an_epoch_is_every_image_and_the_cosine_ends_with_the_run(tmp_path):
 def test_the_seed_of_a_run_draws_its_weights(tmp_path):
   def weights(seed):
     state = loop.fit(dataclasses.replace(
-        planned(tmp_path / str(seed), seed=seed, train={'epochs': 0}),
+        prepared(tmp_path / str(seed), seed=seed, train={'epochs': 0}),
         workdir=workdir.prepare(tmp_path / str(seed), {})))
     return np.asarray(state.variables.params['encoder']['conv']['kernel'])
   assert (weights(0) != weights(1)).mean() > 0.9

@@ -7,8 +7,8 @@ ROOT = pathlib.Path(__file__).parent.parent
 PACKAGE = ROOT / 'ssl_jax'
 # A module may import from its own folder and from those above; docs/architecture.md.
 LAYERS = (
-    ('errors', 'fields', 'config', 'config_file', 'usage', 'jsonl', 'durations',
-     'renamed'),
+    ('errors', 'fields', 'config', 'plain_config', 'config_file', 'usage', 'jsonl',
+     'durations', 'renamed'),
     ('parallel',),
     ('data', 'augment', 'models', 'objectives'),
     ('methods',),

@@ -10,7 +10,7 @@ import pytest
 import stub_encoder
 import tiny
 
-from ssl_jax import errors, methods, models
+from ssl_jax import errors, methods
 from ssl_jax.methods import base
 from ssl_jax.performance import network
 from ssl_jax.train import online_probe
@@ -25,8 +25,8 @@ class MultiCrop(base.Base):
   num_crops: ClassVar[int | None] = None
 
   @staticmethod
-  def build_heads(config, num_classes, dtype):
-    return {'projector': models.build_projector(dtype=dtype, **config['projector'])}
+  def build_heads(spec, num_classes, dtype):
+    return {'projector': spec.projector(dtype=dtype)}
 
   def init(self, key, image_shape):
     return super().init(key, image_shape).replace(non_trainable=jnp.zeros((32, 8)))

@@ -7,8 +7,7 @@ import jax
 import pytest
 import tiny
 
-from ssl_jax import config as config_lib
-from ssl_jax import errors
+from ssl_jax import errors, plain_config
 from ssl_jax.performance import (
   ahead_of_time,
   tables,
@@ -36,7 +35,7 @@ def test_compiles_for_a_slice_that_is_not_here():
   result = ahead_of_time.run(tiny.config(online_probe=False), 'v5e:2x2')
   json.dumps(result)
   assert result['chips'] == 4 and result['images_per_chip'] == 4
-  assert config_lib.plain(result['config'])['train']['precision'] == 'bfloat16'
+  assert plain_config.plain(result['config'])['train']['precision'] == 'bfloat16'
   memory = result['memory_bytes']
   assert 0 < memory['temporary'] < memory['in all'] < memory['of the chip'] == 16e9
   assert result['flops'] > 0 and result['bytes_accessed'] > 0

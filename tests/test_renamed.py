@@ -42,7 +42,7 @@ def test_an_old_field_is_told_its_new_name(target, section, fields, message):
 
 def test_an_old_protocol_is_told_its_new_name():
   with pytest.raises(errors.UserError, match="'resplit', which is now called 'logis"):
-    evaluate.check({'protocol': {'name': 'resplit'}})
+    evaluate.parse({'protocol': {'name': 'resplit'}})
 
 
 @pytest.mark.parametrize('old, new', renamed.CONFIG_FILES.items())

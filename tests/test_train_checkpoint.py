@@ -47,16 +47,16 @@ def test_training_started_on_8_devices_ends_alike_on_4(tmp_path, monkeypatch):
   eight = mesh_lib.data_mesh()
   four = mesh_lib.data_mesh(jax.devices()[:4])
 
-  def run(folder, epochs_and_meshes):
+  def trained(folder, epochs_and_meshes):
     for epochs, mesh in epochs_and_meshes:
       monkeypatch.setattr(mesh_lib, 'data_mesh', lambda mesh=mesh: mesh)
-      plan = pretrain._plan(fields, folder, 'test')
-      state = pretrain.loop.fit(dataclasses.replace(plan, epochs=epochs))
+      run = pretrain.prepare(pretrain.parse(fields), fields, folder, 'test')
+      state = pretrain.loop.fit(dataclasses.replace(run, epochs=epochs))
     return jax.device_get(state.variables.params)
 
   (tmp_path / 'a').mkdir(), (tmp_path / 'b').mkdir()
-  whole = run(tmp_path / 'a', [(2, eight)])
-  moved = run(tmp_path / 'b', [(1, eight), (2, four)])
+  whole = trained(tmp_path / 'a', [(2, eight)])
+  moved = trained(tmp_path / 'b', [(1, eight), (2, four)])
   for x, y in zip(jax.tree.leaves(whole), jax.tree.leaves(moved), strict=True):
     np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
 

@@ -56,11 +56,11 @@ class SignalAt:
 
 def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatch):
   fields = config(knn_every_epochs=0.4)  # every second of ten steps
-  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: SignalAt(after=0))
+  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=0))
   pretrain.run(fields, tmp_path / 'undisturbed')
 
   interrupted = SignalAt(after=2)
-  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: interrupted)
+  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: interrupted)
   with pytest.raises(errors.Preempted, match='step 5 is saved'):
     pretrain.run(fields, tmp_path / 'killed')
   # As after a kill -9: rows beyond the checkpoint, and one cut short.
@@ -91,7 +91,7 @@ def heard_outside():
 def test_signals_are_noted_until_the_state_is_written(
     tmp_path, monkeypatch, heard_outside, name):
   number, leave = getattr(signal, name), checkpoint.Checkpoints.__exit__
-  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: SignalAt(1, number))
+  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(1, number))
 
   def leave_in_spite_of_another(self, *args):
     os.kill(os.getpid(), signal.SIGTERM)
@@ -107,7 +107,7 @@ def test_signals_are_noted_until_the_state_is_written(
 
 def test_a_signal_at_the_last_step_is_not_lost(tmp_path, monkeypatch):
   fields = config(epochs=1, knn_every_epochs=1)
-  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: SignalAt(after=1))
+  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=1))
   with pytest.raises(errors.Preempted, match='step 5 is saved'):
     pretrain.run(fields, tmp_path)
   assert not (tmp_path / 'result.json').exists()
@@ -153,7 +153,7 @@ def test_data_that_changed_end_a_resume(tmp_path, monkeypatch):
   images(tmp_path / 'data', 0, 25)
   fields = {**config(knn_every_epochs=0.5),
             'data': {'name': f'folder:{tmp_path}/data', 'image_size': 8}}
-  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: SignalAt(after=1))
+  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=1))
   with pytest.raises(errors.Preempted):
     pretrain.run(fields, tmp_path / 'run')
   images(tmp_path / 'data', 25, 50)
@@ -161,7 +161,7 @@ def test_data_that_changed_end_a_resume(tmp_path, monkeypatch):
     pretrain.run(fields, tmp_path / 'run')
   shutil.rmtree(tmp_path / 'data')
   images(tmp_path / 'data', 0, 25)
-  monkeypatch.setattr(pretrain, '_knn_monitor', lambda *a: SignalAt(after=0))
+  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=0))
   assert pretrain.run(fields, tmp_path / 'run')['steps'] == 4
 
 

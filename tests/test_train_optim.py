@@ -6,11 +6,15 @@ import numpy as np
 import optax
 import pytest
 
-from ssl_jax import errors
+from ssl_jax import config, errors
 from ssl_jax.train import optim
 
 # 8 images an epoch of 4 steps, peak rate as written.
 RUN = {'batch_size': 2, 'num_examples': 8, 'total_steps': 40}
+
+
+def build(fields, **run):
+  return optim.build(config.build(optim.Optim, fields, 'optim'), **run)
 CONSTANT = {'schedule': 'constant', 'learning_rate_scaling': 'none'}
 
 
@@ -43,7 +47,7 @@ DECAYED = {'kernels': KERNELS, 'no_norm': KERNELS | BIASES,
 
 def steps(fields, gradients, **run):
   """The parameters after each gradient."""
-  tx, _ = optim.build(fields, **(RUN | run))
+  tx, _ = build(fields, **(RUN | run))
   params = parameters()
   state, update = tx.init(params), jax.jit(tx.update)
   for gradient in gradients:
@@ -144,7 +148,7 @@ def test_clipping_by_the_global_norm():
 
 
 def schedule(fields, **run):
-  return optim.build(fields, **(RUN | run))[1]
+  return build(fields, **(RUN | run))[1]
 
 
 @pytest.mark.parametrize('num_examples, batch_size, epochs, warmup, total', [
@@ -217,16 +221,16 @@ def test_scaling_at_a_batch_of_4096(scaling, base):
 ])
 def test_mistakes_are_explained(fields, words):
   with pytest.raises(errors.UserError) as error:
-    optim.build(fields, **RUN)
+    build(fields, **RUN)
   for word in words:
     assert word in str(error.value)
 
 
 def rates(fields, step, **run):
   """Learning rate of every parameter at a step, by gradients of one."""
-  tx, _ = optim.build({'name': 'sgd', 'momentum': 0., 'nesterov': False,
-                       'learning_rate': 0.1, 'learning_rate_scaling': 'none',
-                       'schedule': 'cosine', **fields}, **(RUN | run))
+  tx, _ = build({'name': 'sgd', 'momentum': 0., 'nesterov': False,
+                 'learning_rate': 0.1, 'learning_rate_scaling': 'none',
+                 'schedule': 'cosine', **fields}, **(RUN | run))
   params = jax.tree.map(np.ones_like, parameters())
   state = tx.init(params)
   for _ in range(step + 1):
@@ -252,7 +256,7 @@ def test_factors_of_one_change_neither_the_result_nor_the_state(name):
       steps({**fields, 'multipliers': {'encoder': 1.}}, gradients(3)), strict=True):
     for path in plain:
       np.testing.assert_allclose(plain[path], with_factors[path], rtol=1e-6)
-  shapes = [jax.tree.structure(optim.build(f, **RUN)[0].init(parameters()))
+  shapes = [jax.tree.structure(build(f, **RUN)[0].init(parameters()))
             for f in (fields, {**fields, 'multipliers': {'encoder': 1.}})]
   assert shapes[0] == shapes[1]
 
@@ -260,7 +264,7 @@ def test_factors_of_one_change_neither_the_result_nor_the_state(name):
 def test_lars_adapts_a_predictor_like_a_projector():
   """The trust ratio makes the update independent of the gradient's scale."""
   fields = {'name': 'lars', 'momentum': 0., **CONSTANT}
-  tx, _ = optim.build(fields, **RUN)
+  tx, _ = build(fields, **RUN)
   head = {'dense1': {'kernel': jnp.ones((2, 2)), 'bias': jnp.ones(2)},
           'bn1': {'scale': jnp.ones(2)}}
   params = {'projector': head, 'predictor': head}
@@ -278,4 +282,4 @@ def test_lars_adapts_a_predictor_like_a_projector():
     ({'multipliers': {'head': -1.}}, 'config.optim.multipliers.head is -1')])
 def test_mistakes_about_paths_are_explained(fields, sentence):
   with pytest.raises(errors.UserError, match=sentence):
-    optim.build(fields, **RUN)[0].init(parameters())
+    build(fields, **RUN)[0].init(parameters())

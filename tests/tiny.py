@@ -37,10 +37,11 @@ def parts(fields: dict[str, Any], devices: int = 1):
   """Method, optimizer, feed and mesh of a config, on the first few devices."""
   mesh = mesh_lib.data_mesh(jax.devices()[:devices])
   source = datasets.load(split='train', validation_fraction=0, **fields['data'])
-  feed = feed_lib.make_feed(source, seed=0, mesh=mesh, **fields['feed'])
+  feed = feed_lib.make_feed(source, feed_lib.FeedConfig(**fields['feed']), seed=0,
+                            mesh=mesh)
   method = methods.build(fields, source.num_classes)
-  tx, _ = optim.build(fields['optim'], batch_size=16, num_examples=len(source),
-                      total_steps=10)
+  tx, _ = optim.build(optim.Optim(**fields['optim']), batch_size=16,
+                      num_examples=len(source), total_steps=10)
   return method, tx, feed, mesh
 
 

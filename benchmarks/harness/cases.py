@@ -7,8 +7,7 @@ the same dictionary, so that shapes, recipe and optimizer are stated once.
 import importlib
 from typing import Any, NamedTuple
 
-from ssl_jax import config as config_lib
-from ssl_jax import methods
+from ssl_jax import methods, plain_config
 
 
 class Case(NamedTuple):
@@ -44,7 +43,7 @@ def config(name: str, images: int | None = None,
   """
   case = CASES[name]
   module = importlib.import_module(f'configs.{case.config}')
-  made = config_lib.plain(
+  made = plain_config.plain(
       module.get_config(case.model) if case.model else module.get_config())
   images = images or case.images
   side = made['data'].get('image_size') or 32

@@ -5,6 +5,7 @@ choice has a name, and a recipe states all of them.
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -174,22 +175,21 @@ def _items(fields: Any) -> tuple[tuple[str, Any], ...]:
 
 
 _BYOL = {'style': 'byol', 'sampler': 'byol', 'strength': 0.5}
-# From a recipe's name to its class and the fields that differ from the defaults.
+# From a recipe's name to its class with the defaults of the recipe.
 RECIPES = {
-    'simclr_v1': (SimCLR, {'style': 'simclr_v1'}),
-    'simclr_v2': (SimCLR, {'style': 'simclr_v2'}),
-    'torchvision': (SimCLR, {'style': 'torchvision', 'sampler': 'torchvision',
-                             'method': 'bilinear', 'antialias': True}),
-    'byol_view1': (SimCLR, {**_BYOL, 'blur': 1.0, 'solarize': 0.0}),
-    'byol_view2': (SimCLR, {**_BYOL, 'blur': 0.1, 'solarize': 0.2}),
-    'crop_flip': (SimCLR, {'strength': 0.0, 'blur': 0.0}),
-    'rotnet': (RotNet, {}),
-    'none': (Plain, {}),
-    'compose': (Compose, {}),
+    'simclr_v1': functools.partial(SimCLR, style='simclr_v1'),
+    'simclr_v2': functools.partial(SimCLR, style='simclr_v2'),
+    'torchvision': functools.partial(SimCLR, style='torchvision', sampler='torchvision',
+                                     method='bilinear', antialias=True),
+    'byol_view1': functools.partial(SimCLR, **_BYOL, blur=1.0, solarize=0.0),
+    'byol_view2': functools.partial(SimCLR, **_BYOL, blur=0.1, solarize=0.2),
+    'crop_flip': functools.partial(SimCLR, strength=0.0, blur=0.0),
+    'rotnet': RotNet,
+    'none': Plain,
+    'compose': Compose,
 }
-
-
-CLASSES = {name: cls for name, (cls, _) in RECIPES.items()}
+# The section `augment` of a config, which `per_crop` and `evaluation` take when parsed.
+SECTION = config.Section(RECIPES, key='recipe', variants='views')
 
 
 def build(recipe: str, /, **overrides: Any) -> Policy:
@@ -215,66 +215,60 @@ def build(recipe: str, /, **overrides: Any) -> Policy:
   Raises:
     errors.UserError: an unknown recipe or field, or a value out of range.
   """
-  cls, defaults = errors.lookup('config.augment.recipe', recipe, RECIPES)
-  return config.build(cls, {**defaults, **overrides}, 'augment')
+  return config.build(errors.lookup('config.augment.recipe', recipe, RECIPES),
+                      overrides, 'augment')
 
 
-def per_crop(section: Mapping[str, Any], num_crops: int | None) -> tuple[Policy, ...]:
-  """Makes the policy of every crop of an image from a config's section `augment`.
+def per_crop(augment: Policy | config.Variants,
+             num_crops: int | None) -> tuple[Policy, ...]:
+  """Returns the policy of every crop of an image.
 
-  The section is a recipe with overrides of its fields, for all crops alike. With
-  `views` it is what the crops share, and `views` holds, by a name of your choice, the
-  fields that differ: `dict(size=224, views=dict(view1=dict(recipe='byol_view1'),
+  The section `augment` is a recipe with overrides of its fields, for all crops alike.
+  With `views` it is what the crops share, and `views` holds, by a name of your choice,
+  the fields that differ: `dict(size=224, views=dict(view1=dict(recipe='byol_view1'),
   view2=dict(recipe='byol_view2')))`. Views follow the order of their names; `count`
   repeats one. `size` may differ, `mean` and `std` may not.
 
   Args:
-    section: plain.
+    augment: the parsed section, see `SECTION`.
     num_crops: what the method needs; None takes as many as `views` names.
 
   Returns:
     `num_crops` policies.
 
   Raises:
-    errors.UserError: as `build`, or the number of views is another one.
+    errors.UserError: the number of views is another one, or their normalisations
+      differ.
   """
-  shared = {k: v for k, v in section.items() if k != 'views'}
-  if not section.get('views'):
+  if isinstance(augment, Policy):
     if num_crops is None:
       raise errors.UserError(
           'config.augment.views is missing, and this method makes as many crops as it '
           "names; give for example dict(large=dict(size=32, count=2), "
           'small=dict(size=16, count=4))')
-    return (_build(shared),) * num_crops
+    return (augment,) * num_crops
+  shared = evaluation(augment)
   made = []
-  for name, fields in sorted(section['views'].items()):
-    fields, count = {**fields}, fields.get('count', 1)
-    fields.pop('count', None)
-    if not isinstance(count, int) or count < 1:
-      raise errors.UserError(f'config.augment.views.{name}.count is {count!r}; it must '
-                             'be a whole number from 1 up')
+  for name, policy in augment.made.items():
     for field in ('mean', 'std'):
-      if field in fields:
+      if getattr(policy, field) != getattr(shared, field):
         raise errors.UserError(
             f'config.augment.views.{name}.{field} is set, but views share their '
             f'normalisation; set config.augment.{field}')
-    made += [_build({**shared, **fields})] * count
+    made += [policy] * augment.counts[name]
   if num_crops is not None and len(made) != num_crops:
     raise errors.UserError(
-        f'config.augment.views has {len(made)} views ({", ".join(section["views"])}), '
+        f'config.augment.views has {len(made)} views ({", ".join(augment.made)}), '
         f'but this method makes {num_crops} of an image; name {num_crops}')
   return tuple(made)
 
 
-def _build(fields: dict[str, Any]) -> Policy:
-  return build(fields.pop('recipe', ''), **fields)
-
-
-def evaluation(section: Mapping[str, Any]) -> Policy:
-  """Makes the policy without augmentation, at the size and normalisation of `section`.
+def evaluation(augment: Policy | config.Variants) -> Policy:
+  """Returns the policy without augmentation, at the size and normalisation of others.
 
   Args:
-    section: `augment` of a config.
+    augment: the parsed section, see `SECTION`.
   """
-  return build('none', **{k: section[k] for k in ('size', 'mean', 'std')
-                          if k in section})
+  known = vars(augment) if isinstance(augment, Policy) else augment.shared
+  return build('none', **{name: known[name] for name in ('size', 'mean', 'std')
+                          if name in known})

@@ -30,6 +30,11 @@ class LabelsConfig:
       None, doc='Whether an epoch repeats the labelled images until there are as many '
       'as without the rule')
 
+  @property
+  def rule(self) -> dict[str, Any]:
+    """The fields that are set, as `subsets.select` takes them."""
+    return {name: value for name, value in vars(self).items() if value is not None}
+
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
@@ -85,6 +90,23 @@ class DataConfig:
 
 
 def load(name: str, split: str = 'train', **fields: Any) -> sources.Source:
+  """Opens one split of a data set by the name of the set.
+
+  Args:
+    name: A TFDS name ('cifar10'), 'folder:/path/to/root' (see `folder.scan`),
+      'digits' or 'synthetic'.
+    split: As for `open_split`.
+    **fields: Those of `DataConfig`.
+
+  Raises:
+    errors.UserError: As `open_split`, or a field is not accepted.
+  """
+  given = {k: v for k, v in fields.items() if v is not None}
+  return open_split(config_lib.build(DataConfig, {'name': name, **given}, 'data'),
+                    split)
+
+
+def open_split(data: DataConfig, split: str) -> sources.Source:
   """Opens one split of a data set.
 
   If a set has no validation split of its own, one is cut from `train`, the same
@@ -94,20 +116,16 @@ def load(name: str, split: str = 'train', **fields: Any) -> sources.Source:
   part. (Images of 'digits' and 'synthetic' fill theirs.)
 
   Args:
-    name: A TFDS name ('cifar10'), 'folder:/path/to/root' (see `folder.scan`),
-      'digits' or 'synthetic'.
+    data: The data set; `label_subset` selects images of `train`, after the cut, see
+      `subsets.select`.
     split: 'train', 'validation', 'test', or another split of a TFDS data set.
-    **fields: Those of `DataConfig`; `label_subset` selects images of `train`, after
-      the cut, see `subsets.select`.
 
   Raises:
     errors.UserError: In one sentence: no such data set (and how to get it), no
-      such split, a field that is not accepted, an empty or mislabelled folder.
+      such split, an empty or mislabelled folder.
   """
-  given = {k: v for k, v in fields.items() if v is not None}
-  data = config_lib.build(DataConfig, {'name': name, **given}, 'data')
-  labels = given.get('label_subset')
-  if labels and split != 'train':
+  labels = data.label_subset and data.label_subset.rule
+  if labels is not None and split != 'train':
     raise errors.UserError(
         f'config.data.label_subset selects training images; remove it for {split!r}')
   native = _native(data)
@@ -115,9 +133,9 @@ def load(name: str, split: str = 'train', **fields: Any) -> sources.Source:
     native = {k: lambda full=full: _subsampled(full(), data.subsample)
               for k, full in native.items()}
   fraction = data.validation_fraction
-  source = _open(native, name, split, 0.1 if fraction is None else fraction,
+  source = _open(native, data.name, split, 0.1 if fraction is None else fraction,
                  data.split_seed)
-  if labels:
+  if labels is not None:
     names = source.file_names if 'file_list' in labels else ()
     chosen = subsets.select(source.labels, labels, names,
                             class_names=source.class_names)
@@ -142,7 +160,11 @@ def _native(data: DataConfig) -> Openers:
 
 
 def check(section: Mapping[str, Any]) -> None:
-  """Raises `errors.UserError` for what is wrong in `data` whatever the images are."""
+  """Checks the rule of the section `data` of a config, and reads its list of files.
+
+  Raises:
+    errors.UserError: there is no such rule, or its file cannot be read.
+  """
   if labels := section.get('label_subset'):
     subsets.check(labels)
 

@@ -158,35 +158,34 @@ class ResidentFeed:
     """Nothing runs in the background."""
 
 
-def make_feed(source: sources.Source, *, seed: int, mesh: Mesh, **fields: Any) -> Feed:
+def make_feed(source: sources.Source, config: FeedConfig, *, seed: int,
+              mesh: Mesh) -> Feed:
   """Chooses how batches reach the devices; logs which way, once per data set.
 
   Args:
     source: The data set.
+    config: The size of a batch, and how it reaches the devices.
     seed: Seeds the order of examples.
     mesh: Devices that share a batch.
-    **fields: Those of `FeedConfig`.
 
   Raises:
-    errors.UserError: A field is not accepted, or the batch does not fit the data or
-      the devices.
+    errors.UserError: The batch does not fit the data or the devices.
   """
-  wanted = config_lib.build(FeedConfig, fields, 'feed')
-  batch_size, mode = wanted.batch_size, wanted.mode
+  batch_size, mode = config.batch_size, config.mode
   # Before anything is decoded: a wrong batch size should fail at once.
   order.Shuffled(len(source), batch_size, seed)
   mesh_lib.check_divisible(mesh, batch_size, 'config.feed.batch_size')
   memory = device_memory(mesh)
-  fits = source.nbytes <= wanted.resident_fraction * memory
+  fits = source.nbytes <= config.resident_fraction * memory
   resident = fits if mode == 'auto' else mode == 'resident'
   _log_where(source, resident,
              f'config.feed.mode is {mode!r}' if mode != 'auto' else
              f'{megabytes(memory)} of memory, of which they may take '
-             f'{wanted.resident_fraction:g}')
+             f'{config.resident_fraction:g}')
   if resident:
     return ResidentFeed(source.load_into_memory(), batch_size, seed, mesh)
   return streamed.StreamedFeed(source, batch_size, seed, mesh,
-                               streamed.LoaderConfig(wanted.threads, wanted.processes))
+                               streamed.LoaderConfig(config.threads, config.processes))
 
 
 def eval_batches(source: sources.Source, batch_size: int, mesh: Mesh,

@@ -1,5 +1,6 @@
 """Opens the images for a trained encoder: its own data, or those a config names."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,23 +14,45 @@ _ANY_SET = ('data_dir', 'image_size', 'canvas', 'channels', 'max_bad_images',
             'subsample')
 
 
-def load_split(config: Mapping[str, Any], encoder: encoder_lib.TrainedEncoder,
-               split: str) -> datasets.sources.Source | None:
-  """Opens one split of what `data_fields` describes.
+def data_config(own: Mapping[str, Any],
+                encoder: encoder_lib.TrainedEncoder) -> datasets.DataConfig:
+  """Returns the encoder's own data, with the fields `own` in their place.
 
-  Where the encoder resizes its views, images of any size do. The result is None for a
-  validation split that neither is there nor should be cut from `train`.
+  Args:
+    own: plain fields of the section `data` that are set.
+    encoder: inherits the fields of its training, see `data_fields`.
+
+  Raises:
+    errors.UserError: the fields do not suit each other.
+  """
+  return config_lib.build(datasets.DataConfig, data_fields(own, encoder), 'data')
+
+
+def load_split(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncoder,
+               split: str) -> datasets.sources.Source | None:
+  """Opens one split of a data set for an encoder.
+
+  Where the encoder resizes its views, images of any size are accepted. A label subset
+  applies to `train` alone.
+
+  Args:
+    data: the data set, see `data_config`.
+    encoder: must accept the images.
+    split: 'train', 'validation' or 'test'.
+
+  Returns:
+    The split; None for a validation split that does not exist and is not to be cut from
+    `train`.
 
   Raises:
     errors.UserError: the images do not fit the encoder.
   """
-  data = data_fields(config, encoder)
-  labels = data.pop('label_subset', None)
+  if split != 'train':
+    data = dataclasses.replace(data, label_subset=None)
   try:
-    source = datasets.load(split=split, **data,
-                          label_subset=labels if split == 'train' else None)
+    source = datasets.open_split(data, split)
   except errors.MissingSplit:
-    if split == 'validation' and data.get('validation_fraction') == 0:
+    if split == 'validation' and data.validation_fraction == 0:
       return None
     raise
   shape, known = source.image_shape, encoder.image_shape
@@ -52,13 +75,13 @@ def require_labels(source: datasets.sources.Source) -> None:
         '--output=features.npz')
 
 
-def data_fields(config: Mapping[str, Any], encoder: encoder_lib.TrainedEncoder
-                ) -> dict[str, Any]:
-  """The encoder's own data, with what `config.data` puts in its place.
+def data_fields(own: Mapping[str, Any],
+                encoder: encoder_lib.TrainedEncoder) -> dict[str, Any]:
+  """Returns the plain fields of the encoder's data, with `own` in their place.
 
-  Another data set comes in the size and the channels that the encoder knows.
+  Another data set comes in the size and the channels of the encoder's training.
   """
-  fields = inherit_fields(encoder.config['data'], config.get('data', {}))
+  fields = inherit_fields(encoder.config['data'], own)
   if fields['name'] != encoder.config['data']['name']:
     height, _, channels = encoder.image_shape
     fields = {'image_size': height, 'channels': channels} | fields
@@ -66,10 +89,14 @@ def data_fields(config: Mapping[str, Any], encoder: encoder_lib.TrainedEncoder
 
 
 def inherit_fields(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-  """Fields of the data that an encoder was trained on, and `own` in their place.
+  """Returns fields of the data of an encoder's training, with `own` in their place.
 
-  Its label subset and validation split are of its training alone; of another data
-  set's fields it only has those that any set has.
+  The label subset and the validation split of the training are not inherited. If `own`
+  names another data set, only the fields that every set has are.
+
+  Args:
+    theirs: plain fields of the section `data` of the encoder's config.
+    own: plain fields that replace them; None is not set.
   """
   own = {k: v for k, v in own.items() if v is not None}
   same = own.get('name', theirs['name']) == theirs['name']
@@ -78,29 +105,29 @@ def inherit_fields(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> dict[st
   return kept | own
 
 
-def splits_there_are(config: Mapping[str, Any], encoder: encoder_lib.TrainedEncoder
-                     ) -> dict[str, datasets.sources.Source]:
-  """Opens all splits that a data set has; of one without labels nothing is held out.
+def existing_splits(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncoder
+                    ) -> dict[str, datasets.sources.Source]:
+  """Opens all splits that a data set has; without labels, nothing is held out.
 
   Raises:
     errors.UserError: it has none of `SPLITS`, or the images do not fit the encoder.
   """
   def opened(split):
     try:
-      return load_split(config, encoder, split)
+      return load_split(data, encoder, split)
     except errors.MissingSplit:
       return None
   train = opened('train')
   if train is not None and not train.num_classes:
-    config = config_lib.merge(config, {'data': {'validation_fraction': 0}})
+    data = dataclasses.replace(data, validation_fraction=0.)
     train = opened('train')
   splits = {'train': train, **{split: opened(split) for split in SPLITS[1:]}}
   if not any(splits.values()):
-    load_split(config, encoder, 'train')  # raises which splits there are
+    load_split(data, encoder, 'train')  # raises which splits there are
   return {split: source for split, source in splits.items() if source is not None}
 
 
 def view_settings(encoder: encoder_lib.TrainedEncoder) -> dict[str, Any]:
-  """Size and normalisation of views, as the encoder knows them: of every policy."""
+  """Returns the size and the normalisation of the views of the encoder's training."""
   known = encoder.config['augment']
   return {k: known[k] for k in ('size', 'mean', 'std') if k in known}

@@ -1,6 +1,6 @@
 """Evaluates the features of a trained encoder by one protocol of ssl_jax/evaluators.
 
-The encoder is asked for features and for nothing else, so it cannot change here.
+The encoder only computes features, so an evaluation cannot change it.
 """
 
 import dataclasses
@@ -14,18 +14,19 @@ import jax
 import numpy as np
 from absl import logging
 
-from ssl_jax import config as config_lib
-from ssl_jax import errors, evaluators
+from ssl_jax import errors, plain_config
 from ssl_jax.augment import policies
 from ssl_jax.data import datasets, feed
 from ssl_jax.evaluators import features as features_lib
 from ssl_jax.evaluators import rotation
-from ssl_jax.jobs import downstream
+from ssl_jax.jobs import downstream, evaluate_config
 from ssl_jax.jobs import workdir as workdir_lib
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import provenance
 from ssl_jax.train import checkpoint as checkpoint_lib
 from ssl_jax.train import encoder as encoder_lib
+
+Config, parse = evaluate_config.Config, evaluate_config.parse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,52 +36,6 @@ class Splits:
   validation: features_lib.Features | None  # None where there is no such split
   test: features_lib.Features
   class_names: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class FeaturesConfig:
-  """Selects the features; see evaluators.features.extract."""
-  endpoint: str = config_lib.field(
-      'pooled', doc="Endpoint of the network, such as 'stage3', 'pooled', "
-      "'projection1' or 'logits'")
-  pool: str | int = config_lib.field(
-      'mean', choices=('mean', 'max', 'flatten', 'none'), low=1,
-      doc='How a feature map becomes a vector; a number s averages s x s regions, and '
-      'none leaves a map for a head that takes one')
-  batch_size: int = config_lib.field(
-      512, low=1, doc='Images that are encoded at once, rounded up to a multiple of '
-      'the devices')
-
-
-@dataclasses.dataclass(frozen=True)
-class EncoderData(datasets.DataConfig):
-  """The data set of an evaluation; what is not set is as the encoder was trained."""
-  name: str | None = config_lib.field(
-      None, doc=f'{datasets.DataConfig.NAMES}; None is as the encoder was trained')
-
-  def __post_init__(self):
-    """Fields that depend on each other are checked with those of the encoder."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
-  """An evaluation: what a config of this binary may hold."""
-  seed: int = config_lib.field(
-      0, low=0, high=2**32 - 1,
-      doc='Distinguishes repetitions; protocols that draw have a seed of their own')
-  protocol: Any = config_lib.section(
-      evaluators.EVALUATORS, key='name', doc='What is measured')
-  features: Any = config_lib.section(FeaturesConfig, optional=True)
-  preprocess: Any = config_lib.section(policies.Plain, optional=True)
-  data: Any = config_lib.section(EncoderData, optional=True, none_is_default=True)
-  pretrain: dict | None = config_lib.internal('The config of the encoder')
-  encoder: dict | None = config_lib.internal('What identifies the encoder')
-
-
-def check(config: Mapping[str, Any]) -> None:
-  """Raises `errors.UserError` for what is wrong whatever the encoder is."""
-  config_lib.parse(Config, config)
-  datasets.check(config.get('data') or {})
 
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
@@ -93,36 +48,43 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
     checkpoint: the workdir of a run.
     workdir: holds the result. One of the same config but another encoder is kept
       under another name, see `workdir.run_once`.
-    extracted: several protocols on one encoder may share what they extract: give
-      them one dict, empty at first.
+    extracted: a dict, empty at first, in which several protocols on one encoder share
+      their features.
 
   Raises:
     errors.UserError: the config does not suit the encoder or the data, or `workdir`
       holds a result of other settings.
   """
-  config = config_lib.plain(config)
-  check(config)
+  config = plain_config.plain(config)
+  spec = parse(config)
   config['encoder'] = encoder_lib.identify_if_there(checkpoint)
   extracted = {} if extracted is None else extracted
   return workdir_lib.run_once(
-      workdir, config, lambda folder: _measure(config, extracted), resumable=False)
+      workdir, config, lambda folder: measure(spec, config['encoder'], extracted),
+      resumable=False)
 
 
-def _measure(config: dict[str, Any], extracted: dict[str, Splits]) -> dict[str, Any]:
+def measure(spec: Config, identity: Mapping[str, Any],
+            extracted: dict[str, Splits]) -> dict[str, Any]:
+  """Evaluates once; returns what result.json holds.
+
+  Args:
+    spec: the parsed config.
+    identity: identifies the encoder, see `encoder.identify`.
+    extracted: as for `run`.
+  """
   started = time.monotonic()
   mesh = mesh_lib.data_mesh()
-  encoder = _preprocessing(config,
-                           encoder_lib.load_identified(config['encoder'], mesh))
-  key = json.dumps([*map(config.get, ('features', 'preprocess', 'data', 'encoder')),
-                    _quarter_turns(config, encoder)])
+  encoder = with_preprocessing(encoder_lib.load_identified(identity, mesh),
+                               spec.preprocess)
+  rotations = rotations_of(spec.protocol, encoder)
+  key = json.dumps([dataclasses.asdict(spec.features), spec.preprocess, spec.data,
+                    identity, rotations])
   if key not in extracted:
-    extracted[key] = _splits(config, encoder, mesh)
+    extracted[key] = extract_splits(spec, encoder, mesh, rotations)
   splits = extracted[key]
-  protocol = dict(config['protocol'])
-  evaluator = config_lib.build(evaluators.EVALUATORS[protocol.pop('name')], protocol,
-                               'protocol')
-  result = evaluator(splits.train, splits.validation, splits.test,
-                     len(splits.class_names))
+  result = spec.protocol(splits.train, splits.validation, splits.test,
+                         len(splits.class_names))
   return result | {
       'class_names': list(splits.class_names), 'step': encoder.step,
       'seconds': time.monotonic() - started, **provenance.collect()}
@@ -130,10 +92,11 @@ def _measure(config: dict[str, Any], extracted: dict[str, Splits]) -> dict[str, 
 
 def default_workdir(config: Mapping[str, Any],
                     checkpoint: pathlib.Path | str) -> pathlib.Path:
-  """Returns where a result goes unless it is said: a folder for each of the settings.
+  """Returns the default folder of a result, which is another one for other settings.
 
   It is <checkpoint>/evaluations/<protocol>, or, where that holds a result of other
-  settings, <protocol>_<digest of the settings> beside it; a line then says so.
+  settings, <checkpoint>/evaluations/<protocol>_<digest of the settings>; a line of the
+  log then says so.
   """
   name = config['protocol']['name']
   folder = pathlib.Path(checkpoint) / 'evaluations' / name
@@ -141,19 +104,24 @@ def default_workdir(config: Mapping[str, Any],
     return folder
   own = folder.with_name(f'{name}_{workdir_lib.name_of_settings(config)}')
   logging.info('%s holds the result of other settings (%s), so this one goes to %s',
-               folder, config_lib.summary(changed), own)
+               folder, plain_config.summary(changed), own)
   return own
 
 
 def write_features(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
                    path: pathlib.Path | str) -> list[str]:
-  """Writes the features of all images of the splits that there are to an .npz.
+  """Writes the features of all images of all existing splits to an .npz file.
 
   The file holds, of each split, `<split>_features` [N, D], `<split>_labels` [N] (-1
   for none) and, where the data have file names, `<split>_file_names` [N] without
   folders and `<split>_bad_images`, the names of those that have no row because they
   do not decode; `class_names`; and `step` and `encoder` (a path), which say what made
   them. Nothing is held out of images without labels: all of `train` is one split.
+
+  Args:
+    config: the sections `features`, `preprocess` and `data`.
+    checkpoint: the workdir of a run.
+    path: the file.
 
   Returns:
     Lines that say what was written.
@@ -162,9 +130,12 @@ def write_features(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
     errors.UserError: there is no encoder, no split, or images do not suit.
   """
   mesh = mesh_lib.data_mesh()
-  encoder = _preprocessing(config, encoder_lib.load(checkpoint, mesh))
-  splits = downstream.splits_there_are(config, encoder)
-  found = extract(config, encoder, mesh, splits)
+  spec = parse(config)
+  encoder = with_preprocessing(encoder_lib.load(checkpoint, mesh), spec.preprocess)
+  splits = downstream.existing_splits(downstream.data_config(spec.data, encoder),
+                                      encoder)
+  found = extract(spec.features, encoder, mesh, splits,
+                  rotations_of(spec.protocol, encoder))
   arrays = {
       'class_names': np.array(next(iter(splits.values())).class_names, np.str_),
       'step': np.int64(encoder.step),
@@ -174,7 +145,7 @@ def write_features(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
     lines.append(f'{split}_features {data.features.shape}, {split}_labels '
                  f'{data.labels.shape}')
     bad = np.setdiff1d(np.arange(len(splits[split])), data.rows)
-    if names := _file_names(splits[split]):
+    if names := file_names(splits[split]):
       arrays[f'{split}_file_names'] = np.array([names[i] for i in data.rows], np.str_)
       arrays[f'{split}_bad_images'] = np.array([names[i] for i in bad], np.str_)
     if len(bad):
@@ -185,42 +156,68 @@ def write_features(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   return [f'{path}: {line}' for line in lines]
 
 
-def _file_names(source: datasets.sources.Source) -> Sequence[str]:
+def file_names(source: datasets.sources.Source) -> Sequence[str]:
+  """Returns the file names of all images, empty where the data have none."""
   try:
     return source.file_names
   except errors.UserError:  # of the source: it has none
     return ()
 
 
-def _preprocessing(config: Mapping[str, Any],
-                   encoder: encoder_lib.TrainedEncoder) -> encoder_lib.TrainedEncoder:
-  """The encoder, with `config.preprocess` for how it is shown images."""
-  if not (own := config.get('preprocess')):
+def with_preprocessing(encoder: encoder_lib.TrainedEncoder,
+                       own: Mapping[str, Any]) -> encoder_lib.TrainedEncoder:
+  """Returns the encoder with another policy for its images.
+
+  Args:
+    encoder: its own policy stays where `own` is empty.
+    own: fields of the section `preprocess` that are set.
+  """
+  if not own:
     return encoder
   policy = policies.build('none', **{**downstream.view_settings(encoder), **own})
   return dataclasses.replace(
       encoder, method=dataclasses.replace(encoder.method, preprocess=policy))
 
 
-def _splits(config: Mapping[str, Any], encoder: encoder_lib.TrainedEncoder,
-            mesh: jax.sharding.Mesh) -> Splits:
-  turns, load = _quarter_turns(config, encoder), downstream.load_split
-  loaded = {'train': load(config, encoder, 'train')}
-  if not turns:  # before other splits are found missing
+def extract_splits(spec: Config, encoder: encoder_lib.TrainedEncoder,
+                   mesh: jax.sharding.Mesh, rotations: tuple[int, ...]) -> Splits:
+  """Extracts the features of all splits.
+
+  Args:
+    spec: the parsed config.
+    encoder: computes the features.
+    mesh: the devices.
+    rotations: as for `extract`.
+  """
+  data = downstream.data_config(spec.data, encoder)
+  loaded = {'train': downstream.load_split(data, encoder, 'train')}
+  if not rotations:  # before other splits are found missing
     downstream.require_labels(loaded['train'])
-  loaded |= {s: load(config, encoder, s) for s in downstream.SPLITS[1:]}
-  names = rotation.names(turns) if turns else loaded['train'].class_names
-  return Splits(**extract(config, encoder, mesh, loaded), class_names=tuple(names))
+  loaded |= {split: downstream.load_split(data, encoder, split)
+             for split in downstream.SPLITS[1:]}
+  names = rotation.names(rotations) if rotations else loaded['train'].class_names
+  return Splits(**extract(spec.features, encoder, mesh, loaded, rotations),
+                class_names=tuple(names))
 
 
-def extract(config: Mapping[str, Any], encoder: encoder_lib.TrainedEncoder,
+def extract(features: evaluate_config.FeaturesConfig,
+            encoder: encoder_lib.TrainedEncoder,
             mesh: jax.sharding.Mesh,
-            splits: Mapping[str, datasets.sources.Source | None]
+            splits: Mapping[str, datasets.sources.Source | None],
+            rotations: tuple[int, ...] = ()
             ) -> dict[str, features_lib.Features | None]:
-  """Features of every split; None where there is no such split."""
-  wanted = config_lib.build(FeaturesConfig, config.get('features', {}), 'features')
-  batch_size = -(-wanted.batch_size // mesh.size) * mesh.size
-  turns, found = _quarter_turns(config, encoder), {}
+  """Returns the features of every split, and None where a split is None.
+
+  Args:
+    features: the endpoint, and how many images are encoded at once.
+    encoder: computes the features.
+    mesh: the devices.
+    splits: images by the name of their split.
+    rotations: quarter turns; if there are any, every image is encoded in all of them,
+      and the rotation is its label.
+  """
+  batch_size = -(-features.batch_size // mesh.size) * mesh.size
+  found = {}
   logging.info('Encoding images: %s', ', '.join(
       f'{source.name} {len(source):,}' for source in splits.values() if source))
   for split, source in splits.items():
@@ -228,17 +225,21 @@ def extract(config: Mapping[str, Any], encoder: encoder_lib.TrainedEncoder,
       found[split] = None
       continue
     batches = feed.eval_batches(source, batch_size, mesh)
-    if turns:
-      batches = rotation.expand(batches, turns)
+    if rotations:
+      batches = rotation.expand(batches, rotations)
     found[split] = features_lib.extract(encoder.method.encode, encoder.variables,
-                                        batches, wanted.endpoint, wanted.pool)
+                                        batches, features.endpoint, features.pool)
   return found
 
 
-def _quarter_turns(config: Mapping[str, Any],
-                   encoder: encoder_lib.TrainedEncoder) -> tuple[int, ...]:
-  """The quarter turns that are told apart; none where classes are, as usual."""
-  if config.get('protocol', {}).get('name') != 'rotation':
+def rotations_of(protocol: Any,
+                 encoder: encoder_lib.TrainedEncoder) -> tuple[int, ...]:
+  """Returns the quarter turns that the protocol classifies, usually none.
+
+  Raises:
+    errors.UserError: the protocol is 'rotation', and the encoder does not know any.
+  """
+  if not isinstance(protocol, rotation.Rotation):
     return ()
   if not hasattr(encoder.method, 'quarter_turns'):
     raise errors.UserError(

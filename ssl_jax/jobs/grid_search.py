@@ -1,7 +1,7 @@
-"""Trainings at every learning rate and weight decay of a grid, then at the best one.
+"""Trains at every learning rate and weight decay of a grid, then at the best setting.
 
-Each cell is a run with a folder of its own, so a search that was stopped goes on where
-it was.
+Each setting is a run with a folder of its own, so a search that was stopped continues
+with the settings that are not finished.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from ssl_jax.evaluators import selection as grid_lib
 from ssl_jax.jobs import workdir as workdir_lib
 
 Config = Mapping[str, Any]
-# From a config, a folder, a label and the splits to score to what a result holds.
+# Maps a config, a folder, a label and the splits to score to the fields of a result.
 Train = Callable[[dict[str, Any], pathlib.Path, str, tuple[str, ...]], dict[str, Any]]
 
 
@@ -28,9 +28,10 @@ Train = Callable[[dict[str, Any], pathlib.Path, str, tuple[str, ...]], dict[str,
 class SearchSpace:
   """Learning rates by weight decays, of which one is chosen on validation images.
 
-  A weight decay here is what a step takes off a weight at the highest learning rate. It
-  is divided by the learning rate to give `optim.weight_decay`, which is L2 and so
-  multiplied by it again (Chen et al. 2020, arXiv:2002.05709, B.8).
+  A weight decay here is the fraction of a weight that a step subtracts at the highest
+  learning rate. It is divided by the learning rate to give `optim.weight_decay`, which
+  is L2 and so multiplied by the learning rate again (Chen et al. 2020,
+  arXiv:2002.05709, B.8).
   """
   learning_rates: tuple[float, ...] = config_lib.field(
       above=0, nonempty=True,
@@ -48,43 +49,54 @@ class SearchSpace:
 
   @property
   def cells(self) -> list[dict[str, float]]:
-    """All settings in the order of preference: low rates first, then low decays."""
+    """All settings in the order of preference: low rates, then low decays, first."""
     return [{'learning_rate': rate, 'weight_decay': decay} for rate, decay in
             itertools.product(sorted(self.learning_rates), sorted(self.weight_decays))]
 
 
-def check(config: Config) -> None:
-  """Raises `errors.UserError` for a grid that cannot be searched."""
-  config_lib.build(SearchSpace, config['grid'], 'grid')
-  if config.get('data', {}).get('validation_fraction') == 0:
+def check(data: Mapping[str, Any]) -> None:
+  """Checks that there are validation images to choose a setting by.
+
+  Raises:
+    errors.UserError: the section `data` of the config excludes them.
+  """
+  if data.get('validation_fraction') == 0:
     raise errors.UserError(
         'config.grid is chosen from on validation images, but '
         'config.data.validation_fraction is 0; use 0.1, or give no grid')
 
 
-def run(config: Config, workdir: pathlib.Path, label: str,
-        train: Train) -> dict[str, Any]:
-  """Searches `config.grid`.
+def run(space: SearchSpace, score: str, config: Config, workdir: pathlib.Path,
+        label: str, train: Train) -> dict[str, Any]:
+  """Searches a grid of settings.
 
-  Cells are trained in <workdir>/grid and scored on validation images; one that
-  diverges loses. The best (of equals the first of `Grid.cells`) is trained once more,
-  in <workdir>/refit with `refit` set in its config, and is the one that sees the test
-  images. Of the cells results and curves are kept, no checkpoints.
+  Each setting is trained in <workdir>/grid and scored on validation images; one that
+  diverges is never chosen. The best setting (among equals the first of
+  `SearchSpace.cells`) is trained once more in <workdir>/refit, with `refit` set in its
+  config, and only that network is scored on the test images. The results and the curves
+  of the settings are kept; their checkpoints are not.
+
+  Args:
+    space: the settings.
+    score: the score that chooses, such as 'top1'.
+    config: plain, of the whole search.
+    workdir: its folder.
+    label: its name in messages.
+    train: trains at one setting.
 
   Raises:
-    errors.UserError: every cell diverged, or the data do not suit.
+    errors.UserError: every setting diverged, or the data do not suit.
   """
-  cells = config_lib.build(SearchSpace, config['grid'], 'grid').cells
-  score = config.get('score', 'top1')
-  found = [_cell(at(config, cell), workdir / 'grid' / _name(cell),
-                 f'{label} [{i}/{len(cells)}]', train)
+  cells = space.cells
+  found = [validate(at(config, cell), workdir / 'grid' / name(cell),
+                    f'{label} [{i}/{len(cells)}]', train)
            for i, cell in enumerate(cells, start=1)]
   values = [validation and validation[score] for validation in found]
   best = max(range(len(cells)), key=lambda i: -1 if values[i] is None else values[i])
   if values[best] is None:
     raise errors.UserError('the loss became infinite at every setting of config.grid; '
                            'lower config.grid.learning_rates')
-  logging.info('%s: chose %s, %s %.4f on validation', label, _name(cells[best]), score,
+  logging.info('%s: chose %s, %s %.4f on validation', label, name(cells[best]), score,
                values[best])
   last = {**at(config, cells[best]), 'refit': True}
   result = workdir_lib.run_once(workdir / 'refit', last, lambda folder: train(
@@ -99,19 +111,20 @@ def run(config: Config, workdir: pathlib.Path, label: str,
 
 
 def at(config: Config, cell: Mapping[str, float]) -> dict[str, Any]:
-  """The config of one setting of the grid."""
+  """Returns the plain config of one setting of the grid."""
   rate, decay = cell['learning_rate'], cell['weight_decay']
   optim = {**config['optim'], 'learning_rate': rate, 'weight_decay': decay / rate}
   return {k: v for k, v in config.items() if k != 'grid'} | {'optim': optim}
 
 
-def _name(cell: Mapping[str, float]) -> str:
+def name(cell: Mapping[str, float]) -> str:
+  """Returns the name of a setting's folder."""
   return f'lr{cell["learning_rate"]:g}_wd{cell["weight_decay"]:g}'
 
 
-def _cell(config: dict[str, Any], folder: pathlib.Path, label: str,
-          train: Train) -> dict[str, Any] | None:
-  """The scores on validation images; None where the training diverged."""
+def validate(config: dict[str, Any], folder: pathlib.Path, label: str,
+             train: Train) -> dict[str, Any] | None:
+  """Trains at one setting; returns its validation scores, or None if it diverged."""
   def work(folder):
     try:
       return train(config, folder, label, ('validation',))

@@ -8,22 +8,36 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from ssl_jax import errors
-from ssl_jax.jobs import finetune
+from ssl_jax import errors, plain_config
+from ssl_jax.jobs import finetune, finetune_config
 
 
-def check(config: Mapping[str, Any]) -> None:
-  """Raises `errors.UserError` for what is wrong whatever the encoder is."""
-  first = config.get('freeze_until', finetune.FREEZE_ENCODER)
-  if first != finetune.FREEZE_ENCODER:
+def parse(config: Mapping[str, Any]) -> finetune_config.Config:
+  """Parses a plain config, which checks it.
+
+  Raises:
+    errors.UserError: the config holds a mistake, whatever the encoder is.
+  """
+  spec = finetune_config.parse(config)
+  if spec.freeze_until != finetune_config.FREEZE_ENCODER:
     raise errors.UserError(
-        f'config.freeze_until is {first!r}, but the encoder of a probe is frozen '
-        'throughout; train with python -m ssl_jax.finetune, or remove the field')
-  finetune.check(config)
+        f'config.freeze_until is {spec.freeze_until!r}, but the encoder of a probe is '
+        'frozen throughout; train with python -m ssl_jax.finetune, or remove the field')
+  return spec
 
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
         workdir: pathlib.Path | str, label: str = 'probe') -> dict[str, Any]:
-  """Trains the probe and scores it; returns and writes what result.json holds."""
-  check(config)
-  return finetune.run(config, checkpoint, workdir, label)
+  """Trains the probe and scores it; returns and writes what result.json holds.
+
+  Args:
+    config: the fields of `finetune_config.Config`.
+    checkpoint: the workdir of the run that trained the encoder.
+    workdir: the folder of this run.
+    label: the name of this run in messages.
+
+  Raises:
+    errors.UserError: the config does not suit the encoder or the data.
+  """
+  config = plain_config.plain(config)
+  return finetune.run_parsed(parse(config), config, checkpoint, workdir, label)

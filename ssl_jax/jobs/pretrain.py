@@ -11,8 +11,7 @@ import numpy as np
 from absl import logging
 
 from ssl_jax import config as config_lib
-from ssl_jax import errors, jsonl, methods, models
-from ssl_jax.augment import policies
+from ssl_jax import errors, jsonl, methods, plain_config
 from ssl_jax.data import datasets, sources
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.evaluators import monitor
@@ -24,65 +23,82 @@ from ssl_jax.train import loop, online_probe, optim, training
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
-  """A pre-training run: what a config of this binary may hold."""
+class Config(methods.Spec):
+  """Declares a pre-training run: the fields of a config of this binary."""
   seed: int = config_lib.field(
       low=0, high=2**32 - 1,
       doc='Seed of the initialisation, the order of the images and the views')
   data: Any = config_lib.section(datasets.DataConfig, none_is_default=True)
   feed: Any = config_lib.section(feed_lib.FeedConfig)
-  augment: Any = config_lib.section(
-      policies.CLASSES, key='recipe', variants='views',
-      doc='Augmentation that makes the views')
-  method: Any = config_lib.section(
-      methods.METHODS, key='name', given=methods.PARTS, doc='What is learned')
-  model: Any = config_lib.section(
-      models.MODELS, key='name', given=('dtype',), doc='The encoder')
-  projector: Any = config_lib.section(
-      models.heads.build_projector, given=('dtype',), optional=True)
-  predictor: Any = config_lib.section(
-      models.heads.build_predictor, given=('dtype',), optional=True)
   optim: Any = config_lib.section(optim.Optim)
   train: Any = config_lib.section(training.TrainConfig)
-  log: Any = config_lib.section(training.LogConfig, optional=True)
+  log: Any = config_lib.section(training.LogConfig, default={})
 
 
-def check(config: Mapping[str, Any]) -> None:
-  """Raises `errors.UserError` for what is wrong whatever the data are."""
-  config_lib.parse(Config, config)
+def parse(config: Mapping[str, Any]) -> Config:
+  """Parses a plain config, which checks it.
+
+  Raises:
+    errors.UserError: the config holds a mistake, whatever the data are.
+  """
+  spec = config_lib.build(Config, config)
   datasets.check(config['data'])
-  _check_images(config, methods.build(config, num_classes=2))
+  check_images(spec, config['method']['name'])
+  return spec
 
 
-def _check_images(config: Mapping[str, Any], method: base.Base) -> None:
-  """Compares the images that pass at once with what the method needs."""
-  batch_size, chunks = config['feed']['batch_size'], method.grad_cache_chunks
+def check_images(spec: Config, name: str) -> None:
+  """Checks that as many images pass at once as the method `name` compares.
+
+  Raises:
+    errors.UserError: they are too few.
+  """
+  method = methods.from_spec(spec, num_classes=2)
+  batch_size, chunks = spec.feed.batch_size, method.grad_cache_chunks
   if batch_size // chunks >= method.min_images:
     return
   parts = f' in config.train.grad_cache_chunks={chunks} parts' if chunks > 1 else ''
   raise errors.UserError(
       f'config.feed.batch_size is {batch_size}{parts}; '
-      f'{config["method"]["name"]!r} compares images with each other, so use at least '
+      f'{name!r} compares images with each other, so use at least '
       f'{method.min_images * chunks}')
 
 
 def run(config: Mapping[str, Any], workdir: pathlib.Path | str,
         label: str = 'pretrain') -> dict[str, Any]:
-  """Trains to the end of `config` in `workdir`; returns what result.json holds."""
-  config = config_lib.plain(config)
-  check(config)
+  """Trains to the end of `config` in `workdir`; returns what result.json holds.
+
+  Args:
+    config: the fields of `Config`.
+    workdir: the folder of the run.
+    label: the name of the run in messages.
+
+  Raises:
+    errors.UserError: the config holds a mistake, or does not suit the data.
+  """
+  config = plain_config.plain(config)
+  spec = parse(config)
   return workdir_lib.run_once(workdir, config,
-                              lambda folder: _train(config, folder, label))
+                              lambda folder: train(spec, config, folder, label))
 
 
-def _train(config: dict[str, Any], workdir: pathlib.Path, label: str) -> dict[str, Any]:
+def train(spec: Config, config: dict[str, Any], workdir: pathlib.Path,
+          label: str) -> dict[str, Any]:
+  """Trains in a folder that is ready; returns what result.json holds.
+
+  Args:
+    spec: the parsed config.
+    config: the same, plain; every checkpoint holds it.
+    workdir: the folder of the run.
+    label: the name of the run in messages.
+  """
   origin = provenance.collect()  # now: the checkout may change under a long run
-  plan = _plan(config, workdir, label)
+  run = prepare(spec, config, workdir, label)
   state = loop.fit(dataclasses.replace(
-      plan, claim=functools.partial(workdir_lib.claim, workdir, config)))
+      run, claim=functools.partial(workdir_lib.claim, workdir, config)))
   rows = jsonl.read(workdir / 'metrics.jsonl')
-  return {'steps': int(state.step), 'epochs': plan.epochs,
-          'images': int(state.step) * plan.feed.batch_size,
+  return {'steps': int(state.step), 'epochs': run.epochs,
+          'images': int(state.step) * run.feed.batch_size,
           'seconds': rows[-1]['time'] if rows else 0.0, **origin}
 
 
@@ -92,63 +108,91 @@ def show(result: Mapping[str, Any]) -> str:
           f'{result["images"]:,} images in {result["seconds"]:,.0f} s')
 
 
-def _plan(config: dict[str, Any], workdir: pathlib.Path,
-          label: str) -> training.TrainingRun:
-  """Config -> data, method, optimizer, monitors."""
+def prepare(spec: Config, config: dict[str, Any], workdir: pathlib.Path,
+            label: str) -> training.TrainingRun:
+  """Opens the data and assembles the run; the arguments are those of `train`."""
   mesh = mesh_lib.data_mesh()
-  # Without labels nothing needs to be held out: evaluation cuts its validation
-  # split from images that were seen, if at all, without their labels.
-  data = {'validation_fraction': 0, **config['data']}
   with processes.fail_together():
-    source = datasets.load(split='train', **data)
-  _check_same_data(source, len(source))
+    source = datasets.open_split(held_out(spec.data, 0.), 'train')
+  check_same_data(source, len(source))
   with processes.fail_together():
-    feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
-  _check_same_data(source, feed.num_examples)  # a resident feed drops bad images
-  return assemble(config, source, feed, mesh, workdir, label)
+    feed = feed_lib.make_feed(source, spec.feed, seed=spec.seed, mesh=mesh)
+  check_same_data(source, feed.num_examples)  # a resident feed drops bad images
+  return assemble(spec, config, source, feed, mesh, workdir, label)
 
 
-def _check_same_data(source: sources.Source, examples: int) -> None:
+def held_out(data: datasets.DataConfig, fraction: float) -> datasets.DataConfig:
+  """Returns the data with `fraction` for a validation fraction that is not set.
+
+  Pre-training holds nothing out: its evaluation cuts the validation split from images
+  that were seen without their labels, if at all.
+  """
+  if data.validation_fraction is not None:
+    return data
+  return dataclasses.replace(data, validation_fraction=fraction)
+
+
+def check_same_data(source: sources.Source, examples: int) -> None:
+  """Checks that all processes have the same images.
+
+  Raises:
+    errors.UserError: they differ in number, shape or classes.
+  """
   processes.assert_equal_across_processes(
       {source.name: {'examples': examples, 'image_shape': list(source.image_shape),
                      'classes': source.num_classes}},
       'give every host the same files')
 
 
-def assemble(config: dict[str, Any], source: sources.Source, feed: feed_lib.Feed,
-             mesh: jax.sharding.Mesh, workdir: pathlib.Path,
+def assemble(spec: Config, config: dict[str, Any], source: sources.Source,
+             feed: feed_lib.Feed, mesh: jax.sharding.Mesh, workdir: pathlib.Path,
              label: str) -> training.TrainingRun:
-  """Config and data -> method, optimizer, monitors; the config is plain."""
-  train = config_lib.build(training.TrainConfig, config['train'], 'train')
-  method = methods.build(config, source.num_classes)
+  """Builds the method, the optimizer and the monitors of a run.
+
+  Args:
+    spec: the parsed config.
+    config: the same, plain; every checkpoint holds it.
+    source: the training images.
+    feed: their batches.
+    mesh: the devices.
+    workdir: the folder of the run.
+    label: the name of the run in messages.
+  """
+  method = methods.from_spec(spec, source.num_classes)
   tx, schedule = optim.build(
-      config['optim'], batch_size=feed.batch_size, num_examples=feed.num_examples,
-      total_steps=training.whole_steps(train.epochs, feed.steps_per_epoch))
+      spec.optim, batch_size=feed.batch_size, num_examples=feed.num_examples,
+      total_steps=training.whole_steps(spec.train.epochs, feed.steps_per_epoch))
   labelled = source.num_classes > 0
-  watch = labelled and train.knn_every_epochs > 0
+  monitored = labelled and spec.train.knn_every_epochs > 0
   return training.TrainingRun(
       method=method, tx=tx, schedule=schedule, feed=feed, mesh=mesh, workdir=workdir,
       config={**config, 'dataset': source.description},
-      seed=config['seed'], epochs=train.epochs,
-      log=config_lib.build(training.LogConfig, config.get('log', {}), 'log'),
+      seed=spec.seed, epochs=spec.train.epochs, log=spec.log,
       probe=online_probe.OnlineProbe(
-          source.num_classes, train.online_endpoint, train.online_pool)
-      if labelled and train.online_probe else None,
-      monitor=_knn_monitor(config, method, mesh, train) if watch else None,
-      monitor_every_epochs=train.knn_every_epochs, label=label)
+          source.num_classes, spec.train.online_endpoint, spec.train.online_pool)
+      if labelled and spec.train.online_probe else None,
+      monitor=knn_monitor(spec.data, spec.train, method, mesh) if monitored else None,
+      monitor_every_epochs=spec.train.knn_every_epochs, label=label)
 
 
-def _knn_monitor(config: dict[str, Any], method: base.Base, mesh: jax.sharding.Mesh,
-                 train: training.TrainConfig) -> monitor.KnnMonitor | None:
-  """Looks validation images up among at most `knn_examples` of the others.
+def knn_monitor(data: datasets.DataConfig, train: training.TrainConfig,
+                method: base.Base, mesh: jax.sharding.Mesh
+                ) -> monitor.KnnMonitor | None:
+  """Builds the monitor that classifies validation images by their nearest neighbours.
 
-  Where there is no validation split and none can be cut, a warning says so, and
-  training goes on without a monitor.
+  The neighbours are searched among at most `knn_examples` of the training images.
+  Where there is no validation split and none can be cut, a warning says so, and the
+  training continues without a monitor.
+
+  Args:
+    data: the data set of the training.
+    train: the number of neighbours, of images, and the endpoint.
+    method: encodes the images.
+    mesh: the devices.
   """
-  data = {'validation_fraction': 0.1, **config['data']}
-  data.pop('label_subset', None)
+  data = dataclasses.replace(held_out(data, 0.1), label_subset=None)
   try:
-    bank, queries = (datasets.load(split=s, **data) for s in ('train', 'validation'))
+    bank, queries = (datasets.open_split(data, s) for s in ('train', 'validation'))
   except errors.UserError as e:
     logging.warning(
         'Training goes on without the kNN accuracy that config.train.knn_every_epochs='

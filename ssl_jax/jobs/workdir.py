@@ -13,8 +13,7 @@ from typing import Any
 import jax
 from absl import logging
 
-from ssl_jax import config as config_lib
-from ssl_jax import errors, jsonl, renamed
+from ssl_jax import errors, jsonl, plain_config, renamed
 from ssl_jax.parallel import processes
 from ssl_jax.train import encoder as encoder_lib
 
@@ -60,7 +59,7 @@ def claim(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
   """
   with processes.fail_together():
     if jax.process_index() == 0:
-      write_json(folder / 'config.json', config_lib.plain(config))
+      write_json(folder / 'config.json', plain_config.plain(config))
   with processes.fail_together():
     _wait_for(folder / 'config.json')
 
@@ -87,7 +86,8 @@ def _check_same_run(path: pathlib.Path, config: Mapping[str, Any]) -> None:
   if changed:
     raise errors.UserError(
         f'{path.parent} belongs to a run with another config '
-        f'({config_lib.summary(changed)}); choose another --workdir or delete this one')
+        f'({plain_config.summary(changed)}); choose another --workdir or delete this '
+        'one')
 
 
 def _wait_for(path: pathlib.Path) -> None:
@@ -179,7 +179,7 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any],
     saved: result.json, where `old` is from there: what versions wrote that did not
       name the encoder in the config counts by the step in the result.
   """
-  changed = config_lib.difference(_settings(old), _settings(new))
+  changed = plain_config.difference(_settings(old), _settings(new))
   was, now = old.get('encoder'), new.get('encoder')
   if not now or _encoder_is_gone(new):
     return changed
@@ -194,13 +194,13 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any],
 def other_settings(folder: pathlib.Path, config: Mapping[str, Any]) -> list[str]:
   """Names what differs between `config` and what the result in `folder` was made by."""
   saved = _saved(folder)
-  return config_lib.difference(_settings(saved['config']),
+  return plain_config.difference(_settings(saved['config']),
                                _settings(config)) if saved else []
 
 
 def name_of_settings(config: Mapping[str, Any]) -> str:
   """Returns 6 characters that differ where settings do, whatever the encoder."""
-  settings = dict(sorted(config_lib.flatten(_settings(config))))
+  settings = dict(sorted(plain_config.flatten(_settings(config))))
   return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:6]
 
 
@@ -210,7 +210,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
   A field of `data` that is None says nothing. A run that a study was given goes by
   its encoder and not by where it lies.
   """
-  same = {k: v for k, v in renamed.upgrade(config_lib.plain(config)).items()
+  same = {k: v for k, v in renamed.upgrade(plain_config.plain(config)).items()
           if k not in (*FREE_SECTIONS, 'encoder')}
   if 'data' in same:
     same['data'] = {k: v for k, v in (same['data'] or {}).items() if v is not None}
@@ -254,7 +254,7 @@ def _check_replaceable(folder: pathlib.Path, saved: Mapping[str, Any],
   changed = changes(saved['config'], config, saved)
   if resumable or not all(change.startswith('encoder: ') for change in changed):
     raise errors.UserError(
-        f'{folder} holds the result of another run ({config_lib.summary(changed)}); '
+        f'{folder} holds the result of another run ({plain_config.summary(changed)}); '
         'choose another --workdir, or delete this one')
 
 
@@ -288,7 +288,7 @@ def write_result(folder: pathlib.Path, config: Mapping[str, Any],
   if jax.process_index() == 0:
     now = datetime.datetime.now(datetime.UTC).isoformat(sep=' ', timespec='minutes')
     write_json(folder / 'result.json', {
-        'config': config_lib.plain(config), 'finished': now, 'result': dict(result)})
+        'config': plain_config.plain(config), 'finished': now, 'result': dict(result)})
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:

@@ -1,5 +1,6 @@
 """Builds a method from the config of a run. A new method adds a line to METHODS."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,60 +24,113 @@ METHODS: dict[str, type[base.Base]] = {
 }
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComputeConfig:
+  """The fields of the section `train` that a method reads."""
+  precision: str = config_lib.field(
+      'auto', choices=('auto', 'float32', 'bfloat16'),
+      doc='Type of the computation; auto is float32 on CPUs and bfloat16 elsewhere')
+  grad_cache_chunks: int = config_lib.field(
+      1, low=1, doc='Parts in which a batch passes through the encoder, to save memory')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+  """The sections of a pre-training config that a method is built from."""
+  augment: Any = config_lib.section(
+      policies.RECIPES, key='recipe', variants='views',
+      doc='Augmentation that makes the views')
+  method: Any = config_lib.section(
+      METHODS, key='name', given=PARTS, doc='What is learned')
+  model: Any = config_lib.section(
+      models.MODELS, key='name', given=('dtype',), doc='The encoder')
+  projector: Any = config_lib.section(
+      models.heads.build_projector, given=('dtype',), default={})
+  predictor: Any = config_lib.section(
+      models.heads.build_predictor, given=('dtype',), default={})
+  train: Any = config_lib.section(ComputeConfig)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FineTuneSpec:
+  """The sections of a fine-tuning's saved config that its network is built from."""
+  augment: Any = config_lib.section(policies.RECIPES, key='recipe', variants='views')
+  method: dict = config_lib.internal('freeze_until and bn_momentum')
+  features: dict = config_lib.internal('endpoint and pool')
+  head: Any = config_lib.section(models.HEADS, key='name', given=('dtype',))
+  train: Any = config_lib.section(ComputeConfig)
+  pretrained: dict = config_lib.internal('The config of the encoder')
+
+
 def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
-  """Builds the method that `config` describes.
+  """Builds the method that a plain config describes, such as that of a checkpoint.
 
   Args:
-    config: plain; reads the sections `method`, `augment`, `model`, those of the
-      heads that the method has (`projector`, `predictor`), `train.precision` and
-      `train.grad_cache_chunks`; with a section `pretrained`, the config of the run that
-      is fine-tuned, see `_fine_tune`.
+    config: plain; reads the sections of `Spec`, or with a section `pretrained`, the
+      config of the run that is fine-tuned, those of `FineTuneSpec`.
     num_classes: of the data, 0 where there are no labels.
 
   Raises:
     errors.UserError: an unknown name, field or value.
   """
   if 'pretrained' in config:
-    return _fine_tune(config, num_classes)
-  fields = dict(config['method'])
-  cls = errors.lookup('config.method.name', fields.pop('name', ''), METHODS)
-  dtype = compute_dtype(config['train'].get('precision', 'auto'))
-  network = Network(encoder=models.build(**config['model'], dtype=dtype),
-                    **cls.build_heads(config, num_classes, dtype))
-  return config_lib.build(
-      cls, fields, 'method', network=network, dtype=dtype,
-      grad_cache_chunks=config['train'].get('grad_cache_chunks', 1),
-      policies=policies.per_crop(config['augment'], cls.num_crops),
-      preprocess=policies.evaluation(config['augment']))
+    return _fine_tune(_parse(FineTuneSpec, config), num_classes)
+  return from_spec(_parse(Spec, config), num_classes)
 
 
-def _fine_tune(config: Mapping[str, Any], num_classes: int) -> finetune.FineTune:
-  """A fine-tuned network, or a probe, at its own precision; see ssl_jax/finetune.py.
+def from_spec(spec: Spec, num_classes: int) -> base.Base:
+  """Builds the method that a parsed config describes.
 
-  Reads `augment`, `head`, `features.endpoint` and `features.pool`,
-  `method.freeze_until` and `method.bn_momentum`, `train.precision` and
-  `train.grad_cache_chunks`.
+  Args:
+    spec: the parsed config.
+    num_classes: of the data, 0 where there are no labels.
+
+  Raises:
+    errors.UserError: the parts do not suit each other or the data.
   """
-  before = config['pretrained']
-  precision = config['train'].get('precision', 'auto')
-  pretrained = build({**before, 'train': {**before['train'], 'precision': precision}},
-                     len(before['dataset']['class_names']))
-  head = models.build_head(**config['head'], num_classes=num_classes,
-                           dtype=pretrained.dtype)
-  features = config['features']
+  method = spec.method.func
+  dtype = compute_dtype(spec.train.precision)
+  network = Network(encoder=spec.model(dtype=dtype),
+                    **method.build_heads(spec, num_classes, dtype))
+  return spec.method(
+      network=network, dtype=dtype, grad_cache_chunks=spec.train.grad_cache_chunks,
+      policies=policies.per_crop(spec.augment, method.num_crops),
+      preprocess=policies.evaluation(spec.augment))
+
+
+def _fine_tune(spec: FineTuneSpec, num_classes: int) -> finetune.FineTune:
+  """Builds a fine-tuned network, or a probe, at its own precision."""
+  before = spec.pretrained
+  train = {**before['train'], 'precision': spec.train.precision}
+  pretrained = build({**before, 'train': train}, len(before['dataset']['class_names']))
   return finetune.FineTune(
-      network=finetune.Classifier(pretrained.network, head, features['endpoint'],
-                                  features['pool']),
-      policies=policies.per_crop(config['augment'], finetune.FineTune.num_crops),
-      preprocess=policies.evaluation(config['augment']),
+      network=finetune.Classifier(
+          pretrained.network, spec.head(num_classes, dtype=pretrained.dtype),
+          spec.features['endpoint'], spec.features['pool']),
+      policies=policies.per_crop(spec.augment, finetune.FineTune.num_crops),
+      preprocess=policies.evaluation(spec.augment),
       dtype=pretrained.dtype,
-      grad_cache_chunks=config['train'].get('grad_cache_chunks', 1),
-      freeze_until=config['method']['freeze_until'],
-      bn_momentum=config['method'].get('bn_momentum'))
+      grad_cache_chunks=spec.train.grad_cache_chunks,
+      freeze_until=spec.method['freeze_until'],
+      bn_momentum=spec.method.get('bn_momentum'))
+
+
+def _parse(target: type, config: Mapping[str, Any]) -> Any:
+  """Parses the sections of a config that `target` has, and ignores the others."""
+  fields = {name: config[name] for name in config_lib.schema(target) if name in config}
+  fields['train'] = {name: fields['train'][name]
+                     for name in config_lib.schema(ComputeConfig)
+                     if name in fields['train']}
+  return config_lib.build(target, fields)
 
 
 def compute_dtype(precision: str) -> Any:
-  """'auto' is bfloat16 but on the CPU, which has no fast bfloat16 convolution."""
+  """Returns the dtype of the computation.
+
+  Args:
+    precision: 'float32', 'bfloat16', or 'auto', which is bfloat16 except on the CPU:
+      that has no fast bfloat16 convolution.
+  """
   auto = jnp.float32 if jax.default_backend() == 'cpu' else jnp.bfloat16
   return errors.lookup('config.train.precision', precision, {
       'auto': auto, 'float32': jnp.float32, 'bfloat16': jnp.bfloat16})

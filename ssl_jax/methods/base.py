@@ -124,19 +124,19 @@ class Base:
   min_images: ClassVar[int] = 1
 
   @staticmethod
-  def build_heads(config: Mapping[str, Any], num_classes: int,
-            dtype: Any) -> dict[str, nn.Module]:
+  def build_heads(spec: Any, num_classes: int, dtype: Any) -> dict[str, nn.Module]:
     """Builds what stands on the encoder.
 
     Args:
-      config: plain, of the whole run.
+      spec: the parsed config of the run, see `methods.Spec`: `spec.projector` and
+        `spec.predictor` are builders that need only what is missing.
       num_classes: of the data, 0 where they have no labels.
       dtype: of the computation.
 
     Returns:
       Fields of `Network`: any of 'projector', 'predictor' and 'head'.
     """
-    del config, num_classes, dtype
+    del spec, num_classes, dtype
     return {}
 
   @property

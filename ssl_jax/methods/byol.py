@@ -6,7 +6,6 @@ view is normalised on its own; here both views are one batch.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
@@ -14,7 +13,6 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax import config as config_lib
-from ssl_jax import models
 from ssl_jax.methods import base
 from ssl_jax.objectives import alignment
 
@@ -33,12 +31,11 @@ class BYOL(base.Base):
   num_crops: ClassVar[int] = 2
 
   @staticmethod
-  def build_heads(config: Mapping[str, Any], num_classes: int,
-            dtype: Any) -> dict[str, nn.Module]:
+  def build_heads(spec: Any, num_classes: int, dtype: Any) -> dict[str, nn.Module]:
     del num_classes
-    projector = models.build_projector(dtype=dtype, **config.get('projector', {}))
-    return {'projector': projector, 'predictor': models.build_predictor(
-        projector.dim, dtype=dtype, **config.get('predictor', {}))}
+    projector = spec.projector(dtype=dtype)
+    predictor = spec.predictor(projector.dim, dtype=dtype)
+    return {'projector': projector, 'predictor': predictor}
 
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> base.Variables:
     variables = super().init(key, image_shape)

@@ -4,7 +4,6 @@ Gidaris et al. 2018, arXiv:1803.07728, section 3.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -12,7 +11,6 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax import config as config_lib
-from ssl_jax import errors
 from ssl_jax.augment import geometry
 from ssl_jax.methods import base
 from ssl_jax.models import heads
@@ -40,12 +38,10 @@ class RotNet(base.Base):
       'in all of them (all) or in one (random), or a pair')
 
   @staticmethod
-  def build_heads(config: Mapping[str, Any], num_classes: int,
-            dtype: Any) -> dict[str, nn.Module]:
+  def build_heads(spec: Any, num_classes: int, dtype: Any) -> dict[str, nn.Module]:
     del num_classes, dtype
-    rotations = config['method'].get('rotations', RotNet.rotations)
-    quarter_turns = errors.lookup('config.method.rotations', rotations, ROTATIONS)
-    return {'head': heads.LinearHead(len(quarter_turns))}
+    rotations = spec.method.keywords.get('rotations', RotNet.rotations)
+    return {'head': heads.LinearHead(len(ROTATIONS[rotations]))}
 
   @property
   def quarter_turns(self) -> tuple[int, ...]:

@@ -4,14 +4,12 @@ Chen et al. 2020, arXiv:2002.05709, section 2.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 
 from ssl_jax import config as config_lib
-from ssl_jax import models
 from ssl_jax.methods import base
 from ssl_jax.objectives import contrastive, tiled
 
@@ -36,11 +34,9 @@ class SimCLR(base.Base):
   min_images: ClassVar[int] = 2  # the others of a batch are the negatives
 
   @staticmethod
-  def build_heads(config: Mapping[str, Any], num_classes: int,
-            dtype: Any) -> dict[str, nn.Module]:
+  def build_heads(spec: Any, num_classes: int, dtype: Any) -> dict[str, nn.Module]:
     del num_classes
-    return {'projector': models.build_projector(
-        dtype=dtype, **config.get('projector', {}))}
+    return {'projector': spec.projector(dtype=dtype)}
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:

@@ -4,13 +4,11 @@ Chen & He 2021, arXiv:2011.10566, section 3.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import flax.linen as nn
 import jax
 
-from ssl_jax import models
 from ssl_jax.methods import base
 from ssl_jax.objectives import alignment
 
@@ -22,12 +20,11 @@ class SimSiam(base.Base):
   num_crops: ClassVar[int] = 2
 
   @staticmethod
-  def build_heads(config: Mapping[str, Any], num_classes: int,
-            dtype: Any) -> dict[str, nn.Module]:
+  def build_heads(spec: Any, num_classes: int, dtype: Any) -> dict[str, nn.Module]:
     del num_classes
-    projector = models.build_projector(dtype=dtype, **config.get('projector', {}))
-    return {'projector': projector, 'predictor': models.build_predictor(
-        projector.dim, dtype=dtype, **config.get('predictor', {}))}
+    projector = spec.projector(dtype=dtype)
+    predictor = spec.predictor(projector.dim, dtype=dtype)
+    return {'projector': projector, 'predictor': predictor}
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:

@@ -1,7 +1,6 @@
 """The supervised counterpart: the same encoder and loop, with labels."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -21,9 +20,8 @@ class Supervised(base.Base):
       0.0, low=0, below=1, doc='Part of the target that is spread over all classes')
 
   @staticmethod
-  def build_heads(config: Mapping[str, Any], num_classes: int,
-            dtype: Any) -> dict[str, nn.Module]:
-    del config, dtype
+  def build_heads(spec: Any, num_classes: int, dtype: Any) -> dict[str, nn.Module]:
+    del spec, dtype
     if not num_classes:
       raise errors.UserError(
           "config.method.name is 'supervised', but the data have no labels; train "

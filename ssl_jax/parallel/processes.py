@@ -11,8 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ssl_jax import config as config_lib
-from ssl_jax import errors
+from ssl_jax import errors, plain_config
 
 
 def join_cluster(requested: bool = False, timeout: int = 300) -> None:
@@ -104,9 +103,9 @@ def assert_equal_across_processes(facts: Mapping[str, Any], remedy: str) -> None
   """
   said = _exchange_with_host(json.dumps(facts))
   for i, (_, text) in enumerate(said):
-    if changed := config_lib.difference(json.loads(said[0][1]), json.loads(text)):
+    if changed := plain_config.difference(json.loads(said[0][1]), json.loads(text)):
       raise errors.UserError(f'{_name(said, i)} differs from process 0 '
-                             f'({config_lib.summary(changed)}); {remedy}')
+                             f'({plain_config.summary(changed)}); {remedy}')
 
 
 def _exchange_with_host(text: str) -> list[list[str]]:

@@ -84,24 +84,24 @@ def training_run(config: dict[str, Any], data: str) -> training.TrainingRun:
   """
   errors.lookup('--data', data, dict.fromkeys(DATA))
   config = _without_monitor(config)
-  pretrain.check(config)
+  spec = pretrain.parse(config)
   mesh = mesh_lib.data_mesh()
   source = (random_images(config['data']) if data == 'synthetic' else
-            datasets.load(split='train',
-                          **{'validation_fraction': 0, **config['data']}))
-  feed = feed_lib.make_feed(source, seed=config['seed'], mesh=mesh, **config['feed'])
-  return pretrain.assemble(config, source, feed, mesh, pathlib.Path(), 'benchmark')
+            datasets.open_split(pretrain.held_out(spec.data, 0.), 'train'))
+  feed = feed_lib.make_feed(source, spec.feed, seed=spec.seed, mesh=mesh)
+  return pretrain.assemble(spec, config, source, feed, mesh, pathlib.Path(),
+                           'benchmark')
 
 
 def abstract_run(config: dict[str, Any],
                  mesh: jax.sharding.Mesh) -> training.TrainingRun:
   """The same for devices that this host has not got: its feed is streamed."""
   config = _without_monitor(config)
-  pretrain.check(config)
+  spec = pretrain.parse(config)
   source = random_images(config['data'])
-  feed = streamed.StreamedFeed(source, config['feed']['batch_size'], config['seed'],
-                               mesh)
-  return pretrain.assemble(config, source, feed, mesh, pathlib.Path(), 'benchmark')
+  feed = streamed.StreamedFeed(source, spec.feed.batch_size, spec.seed, mesh)
+  return pretrain.assemble(spec, config, source, feed, mesh, pathlib.Path(),
+                           'benchmark')
 
 
 def _without_monitor(config: dict[str, Any]) -> dict[str, Any]:

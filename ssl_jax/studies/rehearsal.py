@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from ssl_jax import config as config_lib
-from ssl_jax import errors
+from ssl_jax import errors, plain_config
 from ssl_jax.data import datasets
 from ssl_jax.jobs import downstream
 from ssl_jax.train import checkpoint
@@ -50,7 +49,7 @@ def shrink(config: Config, scale: float) -> dict[str, Any]:
   if not 0 < scale < 1:
     raise errors.UserError(
         f'--scale is {scale:g}; use a number above 0 and below 1, such as 0.05')
-  config = config_lib.plain(config)
+  config = plain_config.plain(config)
   methods = {name: fields if 'checkpoint' in fields else _method(fields, scale)
              for name, fields in config['methods'].items()}
   known = {name: _known(fields, config['seeds'][0])
@@ -101,7 +100,7 @@ def _evaluation(fields: Config, scale: float, methods: Config) -> dict[str, Any]
 
   def shrunk(own):
     try:
-      return _on_one_set(config_lib.merge(shared, own), scale, methods)
+      return _on_one_set(plain_config.merge(shared, own), scale, methods)
     except errors.UserError:
       return own
   return {**shared, 'data_sets': {k: shrunk(own) for k, own in data_sets.items()}}

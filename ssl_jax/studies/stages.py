@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ssl_jax import config as config_lib
-from ssl_jax import errors
+from ssl_jax import errors, plain_config
 from ssl_jax.jobs import evaluate, finetune, linear_probe, pretrain
 from ssl_jax.train import checkpoint as checkpoint_lib
 
@@ -86,7 +86,7 @@ class Stage:
 
 def resolve(config: Config) -> dict[str, Any]:
   """Plain; of a method that names a checkpoint nothing else is left."""
-  config = config_lib.plain(config)
+  config = plain_config.plain(config)
   methods = {}
   for name, fields in (config.get('methods') or {}).items():
     path = fields.get('checkpoint')
@@ -130,7 +130,7 @@ def _columns(group: str, fields: Config, methods: tuple[str, ...]
     labelled = {**fields, 'data': {**fields.get('data', {}), 'label_subset': labels}}
     yield Evaluation(f'{group}_{column}', labelled, methods, subset=(group, column))
   for column, own in (data_sets or {}).items():
-    yield Evaluation(f'{group}_{column}', config_lib.merge(fields, own), methods,
+    yield Evaluation(f'{group}_{column}', plain_config.merge(fields, own), methods,
                      data_set=(group, column))
   if not subsets and not data_sets:
     yield Evaluation(group, fields, methods)
@@ -148,7 +148,7 @@ def stages(config: Config) -> Iterator[Stage]:
 
 def check(config: Config) -> None:
   """Finds the mistakes that can be found without data, in every method at once."""
-  config_lib.parse(StudyConfig, config)
+  config_lib.build(StudyConfig, config)
   for section in ('methods', 'evaluations'):
     if not config[section]:
       raise errors.UserError(f'config.{section} of the study is empty')
@@ -158,12 +158,12 @@ def check(config: Config) -> None:
         for seed in config['seeds']:
           checkpoint_of(method, seed)
       else:
-        pretrain.check({**method, 'seed': 0})
+        pretrain.parse({**method, 'seed': 0})
     except errors.UserError as e:
       raise errors.UserError(f'methods.{name}: {e}') from e
   for evaluation in evaluations(config):
     try:
-      evaluation.module.check({**evaluation.fields, 'seed': 0})
+      evaluation.module.parse({**evaluation.fields, 'seed': 0})
     except errors.UserError as e:
       raise errors.UserError(f'evaluations.{evaluation.name}: {e}') from e
 

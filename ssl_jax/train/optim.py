@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -94,23 +94,22 @@ class Optim:
           'later than the one before')
 
 
-def build(fields: Mapping[str, Any], *, batch_size: int, num_examples: int,
-          total_steps: int) -> tuple[optax.GradientTransformation, optax.Schedule]:
+def build(optim: Optim, *, batch_size: int, num_examples: int, total_steps: int
+          ) -> tuple[optax.GradientTransformation, optax.Schedule]:
   """Returns the optimizer, and its schedule for the log: step -> learning rate.
 
   An epoch is `num_examples // batch_size` steps, its last few images left out.
 
   Args:
-    fields: those of `Optim`.
+    optim: the optimizer, its learning rate and its weight decay.
     batch_size: global, in images.
     num_examples: images in an epoch.
     total_steps: where a cosine ends. google-research/simclr has
       `num_examples * epochs // batch_size + 1`.
 
   Raises:
-    errors.UserError: a field is unknown, or its value is not accepted.
+    errors.UserError: the warm-up is as long as the run.
   """
-  optim = config.build(Optim, fields, 'optim')
   schedule = learning_rate(optim, batch_size=batch_size,
                            steps_per_epoch=max(num_examples // batch_size, 1),
                            total_steps=total_steps)

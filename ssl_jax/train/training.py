@@ -9,7 +9,7 @@ import jax
 import optax
 
 from ssl_jax import config as config_lib
-from ssl_jax import errors
+from ssl_jax import errors, methods
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.methods import base
 from ssl_jax.train import online_probe
@@ -20,15 +20,10 @@ STEPS_PER_DISPATCH = {'cpu': 1}  # elsewhere up to 32; see step.make_dispatch
 
 
 @dataclasses.dataclass(frozen=True)
-class TrainConfig:
+class TrainConfig(methods.ComputeConfig):
   """Sets the length and precision of a training, which make it a run of its own."""
   epochs: float = config_lib.field(
       doc='Length of the training; 0 leaves a randomly initialised encoder', low=0)
-  precision: str = config_lib.field(
-      'auto', choices=('auto', 'float32', 'bfloat16'),
-      doc='Type of the computation; auto is float32 on CPUs and bfloat16 elsewhere')
-  grad_cache_chunks: int = config_lib.field(
-      1, low=1, doc='Parts in which a batch passes through the encoder, to save memory')
   online_probe: bool = config_lib.field(
       True, doc='Whether a linear classifier is trained beside the encoder, where '
       'images have labels')

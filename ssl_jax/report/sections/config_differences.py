@@ -2,7 +2,7 @@
 
 import json
 
-from ssl_jax import config
+from ssl_jax import plain_config
 from ssl_jax.report import tables
 from ssl_jax.report.content import Content
 from ssl_jax.report.study import Study
@@ -20,7 +20,7 @@ def table(study: Study) -> tables.Table:
     found = [run.pretrain.get('config') for run in study.runs_of(method)]
     found = [c for c in found if c]
     if found:
-      fields_of[method] = dict(config.flatten(found[0]))
+      fields_of[method] = dict(plain_config.flatten(found[0]))
   # Seeds differ if the first seed of a method has no result, work folders always do.
   names = sorted({f for fields in fields_of.values() for f in fields
                   if f.rpartition('.')[2] not in ('seed', 'workdir')})

@@ -1,0 +1,57 @@
+"""Converts configs to plain values, and merges and compares those."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a ConfigDict (or dict) as JSON gives it back: dicts, lists, scalars."""
+  if not isinstance(config, Mapping):
+    config = config.to_dict()
+  return json.loads(json.dumps(config))
+
+
+def merge(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns `config` with the fields of `own` in their place, section by section."""
+  merged = dict(config)
+  for name, value in own.items():
+    theirs = config.get(name)
+    both = isinstance(theirs, Mapping) and isinstance(value, Mapping)
+    merged[name] = merge(theirs, value) if both else value
+  return merged
+
+
+def flatten(config: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, Any]]:
+  """Yields `('optim.learning_rate', 0.3)` for every leaf."""
+  for name, value in config.items():
+    if isinstance(value, Mapping):
+      yield from flatten(value, f'{prefix}{name}.')
+    else:
+      yield f'{prefix}{name}', value
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+  """Names what differs between two configs: `'seed: 0 -> 1'`.
+
+  In a section `data`, a field that is None equals one that is absent.
+  """
+  a, b = (
+      {name: value for name, value in flatten(plain(config))
+       if value is not None or 'data' not in name.split('.')[:-1]}
+      for config in (old, new))
+  absent = 'absent'
+  return [f'{name}: {a.get(name, absent)!r} -> {b.get(name, absent)!r}'
+          for name in sorted(a.keys() | b.keys())
+          if not _same(a.get(name, absent), b.get(name, absent))]
+
+
+def _same(a: Any, b: Any) -> bool:
+  """Returns whether two values are equal; NaN equals itself here."""
+  return a == b or (a != a and b != b)
+
+
+def summary(changed: list[str]) -> str:
+  """Returns the first three of the differences, and how many more there are."""
+  more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
+  return '; '.join(changed[:3]) + more
