@@ -93,7 +93,7 @@ def test_docstring_gives_the_command(name):
 
 @pytest.mark.parametrize('which', with_arguments(EVALUATIONS), ids=':'.join)
 def test_evaluations_are_accepted(which):
-  EVALUATIONS[which[0]].check(load(*which)[1])
+  EVALUATIONS[which[0]].parse(load(*which)[1])
 
 
 @pytest.mark.parametrize('which', with_arguments(PRETRAINING), ids=':'.join)

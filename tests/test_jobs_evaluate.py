@@ -75,7 +75,7 @@ def test_one_label_of_each_image_is_needed(pretrained, tmp_path):
 
 
 def test_a_label_rule_that_there_is_not_is_found_before_anything_is_loaded():
-  with pytest.raises(errors.UserError, match="per_clas is.*mean 'per_class'"):
+  with pytest.raises(errors.UserError, match="subset.per_clas is.*mean 'per_class'"):
     evaluate.parse(config(label_subset={'per_clas': 2}))
 
 

@@ -134,7 +134,7 @@ def test_learns_to_tell_up_from_down():
 
 def test_mistakes_are_explained():
   with pytest.raises(errors.UserError, match="config.method.rotations is 'four'; "
-                     'accepted is 'all', 'random', '0_180' or '90_270''):
+                     "accepted is 'all', 'random', '0_180' or '90_270'"):
     build('four')
   with pytest.raises(errors.UserError, match='images are 8x6; rotations need square'):
     jax.eval_shape(build().views, jax.random.key(0),
