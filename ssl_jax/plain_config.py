@@ -32,12 +32,12 @@ def flatten(config: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, 
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-  """Names what differs between two configs: `'seed: 0 -> 1'`.
+  """Names the fields that differ between two plain configs: `'seed: 0 -> 1'`.
 
   In a section `data`, a field that is None equals one that is absent.
   """
   a, b = (
-      {name: value for name, value in flatten(plain(config))
+      {name: value for name, value in flatten(config)
        if value is not None or 'data' not in name.split('.')[:-1]}
       for config in (old, new))
   absent = 'absent'

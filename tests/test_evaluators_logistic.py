@@ -135,7 +135,7 @@ def test_choice_by_the_mean_of_the_classes():
 def test_mistakes_are_named():
   with pytest.raises(errors.UserError, match="score is 'f1'; accepted is 'top1' or"):
     logistic.Logistic(score='f1')
-  with pytest.raises(errors.UserError, match='45 strengths.*no validation split'):
+  with pytest.raises(errors.UserError, match='45 settings.*no validation split'):
     logistic.Logistic()(TRAIN, None, TEST, 4)
   with pytest.raises(errors.UserError, match='numbers above 0'):
     logistic.Logistic(l2=(0., 1.))

@@ -74,11 +74,6 @@ def test_one_label_of_each_image_is_needed(pretrained, tmp_path):
                  pretrained, tmp_path / 'w')
 
 
-def test_a_label_rule_that_there_is_not_is_found_before_anything_is_loaded():
-  with pytest.raises(errors.UserError, match="subset.per_clas is.*mean 'per_class'"):
-    evaluate.parse(config(label_subset={'per_clas': 2}))
-
-
 def test_a_result_belongs_to_the_encoder_that_was_named(pretrained, tmp_path):
   with stub_encoder.registered():
     other = tiny.pretrained(tmp_path / 'run', model={'name': 'stub'}, seed=1,

@@ -226,19 +226,6 @@ def test_a_probe_of_another_encoder_is_refused(pretrained, tmp_path, monkeypatch
     linear_probe.run(config(), other, tmp_path / 'probe')
 
 
-@pytest.mark.parametrize('fields, sentence', [
-    ({'train': {}}, 'config.train.steps is .*give one of them'),
-    ({'train': {'epochs': 1, 'steps': 1}}, 'give one of them'),
-    ({'train': {'steps': 0}}, 'config.train.steps is 0'),
-    ({'bn_momentum': 'atuo'}, "bn_momentum is 'atuo'"),
-    ({'bn_momentum': 1.}, 'below 1'), ({'score': 'top2'}, "config.score is 'top2'"),
-    ({'from_scratch': True}, "config.freeze_until is 'head'"),
-    ({'grid': {'learning_rates': []}}, 'config.grid.learning_rates')])
-def test_mistakes_that_need_no_encoder(fields, sentence):
-  with pytest.raises(errors.UserError, match=sentence):
-    finetune.parse(config(**fields))
-
-
 def resolve(augment, labels=True, images=2, **fields):
   encoder = encoder_lib.TrainedEncoder(
       method=None, variables=None, step=0, image_shape=(8, 8, 3), class_names=(),

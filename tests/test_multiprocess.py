@@ -96,7 +96,7 @@ def disagree(other_package):
 
 def unshared(folder):
   """Every process has a disk of its own."""
-  workdir_lib._SEEN_WITHIN = 1
+  workdir_lib.VISIBLE_WITHIN = 1
   train(pathlib.Path(folder) / str(jax.process_index()))
 
 

@@ -16,10 +16,9 @@ import numpy as np
 import optax
 from absl import logging
 
-from ssl_jax import config, errors
+from ssl_jax import config
 from ssl_jax.evaluators import features as features_lib
-from ssl_jax.evaluators import scores
-from ssl_jax.evaluators import selection as grid_lib
+from ssl_jax.evaluators import scores, selection
 
 Params = dict[str, jax.Array]
 _LOG_SECONDS = 30.0  # between two lines that say how far a fit is
@@ -133,37 +132,17 @@ class Linear:
                test: features_lib.Features, num_classes: int) -> dict[str, Any]:
     train, validation, test = (
         split and split.labelled(num_classes) for split in (train, validation, test))
-    grid = self.grid
-    if validation is None and (len(grid) > 1 or self.refit):
-      raise errors.UserError(
-          f'the linear probe has {len(grid)} settings and refit={self.refit}, but no '
-          'validation split; hold one out, or give one learning rate, one weight '
-          'decay and refit=False')
-    heads = self.fit(train, num_classes, grid)
-    found = [None if validation is None else score_of(head, validation, self.score)
-             for head in heads]
-    best = 0 if validation is None else int(np.argmax(found))
-    head = final = heads[best]
-    if self.refit:
-      both = features_lib.concatenate(train, validation)
-      final, = self.fit(both, num_classes, [grid[best]])
-    fields = [{'learning_rate': rate, 'weight_decay': decay} for rate, decay in grid]
-    return {
-        'protocol': 'linear probe on cached features, SGD, chosen on validation'
-                    + (', refitted on train + validation' if self.refit else ''),
-        'chosen': fields[best], 'score': self.score,
-        'at_edge': grid_lib.at_edge('linear probe', fields[best], fields),
-        'grid': [setting | {f'validation_{self.score}': value}
-                 for setting, value in zip(fields, found, strict=True)],
-        **scores.score_splits(head, train=train, validation=validation),
-        'test': scores.score(final(test.features), test.labels),
-    }
+    settings = [{'learning_rate': rate, 'weight_decay': decay}
+                for rate, decay in self.grid]
 
+    def fit(data, settings):
+      grid = [(one['learning_rate'], one['weight_decay']) for one in settings]
+      return [selection.Fitted(head, {}) for head in self.fit(data, num_classes, grid)]
 
-def score_of(head: Head, split: features_lib.Features, name: str) -> float:
-  """The score `name`, in [0, 1]; a head that diverged is right about nothing."""
-  logits = head(split.features)
-  return scores.score(logits, split.labels)[name] if np.isfinite(logits).all() else 0.
+    return selection.search(
+        'linear probe', 'linear probe on cached features, SGD', settings, fit,
+        train=train, validation=validation, test=test, score=self.score,
+        refit=self.refit)
 
 
 def _sgd(setting, steps: int, momentum: float) -> optax.GradientTransformation:

@@ -15,10 +15,9 @@ import numpy as np
 import optax
 from absl import logging
 
-from ssl_jax import config, errors
+from ssl_jax import config
 from ssl_jax.evaluators import features as features_lib
-from ssl_jax.evaluators import linear, scores
-from ssl_jax.evaluators import selection as grid_lib
+from ssl_jax.evaluators import linear, scores, selection
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,30 +82,17 @@ class Logistic:
                test: features_lib.Features, num_classes: int) -> dict[str, Any]:
     train, validation, test = (
         split and split.labelled(num_classes) for split in (train, validation, test))
-    l2 = sorted(self.l2, reverse=True)
-    if validation is None and (len(l2) > 1 or self.refit):
-      raise errors.UserError(
-          f'the logistic regression has {len(l2)} strengths and refit={self.refit}, '
-          'but no validation split; hold one out, or give one l2 and refit=False')
-    heads = self.fit(train, num_classes, l2)
-    found = [None if validation is None else
-             linear.score_of(head, validation, self.score) for head, _ in heads]
-    # Strongest first, so of equals the simplest head is chosen.
-    best = 0 if validation is None else int(np.argmax(found))
-    head = final = heads[best][0]
-    if self.refit:
-      both = features_lib.concatenate(train, validation)
-      (final, _), = self.fit(both, num_classes, [l2[best]])
-    grid = [{'l2': s, f'validation_{self.score}': value, 'steps': steps}
-            for s, value, (_, steps) in zip(l2, found, heads, strict=True)]
-    return {
-        'protocol': 'l2 multinomial logistic regression, L-BFGS, chosen on validation'
-                    + (', refitted on train + validation' if self.refit else ''),
-        'chosen': {'l2': l2[best]}, 'score': self.score, 'grid': grid,
-        'at_edge': grid_lib.at_edge('logistic regression', {'l2': l2[best]}, grid),
-        **scores.score_splits(head, train=train, validation=validation),
-        'test': scores.score(final(test.features), test.labels),
-    }
+    # Strongest first, so that the simplest of equal heads is chosen.
+    settings = [{'l2': strength} for strength in sorted(self.l2, reverse=True)]
+
+    def fit(data, settings):
+      heads = self.fit(data, num_classes, [one['l2'] for one in settings])
+      return [selection.Fitted(head, {'steps': steps}) for head, steps in heads]
+
+    return selection.search(
+        'logistic regression', 'l2 multinomial logistic regression, L-BFGS', settings,
+        fit, train=train, validation=validation, test=test, score=self.score,
+        refit=self.refit)
 
 
 @functools.partial(jax.jit, donate_argnums=0)

@@ -16,7 +16,7 @@ from absl import logging
 
 from ssl_jax import config as config_lib
 from ssl_jax import errors
-from ssl_jax.evaluators import selection as grid_lib
+from ssl_jax.evaluators import selection
 from ssl_jax.jobs import workdir as workdir_lib
 
 Config = Mapping[str, Any]
@@ -92,7 +92,7 @@ def run(space: SearchSpace, score: str, config: Config, workdir: pathlib.Path,
                     f'{label} [{i}/{len(cells)}]', train)
            for i, cell in enumerate(cells, start=1)]
   values = [validation and validation[score] for validation in found]
-  best = max(range(len(cells)), key=lambda i: -1 if values[i] is None else values[i])
+  best = selection.best(values)
   if values[best] is None:
     raise errors.UserError('the loss became infinite at every setting of config.grid; '
                            'lower config.grid.learning_rates')
@@ -104,7 +104,7 @@ def run(space: SearchSpace, score: str, config: Config, workdir: pathlib.Path,
   return result | {
       'protocol': f'{result["protocol"]}, the best of {len(cells)} settings on '
                   'validation, trained on train + validation',
-      'chosen': cells[best], 'at_edge': grid_lib.at_edge(label, cells[best], cells),
+      'chosen': cells[best], 'at_edge': selection.at_edge(label, cells[best], cells),
       'grid': [{**cell, f'validation_{score}': value}
                for cell, value in zip(cells, values, strict=True)],
       'validation': found[best]}

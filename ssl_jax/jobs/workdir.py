@@ -17,11 +17,11 @@ from ssl_jax import errors, jsonl, plain_config, renamed
 from ssl_jax.parallel import processes
 from ssl_jax.train import encoder as encoder_lib
 
-# What may change between two calls that go on with the same run.
+# Sections that may change between two calls that continue the same run.
 FREE_SECTIONS = ('log',)
-# Seconds in which a host must see what another one wrote: NFS remembers for up to
-# half a minute that a file was not there.
-_SEEN_WITHIN = 60
+# Seconds within which a host must see a file that another one wrote: NFS remembers for
+# up to half a minute that a file was absent.
+VISIBLE_WITHIN = 60
 _SCORES = {'top1': 'top-1', 'mean_per_class': 'mean per class'}  # as lines name them
 
 
@@ -59,7 +59,7 @@ def claim(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
   """
   with processes.fail_together():
     if jax.process_index() == 0:
-      write_json(folder / 'config.json', plain_config.plain(config))
+      write_json(folder / 'config.json', config)
   with processes.fail_together():
     _wait_for(folder / 'config.json')
 
@@ -92,7 +92,7 @@ def _check_same_run(path: pathlib.Path, config: Mapping[str, Any]) -> None:
 
 def _wait_for(path: pathlib.Path) -> None:
   """Waits until this process sees what process 0 wrote, as `finished` must."""
-  deadline = time.monotonic() + _SEEN_WITHIN
+  deadline = time.monotonic() + VISIBLE_WITHIN
   while not path.exists():
     if time.monotonic() > deadline:
       raise errors.UserError(
@@ -195,7 +195,7 @@ def other_settings(folder: pathlib.Path, config: Mapping[str, Any]) -> list[str]
   """Names what differs between `config` and what the result in `folder` was made by."""
   saved = _saved(folder)
   return plain_config.difference(_settings(saved['config']),
-                               _settings(config)) if saved else []
+                                 _settings(config)) if saved else []
 
 
 def name_of_settings(config: Mapping[str, Any]) -> str:
@@ -210,7 +210,7 @@ def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
   A field of `data` that is None says nothing. A run that a study was given goes by
   its encoder and not by where it lies.
   """
-  same = {k: v for k, v in renamed.upgrade(plain_config.plain(config)).items()
+  same = {k: v for k, v in renamed.upgrade(config).items()
           if k not in (*FREE_SECTIONS, 'encoder')}
   if 'data' in same:
     same['data'] = {k: v for k, v in (same['data'] or {}).items() if v is not None}
@@ -288,7 +288,7 @@ def write_result(folder: pathlib.Path, config: Mapping[str, Any],
   if jax.process_index() == 0:
     now = datetime.datetime.now(datetime.UTC).isoformat(sep=' ', timespec='minutes')
     write_json(folder / 'result.json', {
-        'config': plain_config.plain(config), 'finished': now, 'result': dict(result)})
+        'config': config, 'finished': now, 'result': dict(result)})
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
@@ -296,5 +296,3 @@ def write_json(path: pathlib.Path, content: Any) -> None:
   partial = path.with_suffix('.partial')
   partial.write_text(json.dumps(content, indent=1) + '\n')
   partial.replace(path)
-
-
