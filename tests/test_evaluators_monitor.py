@@ -107,7 +107,7 @@ def test_without_a_validation_split_there_is_a_warning_and_no_monitor(rare, capl
   with caplog.at_level(logging.WARNING):
     assert knn_monitor({**rare, 'validation_fraction': 0.}) is None
   warning, = caplog.messages
-  assert 'goes on without the kNN accuracy that config.train.knn_every_epochs=1' in (
+  assert 'continues without the kNN accuracy that config.train.knn_every_epochs=1' in (
       warning)
   assert "no split 'validation'" in warning
   remedy, value = 'config.data.validation_fraction', 0.1

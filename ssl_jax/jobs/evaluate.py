@@ -244,7 +244,7 @@ def rotations_of(protocol: Any,
   if not hasattr(encoder.method, 'quarter_turns'):
     raise errors.UserError(
         "config.protocol.name is 'rotation', but this encoder was trained with "
-        f"{encoder.config['method']['name']!r}; rotations are told apart by 'rotnet'")
+        f"{encoder.config['method']['name']!r}; only 'rotnet' distinguishes rotations")
   return encoder.method.quarter_turns
 
 

@@ -195,8 +195,8 @@ def knn_monitor(data: datasets.DataConfig, train: training.TrainConfig,
     bank, queries = (datasets.open_split(data, s) for s in ('train', 'validation'))
   except errors.UserError as e:
     logging.warning(
-        'Training goes on without the kNN accuracy that config.train.knn_every_epochs='
-        '%g asks for: %s', train.knn_every_epochs, e)
+        'Training continues without the kNN accuracy that '
+        'config.train.knn_every_epochs=%g asks for: %s', train.knn_every_epochs, e)
     return None
   # Evenly spaced: where files are sorted by class, the first would be of few classes.
   n = min(train.knn_examples, len(bank))

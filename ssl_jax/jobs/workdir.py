@@ -132,7 +132,7 @@ def run_once(folder: pathlib.Path | str, config: Mapping[str, Any],
     config: plain; in `encoder` it holds `train.encoder.identify_if_there` of the
       encoder that the run is about, if any.
     work: called with the absolute folder, gives what can be written as JSON.
-    resumable: whether `work` goes on from what an earlier call left in the folder.
+    resumable: whether `work` continues from the files of an earlier call.
 
   Raises:
     errors.UserError: the folder holds something else, the encoder is gone before
