@@ -157,10 +157,10 @@ def test_simclr_takes_either(monkeypatch):
 
 def test_the_step_is_traced_on_its_mesh():
   mesh = mesh_lib.data_mesh()
+  state = step.TrainState(jnp.int32(0), None, None, None)
   dispatch = step.make_dispatch(
       lambda state, key, batch: (state, {'devices': jnp.int32(mesh_lib.num_devices())}),
-      lambda inputs, step: inputs, mesh)
-  state = step.TrainState(jnp.int32(0), None, None, None)
+      lambda inputs, step: inputs, mesh, state)
   state = jax.device_put(state, mesh_lib.replicated(mesh))
   assert dispatch(state, None, None, 1)[1]['devices'] == 8
   assert mesh_lib.num_devices() == 1

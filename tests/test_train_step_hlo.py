@@ -28,7 +28,7 @@ def traced(fields):
   key = jax.eval_shape(lambda: jax.random.key(0))
   one = step.TrainStep(method, tx, probe, total_steps=10)
   state = replicated(jax.eval_shape(lambda key: one.init(key, feed.image_shape), key))
-  dispatch = step.make_dispatch(one, feed.select, mesh)
+  dispatch = step.make_dispatch(one, feed.select, mesh, state)
   return dispatch.trace(state, replicated(key), feed.inputs(0), 1), state
 
 
@@ -63,13 +63,17 @@ def test_devices_sum_gradients_and_moments_and_gather_embeddings(method):
       (state.variables.params, state.probe.params))
   expected, norms = collections.Counter(), 0
   for path, x in trained:
-    # Of a normalisation, two moments and, backwards, two sums, from which its scale
-    # has its gradient; of all others their gradient.
-    norm = path[-1].key == 'scale'
-    expected[x.size] += 4 if norm else 1
-    norms += norm
+    # A normalisation sends two moments and, backwards, two sums as one array, which are
+    # the gradients of its scale and its bias; all other parameters send their gradient.
+    module = getattr(path[-2], 'key', '') if len(path) > 1 else ''
+    if not module.startswith('bn'):
+      expected[x.size] += 1
+    elif path[-1].key == 'scale':
+      expected[x.size] += 2
+      expected[2 * x.size] += 1
+      norms += 1
   assert elements(found, 'all-reduce') == expected
-  # In float32 three messages of a normalisation. The rest are sent together, but XLA
+  # A normalisation in float32 sends three messages. The rest are sent together, but XLA
   # may make several groups of them.
   assert sum(c.count for c in found if c.op == 'all-reduce') <= 3 * norms + 4
   dim = tiny.config()['projector']['dim']
@@ -82,11 +86,12 @@ def test_without_negatives_nothing_is_gathered(method):
   program, state = compiled(method)
   found = collectives.parse(program.as_text())
   assert {c.op for c in found} == {'all-reduce'}
-  # Gradients and moments: no message is larger than a parameter, and none holds rows.
+  # Messages are gradients, moments and pairs of sums; none has a row for each image.
   sizes = {x.size for x in jax.tree.leaves((state.variables.params,
-                                            state.variables.model_state,
                                             state.probe.params))}
-  assert set(elements(found, 'all-reduce')) <= sizes
+  moments = {x.size for x in jax.tree.leaves(state.variables.model_state)}
+  assert set(elements(found, 'all-reduce')) <= (
+      sizes | moments | {2 * size for size in moments})
 
 
 @pytest.mark.parametrize('method', ['simclr', 'rotnet', 'supervised', 'byol',

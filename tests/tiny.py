@@ -53,7 +53,7 @@ def train(fields: dict[str, Any], devices: int = 1, steps: int = 3, probe=None,
   one = step.TrainStep(method, tx, probe, total_steps=10)
   state = jax.jit(lambda key: one.init(key, feed.image_shape),
                   out_shardings=rep)(jax.random.key(1))
-  dispatch = step.make_dispatch(one, feed.select, mesh)
+  dispatch = step.make_dispatch(one, feed.select, mesh, state)
   key, rows = jax.device_put(jax.random.key(2), rep), []
   for i in range(0, steps, steps_per_dispatch):
     state, row = dispatch(state, key, feed.inputs(i, steps_per_dispatch),

@@ -1,7 +1,6 @@
 """The layers that every network here is made of."""
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -10,11 +9,11 @@ import jax.numpy as jnp
 
 from ssl_jax import config, errors
 from ssl_jax.models import conv as conv_lib
+from ssl_jax.models import normalization
 from ssl_jax.parallel import mesh as mesh_lib
 
 LECUN = nn.initializers.lecun_normal()
 MOMENTUM = 0.9  # what running statistics keep of their old value at each step
-EPSILON = 1e-5
 BN_GROUPS = config.Rule(
     'Groups of a batch whose images BatchNorm normalises by themselves', low=1)
 
@@ -72,6 +71,27 @@ def dense(features: int, *, dtype: Any, name: str, use_bias: bool = False,
                   promote_dtype=_cast_inputs, dot_general=_dot, name=name)
 
 
+@jax.custom_vjp
+def residual_relu(x: jax.Array) -> jax.Array:
+  """Returns max(x, 0); its gradient reads the result, not x.
+
+  The result of a residual block is kept for the next one. The sum before its ReLU is
+  not, and to compute it again XLA:GPU reads both of its terms. The gradient at 0 is 0,
+  as that of `flax.linen.relu`.
+  """
+  return _relu_forward(x)[0]
+
+
+def _relu_forward(x):
+  # Without the barrier the compiler computes the sum again all the same.
+  y = jax.lax.optimization_barrier(jnp.maximum(x, 0))
+  return y, y
+
+
+residual_relu.defvjp(
+    _relu_forward, lambda y, g: (jnp.where(y > 0, g, jnp.zeros_like(g)),))
+
+
 def batch_norm(*, train: bool, dtype: Any, name: str, zero_scale: bool = False,
                use_bias: bool = True, groups: int = 1, use_scale: bool = True
                ) -> Callable[[jax.Array], jax.Array]:
@@ -112,41 +132,25 @@ class BatchNorm(nn.Module):
     shape, channels = x.shape, x.shape[-1:]
     if self.train and self.groups != 1:
       x = _cut(x, self.groups)
-    along = (1,) * (x.ndim - 1) + channels
     running_mean = self.variable('batch_stats', 'mean', jnp.zeros, channels)
     running_var = self.variable('batch_stats', 'var', jnp.ones, channels)
-    mean, var = running_mean.value.reshape(along), running_var.value.reshape(along)
-    if self.train:
-      mean, var = _moments(x, range(x.ndim - len(shape), x.ndim - 1))
-      if not self.is_initializing():
-        for running, new in ((running_mean, mean), (running_var, var)):
-          new = new.reshape(-1, *channels).mean(0)
-          running.value = MOMENTUM * running.value + (1 - MOMENTUM) * new
-    factor = jax.lax.rsqrt(var + EPSILON)
+    scale = bias = None
     if self.use_scale:
       init = nn.initializers.zeros if self.zero_scale else nn.initializers.ones
-      factor *= self.param('scale', init, channels).reshape(along)
-    y = (x.astype(jnp.float32) - mean) * factor
+      scale = self.param('scale', init, channels)
     if self.use_bias:
-      y += self.param('bias', nn.initializers.zeros, channels).reshape(along)
-    return y.astype(self.dtype).reshape(shape)
-
-
-def _moments(x: jax.Array, axes: Sequence[int]) -> tuple[jax.Array, jax.Array]:
-  """Mean and biased variance, float32.
-
-  E[x^2] - E[x]^2 needs one pass over the activations, and one message between
-  devices, but cancels: its relative error is about 2^-24 (1 + mean^2/var). Rounding
-  x to bfloat16 has already cost more than that, so there it is free; float32 takes
-  the second pass. By its mean a variance has no derivative.
-  """
-  once = jnp.finfo(x.dtype).bits < 32
-  x, mean_of = x.astype(jnp.float32), functools.partial(
-      jnp.mean, axis=tuple(axes), keepdims=True)
-  mean = mean_of(x)
-  if once:
-    return mean, jnp.maximum(mean_of(jnp.square(x)) - jnp.square(mean), 0)
-  return mean, mean_of(jnp.square(x - jax.lax.stop_gradient(mean)))
+      bias = self.param('bias', nn.initializers.zeros, channels)
+    if not self.train:
+      y = normalization.normalize(
+          x, running_mean.value, running_var.value, scale, bias)
+      return y.astype(self.dtype)
+    y, mean, var = normalization.normalize_by_moments(
+        x, scale, bias, tuple(range(x.ndim - len(shape), x.ndim - 1)), self.dtype)
+    if not self.is_initializing():
+      for running, new in ((running_mean, mean), (running_var, var)):
+        new = new.reshape(-1, *channels).mean(0)
+        running.value = MOMENTUM * running.value + (1 - MOMENTUM) * new
+    return y.reshape(shape)
 
 
 def _cut(x: jax.Array, groups: int) -> jax.Array:

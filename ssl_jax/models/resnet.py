@@ -146,7 +146,7 @@ class Block(nn.Module):
       x = nn.relu(norm(name='bn1')(
           conv(self.width, 3, self.strides, name='conv1')(x)))
       x = norm(name='bn2', zero_scale=True)(conv(features, 3, name='conv2')(x))
-      return nn.relu(x + shortcut)
+      return layers.residual_relu(x + shortcut)
 
     x = nn.relu(norm(name='bn1')(conv(self.width, 1, name='conv1')(x)))
     if self.sk_ratio:
@@ -156,7 +156,7 @@ class Block(nn.Module):
       x = nn.relu(norm(name='bn2')(
           conv(self.width, 3, self.strides, name='conv2')(x)))
     x = norm(name='bn3', zero_scale=True)(conv(features, 1, name='conv3')(x))
-    return nn.relu(x + shortcut)
+    return layers.residual_relu(x + shortcut)
 
 
 class Projection(nn.Module):

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental.layout import Format, Layout
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from ssl_jax import errors
@@ -34,6 +35,29 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def sharded(mesh: Mesh) -> NamedSharding:
   """The first axis of an array is split over all devices."""
   return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+
+
+def stored(tree: Tree, mesh: Mesh) -> Tree:
+  """Returns the sharding, and on GPUs the memory layout, in which a state is kept.
+
+  On GPUs cuDNN takes convolution kernels [k, k, in, out] with the outputs first in
+  memory. Kernels and their momentum that are kept so need no transposition on the way
+  in and out of a step, and the optimizer can update them in place. TPUs and CPUs keep
+  what JAX calls the default.
+
+  Args:
+    tree: arrays, or their shapes.
+    mesh: devices that each hold all of the state.
+
+  Returns:
+    A tree of `jax.sharding.Sharding` or `jax.experimental.layout.Format`, for
+    `jax.device_put` and `jax.jit`.
+  """
+  whole = replicated(mesh)
+  outputs_first = Format(Layout((3, 0, 1, 2)), whole)
+  on_gpu = mesh.devices.flat[0].platform == 'gpu'
+  return jax.tree.map(lambda x: outputs_first if on_gpu and x.ndim == 4 else whole,
+                      tree)
 
 
 def use_mesh(mesh: Mesh) -> AbstractContextManager[None]:

@@ -54,9 +54,10 @@ class CompiledStep:
     rep = mesh_lib.replicated(run.mesh)
     init_key, self.key = jax.jit(
         lambda: tuple(jax.random.split(jax.random.key(run.seed))), out_shardings=rep)()
-    self.state = jax.jit(functools.partial(
+    state = jax.jit(functools.partial(
         run.train_step.init, image_shape=run.feed.image_shape),
         out_shardings=rep)(init_key)
+    self.state = jax.device_put(state, mesh_lib.stored(state, run.mesh))
     self._asked = 0  # steps that the feed was asked for
     inputs = run.feed.inputs(0, self.per_dispatch)
     logging.info('Compiling the training step, %d per dispatch; this takes seconds to '
@@ -101,7 +102,7 @@ class CompiledStep:
 def lower(run: training.TrainingRun, state: Tree, key: Any, inputs: Tree,
           steps: int) -> jax.stages.Lowered:
   """The program that training runs; its arguments may be shapes."""
-  dispatch = step_lib.make_dispatch(run.train_step, run.feed.select, run.mesh)
+  dispatch = step_lib.make_dispatch(run.train_step, run.feed.select, run.mesh, state)
   return dispatch.lower(state, key, inputs, steps)
 
 

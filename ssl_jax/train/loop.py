@@ -32,6 +32,7 @@ def fit(run: training.TrainingRun) -> step_lib.TrainState:
   with preemption.Listener(checkpoints.written) as listener:
     with contextlib.closing(run.feed), checkpoints:
       state, key = _initial_state(run, checkpoints)
+      state = jax.device_put(state, mesh_lib.stored(state, run.mesh))
       with reporter_lib.Reporter(run, state, checkpoints, start) as reporter:
         state = _iterate(run, state, key, checkpoints, reporter, listener)
     if listener.reached():
@@ -66,7 +67,8 @@ def _iterate(run: training.TrainingRun, state: step_lib.TrainState, key: jax.Arr
 
   Metrics are read one dispatch late: the device never waits, but for the first.
   """
-  dispatch = step_lib.make_dispatch(run.train_step, run.feed.select, run.mesh)
+  dispatch = step_lib.make_dispatch(run.train_step, run.feed.select, run.mesh,
+                                    state)
   per_dispatch = training.steps_per_dispatch(run)
   step, total = int(state.step), run.total_steps
   save_every = run.steps(run.log.checkpoint_every_epochs)

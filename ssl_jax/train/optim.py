@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from ssl_jax import config, errors
+from ssl_jax.train import norms
 
 Tree = Any
 
@@ -208,8 +209,8 @@ def _lars(optim: Optim, rate: optax.GradientTransformation
   """
   return optax.chain(
       _l2(optim),
-      optax.masked(optax.scale_by_trust_ratio(
-          trust_coefficient=optim.trust_coefficient), _mask(_adapts)),
+      optax.masked(
+          norms.scale_by_trust_ratio(optim.trust_coefficient), _mask(_adapts)),
       rate, optax.trace(optim.momentum))
 
 

@@ -12,7 +12,7 @@ import optax
 
 from ssl_jax.methods import base
 from ssl_jax.parallel import mesh as mesh_lib
-from ssl_jax.train import online_probe
+from ssl_jax.train import norms, online_probe
 
 Tree = Any
 Metrics = dict[str, jax.Array]
@@ -77,7 +77,7 @@ class TrainStep:
     variables = updated(variables, output,
                         optax.apply_updates(variables.params, updates))
     variables = self.method.after_update(variables, done / max(self.total_steps, 1))
-    metrics = {'loss': loss, 'grad_norm': optax.global_norm(grads), **output.metrics}
+    metrics = {'loss': loss, 'grad_norm': norms.global_norm(grads), **output.metrics}
     probe_state = state.probe
     if self.probe is not None:
       probe_state, metrics['probe/top1'] = self.probe.update(
@@ -96,18 +96,24 @@ def updated(variables: base.Variables, output: base.LossOutput,
 
 def make_dispatch(step: TrainStep,
                   select: Callable[[Tree, jax.Array], dict[str, jax.Array]],
-                  mesh: jax.sharding.Mesh) -> Callable[..., Any]:
+                  mesh: jax.sharding.Mesh, state: TrainState) -> Callable[..., Any]:
   """Compiles `steps` updates into one call: `dispatch(state, key, inputs, steps)`.
 
   More than one step per call hides the launch overhead of small images. On the
   CPU it must be one: XLA there runs convolution gradients inside a loop up to
   70 times slower. Metrics are the mean over the steps of the call. The old
   state is donated.
+
+  Args:
+    step: one update.
+    select: takes the batch of a step, an int32 scalar, from the inputs of a call.
+    mesh: the devices.
+    state: what the calls take, stored as `parallel.mesh.stored` says; shapes suffice.
   """
-  rep = mesh_lib.replicated(mesh)
 
   @functools.partial(jax.jit, donate_argnums=0, static_argnums=3,
-                     out_shardings=(rep, rep))
+                     out_shardings=(mesh_lib.stored(state, mesh),
+                                    mesh_lib.replicated(mesh)))
   def dispatch(state, key, inputs, steps):
     def one(state, _):
       with mesh_lib.use_mesh(mesh):
