@@ -116,7 +116,7 @@ def test_mistakes_are_named():
   with pytest.raises(errors.UserError, match="'manhattan'; accepted is 'cosine' or"):
     knn.Knn(metric='manhattan')
   with pytest.raises(errors.UserError, match='manhattan'):
-    knn.Nearest(metric='manhattan')
+    knn.NearestNeighbour(metric='manhattan')
   with pytest.raises(errors.UserError, match='config.protocol.k is 0'):
     knn.Knn(k=0)
   with pytest.raises(errors.UserError, match='config.protocol.temperature is 0'):
@@ -128,7 +128,7 @@ def test_mistakes_are_named():
 def test_nearest_is_one_nearest_neighbour():
   train = features.Features(BANK, LABELS)
   test = features.Features(QUERIES, LABELS[:33])
-  result = knn.Nearest()(train, None, test, 5)
+  result = knn.NearestNeighbour()(train, None, test, 5)
   theirs = neighbors.KNeighborsClassifier(1).fit(BANK, LABELS)
   assert result['test']['top1'] == theirs.score(QUERIES, LABELS[:33])
   # One neighbour proposes one class, so it cannot be among five by luck.
