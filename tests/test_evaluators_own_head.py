@@ -10,7 +10,8 @@ from ssl_jax.evaluators import features, own_head, rotation
 @pytest.mark.parametrize('evaluator', [rotation.Rotation(), own_head.OwnHead()])
 def test_features_that_are_no_scores_are_refused(evaluator):
   split = features.Features(np.zeros((4, 9), np.float32), np.zeros(4, np.int32))
-  with pytest.raises(errors.UserError, match='4 classes, but each image has 9 scores.*endpoint'):
+  with pytest.raises(errors.UserError,
+                     match='4 classes, but each image has 9 scores.*endpoint'):
     evaluator(split, None, split, 4)
 
 

@@ -9,10 +9,10 @@ from ssl_jax.parallel import processes
 
 
 @pytest.mark.parametrize('address, number, process, sentence', [
-    ('localhost', '2', '0', 'must be host:port'),
+    ('localhost', '2', '0', 'set it to host:port'),
     ('localhost:1', '', '0', "JAX_NUM_PROCESSES is ''"),
     ('localhost:1', '2', 'one', "JAX_PROCESS_ID is 'one'"),
-    ('localhost:1', '2', '2', 'of 2 processes it must be 0 to 1'),
+    ('localhost:1', '2', '2', 'JAX_NUM_PROCESSES is 2; it must be 0 to 1'),
 ])
 def test_a_cluster_that_makes_no_sense(monkeypatch, address, number, process, sentence):
   monkeypatch.setenv('JAX_COORDINATOR_ADDRESS', address)
