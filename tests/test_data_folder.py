@@ -228,7 +228,7 @@ def test_two_readings_are_refused_and_the_remedy_for_classes_works(tmp_path, fol
 
 
 @pytest.mark.parametrize('folders, sentence', [
-    (['test/cat', 'val/cat'], 'no folder train with images beside test and val'),
+    (['test/cat', 'val/cat'], 'no folder train with images next to test and val'),
     (['train/cat', 'val/cat', 'valid/cat'], 'for the split validation: val and valid'),
     (['cat/train', 'cat/test', 'dog/train'], 'cat holds test and train, whose images '
      'would all be of the class cat.*train/cat')])

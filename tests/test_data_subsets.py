@@ -127,9 +127,9 @@ def test_a_list_of_files_names_the_subset(tmp_path):
 
 
 @pytest.mark.parametrize('text, names, sentence', [
-    ('a\nb\nc', ['b', 'd'], "2 of the 3 file names in .*the first is 'a'; "
+    ('a\nb\nc', ['b', 'd'], "2 of the 3 file names in .*for example 'a'; "
      '.*validation_fraction=0'),
-    ('a/b.jpg', ['b.jpg'], "the first is 'a/b.jpg'"),
+    ('a/b.jpg', ['b.jpg'], "for example 'a/b.jpg'"),
     ('b', ['b', 'a', 'b'], 'b, which .* lists, is the name of several images'),
     (' \n', ['b'], 'is empty; it should have one file name a line'),
     (b'\xff\xfe', ['b'], r'cannot be read \(it is not text\)'),

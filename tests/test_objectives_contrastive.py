@@ -194,5 +194,5 @@ def test_mistakes_are_explained(arguments, words):
 
 
 def test_an_odd_number_of_rows_is_refused():
-  with pytest.raises(ValueError, match='pairs'):
+  with pytest.raises(ValueError, match='3 rows; each image needs two views'):
     contrastive.nt_xent(jnp.ones((3, 2)), 0.5)
