@@ -72,7 +72,7 @@ def test_one_dispatch_may_cross_an_epoch(resident):
   for step in range(2, 6):
     assert_is_step(select(inputs, np.int32(step)), step)
   assert len(traces) == 1
-  with pytest.raises(ValueError, match='at most an epoch'):
+  with pytest.raises(ValueError, match='more than an epoch'):
     resident.inputs(0, steps=5)
 
 

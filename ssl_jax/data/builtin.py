@@ -88,12 +88,12 @@ def _gratings(labels: np.ndarray, num_classes: int, size: int, channels: int,
   def draw(low, high, *shape):
     return random.uniform(low, high, (len(labels), *shape)).astype(np.float32)
 
-  turn = (labels / num_classes).astype(np.float32)[:, None, None]  # in half turns
+  position = (labels / num_classes).astype(np.float32)[:, None, None]  # in [0, 1)
   y, x = np.mgrid[:size, :size].astype(np.float32) / size
-  across = x * np.cos(np.pi * turn) + y * np.sin(np.pi * turn)
+  across = x * np.cos(np.pi * position) + y * np.sin(np.pi * position)
   waves = np.sin(2 * np.pi * (draw(2, 3, 1, 1) * across + draw(0, 1, 1, 1)))
   light = 0.5 + 0.15 * (0.5 - y) + draw(0.15, 0.3, 1, 1) * waves
-  hue = turn[..., None] + np.arange(channels, dtype=np.float32) / 3
+  hue = position[..., None] + np.arange(channels, dtype=np.float32) / 3
   tint = 1 + 0.4 * np.cos(2 * np.pi * hue) if channels == 3 else 1.0
   pixels = light[..., None] * tint + 0.05 * random.standard_normal(
       (len(labels), size, size, channels), np.float32)

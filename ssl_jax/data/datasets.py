@@ -185,5 +185,5 @@ def _folder(name: str, **how: Any) -> Openers:
 
 def _tfds(name: str, data_dir: str | None, **how: Any) -> Openers:
   builder = tfds_source.find(name, data_dir)
-  return {ours: lambda theirs=theirs: tfds_source.TfdsSource(builder, theirs, **how)
-          for ours, theirs in tfds_source.splits(builder).items()}
+  return {name: lambda split=split: tfds_source.TfdsSource(builder, split, **how)
+          for name, split in tfds_source.splits(builder).items()}

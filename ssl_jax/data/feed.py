@@ -253,8 +253,8 @@ def device_memory(mesh: Mesh) -> int:
   """Returns the memory of a device in bytes, the smallest value of all processes."""
   stats = mesh.local_devices[0].memory_stats() or {}
   host = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-  mine = stats.get('bytes_limit', host // len(mesh.local_devices))
+  own = stats.get('bytes_limit', host // len(mesh.local_devices))
   if jax.process_count() == 1:
-    return mine
-  mebibytes = np.full(len(mesh.local_devices), mine >> 20, np.int32)
+    return own
+  mebibytes = np.full(len(mesh.local_devices), own >> 20, np.int32)
   return int(mesh_lib.gather(mesh_lib.put_sharded(mesh, mebibytes)).min()) << 20

@@ -171,11 +171,11 @@ def decode(data: bytes, image_size: int | None, channels: int,
     BadImage: The bytes do not decode, or the pixels have no known range.
   """
   square = (image_size, image_size)
-  wanted = (lambda size: fitted(size, image_size)) if canvas else lambda _: square
-  image = to_mode(open_image(data, wanted if image_size else None), channels)
-  if image_size and image.size != wanted(image.size):
+  target = (lambda size: fitted(size, image_size)) if canvas else lambda _: square
+  image = to_mode(open_image(data, target if image_size else None), channels)
+  if image_size and image.size != target(image.size):
     resize = Image.Image.resize if canvas else ImageOps.fit
-    image = resize(image, wanted(image.size), Image.Resampling.BICUBIC)
+    image = resize(image, target(image.size), Image.Resampling.BICUBIC)
   pixels = np.asarray(image)
   return pixels[..., None] if pixels.ndim == 2 else pixels
 

@@ -38,13 +38,13 @@ def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0, *,
         'to 1')
 
   def count(label: int, available: int) -> int:
-    wanted = round(fraction * available)
-    if not wanted:
+    n = round(fraction * available)
+    if not n:
       raise errors.UserError(
           f'config.data.label_subset.fraction is {fraction}, which leaves none of the '
           f'{available} images of class {_named(label, class_names)}; use at least '
           f'{1 / available:.2g}')
-    return wanted
+    return n
 
   return _draw(labels, count, seed)
 
@@ -126,17 +126,17 @@ def by_file_list(file_names: Sequence[str], path: str) -> np.ndarray:
     errors.UserError: The list cannot be read, or one of its names belongs to none or
       several of the examples.
   """
-  wanted = _read_list(path)
+  listed = _read_list(path)
   found = {}
   for i, name in enumerate(file_names):
-    if name in wanted and found.setdefault(name, i) != i:
+    if name in listed and found.setdefault(name, i) != i:
       raise errors.UserError(
           f'{name}, which {path} lists, is the name of several images; rename them, or '
           'use another rule in config.data.label_subset')
-  missing = [name for name in wanted if name not in found]
+  missing = [name for name in listed if name not in found]
   if missing:
     raise errors.UserError(
-        f'{len(missing)} of the {len(wanted)} file names in {path} are not among the '
+        f'{len(missing)} of the {len(listed)} file names in {path} are not among the '
         f'training images, for example {missing[0]!r}; use a list for this data set, '
         'and config.data.validation_fraction=0 if they were held out for validation')
   return np.sort(np.fromiter(found.values(), int, len(found)))

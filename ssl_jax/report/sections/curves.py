@@ -12,8 +12,8 @@ from ssl_jax.report import theme
 from ssl_jax.report.content import Content
 from ssl_jax.report.study import MethodRun, Study
 
-_MOST_POINTS = 400  # a page has no room for more
-_MOST_LINES = 6     # lines in a panel that also shows each seed
+_MOST_POINTS = 400  # largest number of points of a curve
+_MOST_LINES = 6     # largest number of lines in a panel that also shows each seed
 
 
 @dataclasses.dataclass(frozen=True)
