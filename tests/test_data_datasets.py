@@ -1,4 +1,4 @@
-"""Tests data sets by name: built-in ones, TFDS, the real CIFAR-10, and mistakes."""
+"""Tests data sets by name: built-in ones, TFDS, the real CIFAR-10, and errors."""
 
 import sys
 

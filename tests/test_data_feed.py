@@ -1,4 +1,4 @@
-"""Both feeds: the same batches, sharded, in the order of `order.Shuffled`."""
+"""Tests that both feeds give the same sharded batches, in the order of `Shuffled`."""
 
 import logging
 import re
@@ -94,7 +94,7 @@ def test_devices_pick_their_rows_without_talking(resident, mesh):
 
 
 class Canvas(Indexed):
-  """The same on a canvas of 4 x 4; image i has 1 + i % 3 rows and 2 columns."""
+  """Returns images on a canvas of 4 x 4; image i has 1 + i % 3 rows and 2 columns."""
 
   image_shape, canvas = (4, 4, 1), True
 

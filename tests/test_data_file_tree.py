@@ -1,4 +1,4 @@
-"""A folder is read once, whatever links, pipes and odd names are in it."""
+"""Tests that a folder is read once, with links, pipes and unusual names in it."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ def touch(root, *names):
 
 
 def names(root):
-  """Paths of all images relative to the root, in the order they are listed."""
+  """Returns the paths of all images relative to the root, in their order."""
   return [os.path.relpath(f.path, root) for f in file_tree.read(str(root)).images()]
 
 

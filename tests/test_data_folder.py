@@ -1,4 +1,4 @@
-"""Image folders, good and bad."""
+"""Tests image folders of accepted and of refused layouts."""
 
 import logging
 

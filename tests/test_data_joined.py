@@ -1,4 +1,4 @@
-"""Two splits read as one, in any order."""
+"""Tests that two splits are read as one, in any order."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The order of examples: complete, reproducible, a function of seed and step."""
+"""Tests that orders are complete, reproducible, and functions of seed and step."""
 
 import numpy as np
 import pytest

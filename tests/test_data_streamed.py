@@ -1,4 +1,4 @@
-"""Tests which rows a streamed feed reads, and what replaces bad images."""
+"""Tests which examples a streamed feed reads, and what replaces bad images."""
 
 import numpy as np
 import pytest

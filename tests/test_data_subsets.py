@@ -1,4 +1,4 @@
-"""Label subsets and validation splits, checked by counting."""
+"""Tests label subsets and validation splits by counting."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""kNN against scikit-learn, NumPy by hand and its invariances."""
+"""Tests kNN against scikit-learn and NumPy by hand, and its invariances."""
 
 import re
 
@@ -22,7 +22,7 @@ def predict(bank=BANK, labels=LABELS, queries=QUERIES, num_classes=5, **kwargs):
 @pytest.mark.parametrize('metric', ['cosine', 'euclidean'])
 @pytest.mark.parametrize('k', [1, 7, 90])
 def test_agrees_with_scikit_learn(metric, k):
-  # Cosine distance is 1 - similarity; ours for Euclid is half the square.
+  # Cosine distance is 1 - similarity; for the Euclidean metric, minus half the square.
   similarity = {'cosine': lambda d: -d, 'euclidean': lambda d: -d**2 / 2}[metric]
   theirs = neighbors.KNeighborsClassifier(
       k, metric=metric, weights=lambda d: np.exp(similarity(d) / 0.3))
@@ -131,7 +131,7 @@ def test_nearest_is_one_nearest_neighbour():
   result = knn.NearestNeighbour()(train, None, test, 5)
   theirs = neighbors.KNeighborsClassifier(1).fit(BANK, LABELS)
   assert result['test']['top1'] == theirs.score(QUERIES, LABELS[:33])
-  # One neighbour proposes one class, so it cannot be among five by luck.
+  # One neighbour has one class, so no other class can be among the top five.
   assert result['test']['top5'] == result['test']['top1']
   assert result['train']['top1'] < 0.6
   assert result['validation'] is None

@@ -1,4 +1,4 @@
-"""Logistic regression on everything, split anew, against scikit-learn."""
+"""Tests logistic regression on a random split of all images against scikit-learn."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: what a training notes, and what ends a process at once."""
+"""Tests SIGTERM and Ctrl-C: which a listener records, and which end a process."""
 
 import os
 import pathlib
@@ -14,12 +14,12 @@ from jax.experimental import multihost_utils
 from ssl_jax.parallel import preemption
 
 ROOT = pathlib.Path(__file__).parent.parent
-# A binary whose main thread is busy in C, in each of the states of a run.
+# A binary whose main thread executes C code, in each of the states of a run.
 BUSY = '''
 import ctypes, signal, sys
 from ssl_jax.parallel import preemption
 
-class Alone:  # what is asked of JAX, which takes seconds to import
+class Alone:  # stands in for JAX, which takes seconds to import
   process_count = staticmethod(lambda: 1)
 sys.modules['jax'] = Alone
 
@@ -35,7 +35,7 @@ with preemption.Listener(lambda: STEP) as listener:
 
 @pytest.fixture(autouse=True)
 def python_hears_ctrl_c():
-  """Shells start background jobs with SIGINT ignored, and Python leaves that so."""
+  """Shells start background jobs with SIGINT ignored, and Python keeps that."""
   before = signal.signal(signal.SIGINT, signal.default_int_handler)
   yield
   signal.signal(signal.SIGINT, before)

@@ -32,7 +32,7 @@ def test_a_process_alone_agrees_with_itself():
 
 @pytest.fixture
 def others(monkeypatch):
-  """Makes two other processes, on hosts 'b' and 'c', that send what is given."""
+  """Simulates two other processes, on hosts 'b' and 'c', that send these texts."""
   def send(*texts):
     monkeypatch.setattr(processes, 'allgather_text', lambda text: [
         text, *(json.dumps([host, sent])

@@ -1,4 +1,4 @@
-"""The report's folder, and that writing it needs no JAX."""
+"""Tests the report's folder, and that writing it needs no JAX."""
 
 import subprocess
 import sys
