@@ -72,8 +72,8 @@ def test_a_signal_that_came_too_late_is_passed_on():
 
 
 @pytest.mark.parametrize('listens, step, names, status, sentence', [
-    (False, None, ['SIGINT'], 130, 'stopped by Ctrl-C where nothing had to be saved'),
-    (False, None, ['SIGTERM'], 143, 'stopped by SIGTERM where nothing had to be saved'),
+    (False, None, ['SIGINT'], 130, 'stopped by Ctrl-C; nothing had to be saved'),
+    (False, None, ['SIGTERM'], 143, 'stopped by SIGTERM; nothing had to be saved'),
     (True, 4, ['SIGTERM', 'SIGINT', 'SIGTERM', 'SIGINT'], 75,
      'stopped by a second Ctrl-C; step 4 is saved, later ones are not'),
     (True, None, ['SIGINT', 'SIGINT'], 130,

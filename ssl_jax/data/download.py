@@ -29,8 +29,8 @@ def fetch(url: str, path: pathlib.Path, md5: str) -> pathlib.Path:
     `path`.
 
   Raises:
-    errors.UserError: There is no connection, or the checksum is wrong; the bytes are
-      then removed.
+    errors.UserError: The download failed, or the checksum is wrong; the bytes are then
+      removed.
   """
   if path.exists():
     verify(path, md5)

@@ -1,7 +1,7 @@
 """Puts the batch of a step on the devices.
 
-There are two feeds with the same interface, `Feed`. Both visit the examples in the
-order of `order.Shuffled`, so that they return the same batches:
+`ResidentFeed` and `streamed.StreamedFeed` have the same interface, `Feed`. Both visit
+the examples in the order of `order.Shuffled`, so that they return the same batches:
 
   inputs(step, steps=1)  returns a tree of arrays, an argument of the training step
   select(inputs, step)   is traced inside that step and returns 'image' and 'label',
@@ -31,7 +31,7 @@ Batch = dict[str, jax.Array]
 
 
 class Feed(Protocol):
-  """Describes what gives batches to a training loop; see the docstring of the module.
+  """Describes the interface of a feed; see the docstring of the module.
 
   Attributes:
     batch_size: B, over all devices of all processes.
@@ -127,7 +127,7 @@ class ResidentFeed:
     """Returns the argument of `select` for the steps `step, ..., step + steps - 1`.
 
     Raises:
-      ValueError: There are more steps than in an epoch.
+      ValueError: The steps are more than an epoch.
     """
     if steps > self.max_steps_per_dispatch:
       raise ValueError(f'{steps} steps per dispatch are more than an epoch of '

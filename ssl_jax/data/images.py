@@ -207,7 +207,7 @@ class BadImages:
       reason: Why it does not decode.
 
     Raises:
-      errors.UserError: There are now more such images than the limit.
+      errors.UserError: The number of such images now exceeds the limit.
     """
     if name in self.names:
       return

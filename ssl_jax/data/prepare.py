@@ -80,8 +80,8 @@ def cifar(name: str, data_dir: str, archive: str | None = None) -> pathlib.Path:
     The folder of the data set, which is not changed if it is complete.
 
   Raises:
-    errors.UserError: There is no connection, the archive does not exist, or its
-      checksum is wrong.
+    errors.UserError: The download failed, the archive does not exist, or its checksum
+      is wrong.
   """
   spec = CIFAR[name]
   if done := _complete(name, _CIFAR_VERSION, data_dir):

@@ -194,8 +194,8 @@ def check(rule: Mapping[str, Any]) -> str:
   """Returns the name of a rule of `select`, after checks that need no data.
 
   Raises:
-    errors.UserError: The rule is unknown, there are several or none, or the list of
-      files cannot be read.
+    errors.UserError: The rule is unknown, it has several names or none, or the list
+      of files cannot be read.
   """
   for name in rule:
     errors.lookup('the rule in config.data.label_subset', name,

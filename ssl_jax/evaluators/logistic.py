@@ -1,7 +1,7 @@
 """Fits multinomial logistic regressions by L-BFGS, the linear probe for transfer.
 
 The protocol is that of Kornblith et al., "Do better ImageNet models transfer better?"
-(2019), and of SimCLR (Chen et al., 2020, appendix B): there is no augmentation, the
+(2019), and of SimCLR (Chen et al., 2020, appendix B): images are not augmented, the
 best of 45 strengths of the l2 penalty between 1e-6 and 1e5 is chosen on the validation
 split, and the classifier is then fitted on the training and validation splits.
 """
@@ -27,7 +27,7 @@ class Logistic:
   """Minimises sum_i cross_entropy_i + l2 / 2 |kernel|^2; the bias has no penalty.
 
   This is scikit-learn's LogisticRegression with C = 1 / l2. The loss is a sum over
-  images, so the same `l2` has less influence if there are more images. Features are
+  images, so the same `l2` has less influence on more images. Features are
   used as the encoder returns them, which is the protocol, or standardised. Strengths
   are fitted from the largest to the smallest, and each fit starts from the solution of
   the previous one. The result is deterministic.

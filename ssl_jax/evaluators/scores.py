@@ -24,10 +24,10 @@ def score(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     labels: int [N] in [0, C).
 
   Returns:
-    'n', the number of images. 'top1', 'top5' (top-C if there are fewer than five
-    classes) and 'mean_per_class', fractions in [0, 1]. 'per_class', the recall of
-    each class, or None for a class without images. 'confusion', counts [C][C], with
-    the true class along the rows and the predicted class along the columns.
+    'n', the number of images. 'top1', 'top5' (top-C for C < 5 classes) and
+    'mean_per_class', fractions in [0, 1]. 'per_class', the recall of each class, or
+    None for a class without images. 'confusion', counts [C][C], with the true class
+    along the rows and the predicted class along the columns.
 
   Raises:
     errors.UserError: a score is NaN.

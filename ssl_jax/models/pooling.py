@@ -17,7 +17,7 @@ def pooled(x: jax.Array, pool: str | int) -> jax.Array:
       integer s: the averages over s x s regions of (almost) equal size, flattened.
 
   Raises:
-    errors.UserError: `pool` is unknown, or there are more regions than positions.
+    errors.UserError: `pool` is unknown, or the map has fewer positions than regions.
   """
   regions = isinstance(pool, int) and not isinstance(pool, bool) and pool > 0
   if not regions and pool not in ('mean', 'max', 'flatten'):

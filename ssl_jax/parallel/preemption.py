@@ -2,8 +2,8 @@
 
 Python runs signal handlers in the main thread, between two of its instructions. While
 that thread compiles, which may take minutes, no handler runs. A binary therefore has a
-second thread, which `watch` starts. It ends the process at once if there is nothing to
-save.
+second thread, which `watch` starts. It ends the process at once if no state has to be
+saved.
 """
 
 import itertools
@@ -62,7 +62,7 @@ class Listener:
     return self
 
   def listen(self) -> None:
-    """Starts to record signals; before this call there is nothing to save."""
+    """Starts to record signals; call it when the state is worth saving."""
     import jax
     global _listening
     for number in _NAMES:
@@ -151,7 +151,7 @@ def _answer(pipe: int) -> None:
     if number not in _NAMES:
       continue
     if _listening is None:
-      _leave(f'stopped by {_NAMES[number]} where nothing had to be saved; run the same '
+      _leave(f'stopped by {_NAMES[number]}; nothing had to be saved; run the same '
              'command again', 128 + number)
     if number == signal.SIGINT:
       _listening.interrupt()

@@ -29,7 +29,7 @@ def table(study: Study, title: str, columns: Sequence[str],
   """Returns a table of test accuracies in percent with the published figures.
 
   An accuracy that is not requested is blank; one that is requested but has no result
-  is a dash. A column has a column of published figures to its right if there are any.
+  is a dash. Published figures of a column are in a further column to its right.
 
   Args:
     study: the study, which records the requested results.

@@ -38,7 +38,7 @@ def error_bars(percent: np.ndarray) -> np.ndarray:
 
 
 def bars_in_words(percents: Iterable[np.ndarray]) -> str:
-  """Returns the end of a caption that explains error bars; '' if there are none.
+  """Returns the end of a caption that explains error bars; '' without error bars.
 
   Args:
     percents: the accuracies in percent [n, ...] of everything in the figure.

@@ -114,7 +114,7 @@ def _draw(study: Study, matrices: Sequence[_Matrix],
 
 def _label(ax: axes.Axes, rates: np.ndarray, names: Sequence[str],
            scale: colors.Colormap) -> None:
-  """Writes the names of classes and the numbers, unless there are too many.
+  """Writes the names of classes and the numbers, unless they are too many.
 
   Args:
     ax: the axes of the matrix.

@@ -188,6 +188,6 @@ def _curves(panels: Sequence[_Panel], unit: str,
 
 
 def _draw_seeds(ax: axes.Axes, line: _Line, color: str, scale: float) -> None:
-  """Draws a thin line per seed if there are several."""
+  """Draws a thin line for each of several seeds; nothing for a single seed."""
   for curve in line.curves if len(line.curves) > 1 else ():
     ax.plot(curve[:, 0], scale * curve[:, 1], color=color, lw=0.6, alpha=0.45)

@@ -35,7 +35,7 @@ def findings(study: Study) -> dict[str, list[str]]:
 
   For each evaluation, the best two methods are compared, and the best one with the
   baselines, `random*` and `supervised*`. The evaluation requested for most methods
-  compares every method with the baselines, if there are few. Sentences on published
+  compares every method with the baselines, if they are few. Sentences on published
   figures follow, except in a rehearsal.
   """
   found = {}
