@@ -89,11 +89,11 @@ class DataConfig:
 def load(name: str, split: str = 'train', **fields: Any) -> sources.Source:
   """Opens one split of a data set.
 
-  If a set has no validation split of its own, one is cut from `train`, the same
-  fraction of every class; `train` is then what remains. With
-  `validation_fraction=0`, `train` is everything. With `canvas`, images lie in the top
-  left of a square; batches then say how large they are, and views are cut from that
-  part. (Images of 'digits' and 'synthetic' fill theirs.)
+  If a data set has no validation split of its own, one is cut from `train`, with the
+  same fraction of every class, and `train` has the remaining images. With
+  `validation_fraction=0`, `train` has all images. With `canvas`, images are at the top
+  left of a square; batches have their sizes, and views are cropped from that part.
+  (Images of 'digits' and 'synthetic' fill the square.)
 
   Args:
     name: A TFDS name ('cifar10'), 'folder:/path/to/root' (see `folder.scan`),

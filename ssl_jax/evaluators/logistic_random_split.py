@@ -2,7 +2,7 @@
 
 This is the protocol of some SimCLR reports: the train, validation and test splits are
 joined and split again at random. The encoder may have been pre-trained, without
-labels, on most of the new test images. So the score says how well a linear map
+labels, on most of the new test images. So the score measures how well a linear map
 separates the classes in the representation; it is no test accuracy.
 """
 

@@ -10,7 +10,7 @@ def at_edge(what: str, chosen: Mapping[str, float],
             grid: Sequence[Mapping[str, Any]]) -> list[str]:
   """Returns the names of settings chosen at an end of their range, and logs a warning.
 
-  A better value may lie beyond that end. Ranges of one or two values, and a value of
+  A better value may exist beyond that end. Ranges of one or two values, and a value of
   0, are never reported.
 
   Args:

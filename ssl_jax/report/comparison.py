@@ -97,5 +97,5 @@ def _sources(study: Study, entries: Sequence[MethodEvaluation]) -> list[str]:
                           if (p.method, p.evaluation) in entries)
   if not sources:
     return []
-  return [f'Published figures are from {"; ".join(sources)}; see there for their number '
-          'of seeds and their spread, if reported.']
+  return [f'Published figures are from {"; ".join(sources)}; see there for their '
+          'number of seeds and their spread, if reported.']
