@@ -29,8 +29,8 @@ class ProjectionHead(nn.Module):
   The head has dense layers with ReLU between them (Chen et al. 2020,
   arXiv:2002.05709, section 4.2). With `batch_norm`, hidden layers are normalised and
   have no bias of their own, as in google-research/simclr, and `last_layer` selects the
-  layer after the last product. Batch statistics are always those of the whole batch, even
-  if the encoder has `bn_groups`: a layer exchanges only two vectors.
+  layer after the last product. Statistics are always those of the whole batch, even if
+  the encoder has `bn_groups`: a layer exchanges only two vectors.
 
   It returns a dictionary of float32 arrays: 'projection0' (h), 'projection1', ...,
   'projection{layers}' (z), and 'projection' (again z). Hidden layers are returned
