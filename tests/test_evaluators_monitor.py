@@ -54,7 +54,7 @@ def test_k_of_one_is_the_nearest_image(batches):
 
 
 def knn_monitor(data, **train):
-  """Returns the monitor of a pre-training run on `data`."""
+  """The monitor that a pre-training run on `data` would have."""
   return pretrain._knn_monitor(
       {'data': data}, types.SimpleNamespace(encode=None), mesh_lib.data_mesh(),
       training.TrainConfig(epochs=1, knn_every_epochs=1, **train))

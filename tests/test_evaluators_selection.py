@@ -1,4 +1,4 @@
-"""Tests which chosen settings are reported as an end of their range."""
+"""Which of the chosen settings lie at the end of their range."""
 
 import itertools
 

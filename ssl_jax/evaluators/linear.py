@@ -162,8 +162,8 @@ class Linear:
     if validation is None and (len(grid) > 1 or self.refit):
       raise errors.UserError(
           f'the linear probe has {len(grid)} settings and refit={self.refit}, but no '
-          'validation split; hold one out with config.data.validation_fraction=0.1, '
-          'or give one learning rate, one weight decay and refit=False')
+          'validation split; hold one out, or give one learning rate, one weight '
+          'decay and refit=False')
     heads = self.fit(train, num_classes, grid)
     found = [None if validation is None else score_of(head, validation, self.score)
              for head in heads]
@@ -186,13 +186,7 @@ class Linear:
 
 
 def score_of(head: Head, split: features_lib.Features, name: str) -> float:
-  """Returns one score of a head, in [0, 1]; 0 if the head diverged.
-
-  Args:
-    head: the classifier.
-    split: features of labelled images.
-    name: a key of `scores.HEADLINES`.
-  """
+  """The score `name`, in [0, 1]; a head that diverged is right about nothing."""
   logits = head(split.features)
   return scores.score(logits, split.labels)[name] if np.isfinite(logits).all() else 0.
 

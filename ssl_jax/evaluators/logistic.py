@@ -100,12 +100,11 @@ class Logistic:
     if validation is None and (len(l2) > 1 or self.refit):
       raise errors.UserError(
           f'the logistic regression has {len(l2)} strengths and refit={self.refit}, '
-          'but no validation split; hold one out with '
-          'config.data.validation_fraction=0.1, or give one l2 and refit=False')
+          'but no validation split; hold one out, or give one l2 and refit=False')
     heads = self.fit(train, num_classes, l2)
     found = [None if validation is None else
              linear.score_of(head, validation, self.score) for head, _ in heads]
-    # The strongest penalty comes first and wins if several heads score the same.
+    # Strongest first, so of equals the simplest head is chosen.
     best = 0 if validation is None else int(np.argmax(found))
     head = final = heads[best][0]
     if self.refit:

@@ -1,4 +1,4 @@
-"""Warns if the best setting of a grid is at the end of its range."""
+"""Warns where the best of a grid of settings is at the end of its range."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
