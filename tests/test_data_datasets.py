@@ -67,7 +67,7 @@ def test_real_cifar10(tfds_data_dir):
      'training images'),
     (dict(name='digits', label_subset=dict(per_class=999)), 'per_class is 999'),
 ])
-def test_mistakes_are_told(tmp_path, fields, sentence):
+def test_mistakes_are_reported(tmp_path, fields, sentence):
   with pytest.raises(errors.UserError, match=sentence) as e:
     datasets.load(data_dir=str(tmp_path), **fields)
   assert '\n' not in str(e.value)

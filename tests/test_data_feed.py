@@ -158,14 +158,14 @@ def test_mode_by_config(mesh, mode, kind):
     (dict(batch_size=40), 'batch_size is 40, more than the 37 images'),
     (dict(batch_size=12), '8 devices cannot share'),
     (dict(batch_size=8, mode='steamed'), "did you mean 'streamed'")])
-def test_mistakes_are_told_before_anything_is_decoded(mesh, fields, sentence):
+def test_mistakes_are_reported_before_anything_is_decoded(mesh, fields, sentence):
   source = Indexed()
   with pytest.raises(errors.UserError, match=sentence):
     feed.make_feed(source, seed=0, mesh=mesh, **fields)
   assert not source.asked
 
 
-def test_where_images_are_kept_is_told_once_a_data_set(mesh, caplog, monkeypatch):
+def test_where_images_are_kept_is_logged_once_a_data_set(mesh, caplog, monkeypatch):
   monkeypatch.setattr(feed, 'device_memory', lambda mesh: 4_000_000)
   notices.log_once.cache_clear()
   with caplog.at_level(logging.INFO):

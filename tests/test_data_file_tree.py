@@ -91,7 +91,7 @@ def test_pipes_are_never_opened(tmp_path):
   assert left_out(tmp_path) == {'pipe': 2, 'device': 1}
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_read_is_reported(tmp_path, monkeypatch):
   touch(tmp_path, 'cat/0.png', 'dog/0.png')
   scandir = os.scandir
 

@@ -35,7 +35,7 @@ def encode(variables, batch):
           'map': jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1)[:, None, None]}
 
 
-def test_watches_what_it_is_told_to(batches):
+def test_uses_its_endpoint(batches):
   bank, queries = batches([3, 1, 2, 0, 1, 2, 3, 0]), batches([0, 1, 2, 3])
   scale = jnp.float32(0.02)
   knows = monitor.KnnMonitor(encode, bank, queries, 4, k=2, endpoint='map')

@@ -96,7 +96,7 @@ def test_a_busy_process_ends_at_once_in_one_sentence(
   assert err.strip().startswith(sentence) and len(err.strip().splitlines()) == 1
 
 
-def test_jax_is_told_every_number_whatever_a_dispatch_holds(monkeypatch):
+def test_jax_receives_every_number_for_any_length_of_a_dispatch(monkeypatch):
   told = []
   monkeypatch.setattr(jax, 'process_count', lambda: 2)
   monkeypatch.setattr(multihost_utils, 'reached_preemption_sync_point', told.append)

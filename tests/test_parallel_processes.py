@@ -47,7 +47,7 @@ def test_the_process_that_failed_is_named_on_the_others(others):
       pass
 
 
-def test_a_failure_that_all_share_is_told_without_a_name(others):
+def test_a_failure_that_all_share_names_no_process(others):
   others('no data', 'no data')
   with pytest.raises(errors.UserError, match='^no data$'):
     with processes.fail_together():

@@ -222,7 +222,7 @@ def eval_batches(source: sources.Source, batch_size: int, mesh: Mesh,
   plan = order.Sequential(len(source), batch_size)
   if isinstance(source, sources.Arrays):
     for step in range(len(plan)):
-      indices = plan.rows(step)[mesh_lib.local_rows(batch_size)]
+      indices = plan.indices(step)[mesh_lib.local_rows(batch_size)]
       examples = streamed.read(source, indices, replace_bad=False)
       yield mesh_lib.put_sharded(mesh, streamed.as_batch(examples))
     return

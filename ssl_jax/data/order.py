@@ -93,7 +93,7 @@ class Shuffled:
   def steps_per_epoch(self) -> int:
     return self.num_examples // self.batch_size
 
-  def rows(self, step: int) -> np.ndarray:
+  def indices(self, step: int) -> np.ndarray:
     """Returns the indices of the examples in the global batch of a step, int32 [B]."""
     epoch, i = divmod(step, self.steps_per_epoch)
     order = epoch_permutation(self.num_examples, self.seed, epoch)
@@ -115,7 +115,7 @@ class Sequential:
   num_examples: int
   batch_size: int
 
-  def rows(self, step: int) -> np.ndarray:
+  def indices(self, step: int) -> np.ndarray:
     """Returns the indices of the examples of a step, int32 [B]; -1 is padding."""
     indices = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
     return np.where(indices < self.num_examples, indices, -1).astype(np.int32)

@@ -64,7 +64,7 @@ class BatchBlocks:
 
   def __getitem__(self, index: int) -> sources.Examples:
     step, part = divmod(int(index), self.per_batch)
-    indices = self.plan.rows(step)[self.rows]
+    indices = self.plan.indices(step)[self.rows]
     return read(self.source, indices[part * self.size:(part + 1) * self.size],
                 self.replace_bad)
 
