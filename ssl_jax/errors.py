@@ -32,7 +32,7 @@ class Preempted(Exception):
 
   def __init__(self, step: int, cause: str = 'SIGTERM'):
     super().__init__(f'stopped by {cause}; step {step} is saved, run the same command '
-                     'again to go on from there')
+                     'again to continue from there')
 
 
 def suggestion(name: str, accepted: Iterable[str]) -> str:

@@ -32,7 +32,7 @@ class Indexed(sources.Source):
 
 def assert_is_step(batch, step):
   """Asserts that a batch holds the images and labels of a step, in order."""
-  rows = order.Shuffled(N, B, SEED).rows(step)
+  rows = order.Shuffled(N, B, SEED).indices(step)
   np.testing.assert_array_equal(batch['label'], rows + 100)
   np.testing.assert_array_equal(
       batch['image'], np.broadcast_to(rows[:, None, None, None], (B, 2, 3, 1)))

@@ -1,4 +1,4 @@
-"""Tests data sets by name: built-in ones, TFDS, the real CIFAR-10, and mistakes."""
+"""Tests data sets by name: built-in ones, TFDS, the real CIFAR-10, and errors."""
 
 import sys
 
@@ -48,8 +48,8 @@ def test_real_cifar10(tfds_data_dir):
     (dict(name='cifar10'), 'python -m ssl_jax.prepare_data --dataset=cifar10'),
     (dict(name='svhn_cropped'), 'tfds build svhn_cropped'),
     (dict(name='cifar11'), "did you mean 'cifar1"),
-    (dict(name='/tmp/photos'), 'an image folder is written folder:/path'),
-    (dict(name='mnist:9.9.9'), "'mnist:9.9.9', not a data set in"),
+    (dict(name='/tmp/photos'), 'write an image folder as folder:/path'),
+    (dict(name='mnist:9.9.9'), "'mnist:9.9.9', which is neither a data set in"),
     (dict(name='digits', split='tset'), "did you mean 'test'"),
     (dict(name='digits', image_size=20), 'multiple of 8'),
     (dict(name='digits', channels=2), 'channels is 2'),
@@ -61,12 +61,13 @@ def test_real_cifar10(tfds_data_dir):
     (dict(name='digits', split='validation', validation_fraction=0), 'no split'),
     (dict(name='digits', num_examples=3), 'num_examples is 3, but only'),
     (dict(name='synthetic', num_example=3), "did you mean 'num_examples'"),
-    (dict(name='synthetic', num_examples=3), 'num_examples is 3 with 4'),
+    (dict(name='synthetic', num_examples=3),
+     'num_examples is 3, but config.data.num_classes is 4'),
     (dict(name='digits', split='test', label_subset=dict(first_k=1)),
      'training images'),
     (dict(name='digits', label_subset=dict(per_class=999)), 'per_class is 999'),
 ])
-def test_mistakes_are_told(tmp_path, fields, sentence):
+def test_mistakes_are_reported(tmp_path, fields, sentence):
   with pytest.raises(errors.UserError, match=sentence) as e:
     datasets.load(data_dir=str(tmp_path), **fields)
   assert '\n' not in str(e.value)

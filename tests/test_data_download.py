@@ -1,4 +1,4 @@
-"""Downloads from a server on loopback: whole, resumed, broken, wrong."""
+"""Tests downloads from a local server: complete, resumed, interrupted, wrong."""
 
 import hashlib
 import http.server

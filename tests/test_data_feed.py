@@ -1,4 +1,4 @@
-"""Both feeds: the same batches, sharded, in the order of `order.Shuffled`."""
+"""Tests that both feeds give the same sharded batches, in the order of `Shuffled`."""
 
 import logging
 import re
@@ -72,7 +72,7 @@ def test_one_dispatch_may_cross_an_epoch(resident):
   for step in range(2, 6):
     assert_is_step(select(inputs, np.int32(step)), step)
   assert len(traces) == 1
-  with pytest.raises(ValueError, match='at most an epoch'):
+  with pytest.raises(ValueError, match='more than an epoch'):
     resident.inputs(0, steps=5)
 
 
@@ -94,7 +94,7 @@ def test_devices_pick_their_rows_without_talking(resident, mesh):
 
 
 class Canvas(Indexed):
-  """The same on a canvas of 4 x 4; image i has 1 + i % 3 rows and 2 columns."""
+  """Returns images on a canvas of 4 x 4; image i has 1 + i % 3 rows and 2 columns."""
 
   image_shape, canvas = (4, 4, 1), True
 
@@ -158,7 +158,7 @@ def test_mode_by_config(mesh, mode, kind):
     (dict(batch_size=40), 'batch_size is 40, more than the 37 images'),
     (dict(batch_size=12), '8 devices cannot share'),
     (dict(batch_size=8, mode='steamed'), "did you mean 'streamed'")])
-def test_mistakes_are_told_before_anything_is_decoded(mesh, fields, sentence):
+def test_mistakes_are_reported_before_anything_is_decoded(mesh, fields, sentence):
   source = Indexed()
   with pytest.raises(errors.UserError, match=sentence):
     feed.make_feed(source, config.build(feed.FeedConfig, fields, 'feed'), seed=0,
@@ -166,7 +166,7 @@ def test_mistakes_are_told_before_anything_is_decoded(mesh, fields, sentence):
   assert not source.asked
 
 
-def test_where_images_are_kept_is_told_once_a_data_set(mesh, caplog, monkeypatch):
+def test_where_images_are_kept_is_logged_once_a_data_set(mesh, caplog, monkeypatch):
   monkeypatch.setattr(feed, 'device_memory', lambda mesh: 4_000_000)
   notices.log_once.cache_clear()
   with caplog.at_level(logging.INFO):

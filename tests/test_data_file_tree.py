@@ -1,4 +1,4 @@
-"""A folder is read once, whatever links, pipes and odd names are in it."""
+"""Tests that a folder is read once, with links, pipes and unusual names in it."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ def touch(root, *names):
 
 
 def names(root):
-  """Paths of all images relative to the root, in the order they are listed."""
+  """Returns the paths of all images relative to the root, in their order."""
   return [os.path.relpath(f.path, root) for f in file_tree.read(str(root)).images()]
 
 
@@ -91,7 +91,7 @@ def test_pipes_are_never_opened(tmp_path):
   assert left_out(tmp_path) == {'pipe': 2, 'device': 1}
 
 
-def test_a_folder_that_cannot_be_read_is_told(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_read_is_reported(tmp_path, monkeypatch):
   touch(tmp_path, 'cat/0.png', 'dog/0.png')
   scandir = os.scandir
 

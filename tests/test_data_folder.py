@@ -1,4 +1,4 @@
-"""Image folders, good and bad."""
+"""Tests image folders of accepted and of refused layouts."""
 
 import logging
 
@@ -78,7 +78,7 @@ def test_ilsvrc_as_it_lies_on_most_disks(tmp_path):
   assert few.labels.tolist() == [0, 1] and values(few) == [27, 9]
 
 
-def test_loose_validation_images_are_told_how_to_lie(tmp_path):
+def test_loose_validation_images_are_refused(tmp_path):
   save(tmp_path / 'train' / 'n01440764' / 'n01440764_1.JPEG')
   save(tmp_path / 'val' / 'ILSVRC2012_val_00000293.JPEG')
   with pytest.raises(errors.UserError, match='loose images .*folder of its class here '
@@ -228,11 +228,11 @@ def test_two_readings_are_refused_and_the_remedy_for_classes_works(tmp_path, fol
 
 
 @pytest.mark.parametrize('folders, sentence', [
-    (['test/cat', 'val/cat'], 'no folder train with images beside test and val'),
+    (['test/cat', 'val/cat'], 'no folder train with images next to test and val'),
     (['train/cat', 'val/cat', 'valid/cat'], 'for the split validation: val and valid'),
     (['cat/train', 'cat/test', 'dog/train'], 'cat holds test and train, whose images '
      'would all be of the class cat.*train/cat')])
-def test_splits_that_make_no_sense_are_told(tmp_path, folders, sentence):
+def test_splits_that_make_no_sense_are_refused(tmp_path, folders, sentence):
   with pytest.raises(errors.UserError, match=sentence):
     folder.scan(str(write_images(tmp_path, *folders)))
 
@@ -259,7 +259,7 @@ def test_tiff_and_gif_are_images(tmp_path):
   assert values(source) == [0, 10, 20, 30, 40]
 
 
-def test_a_class_name_that_is_no_text_is_told(root):
+def test_a_class_name_that_is_no_text_is_reported(root):
   (root / 'cat').rename(root / 'caf\udce9')
   with pytest.raises(errors.UserError, match=r"caf\\udce9' has a name .* not UTF"):
     folder.scan(str(root))

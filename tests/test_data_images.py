@@ -1,4 +1,4 @@
-"""Decoding of every mode, size and kind of damage, against PIL and by hand."""
+"""Tests decoding of modes, sizes and damaged files, against PIL and by hand."""
 
 import io
 import struct
@@ -94,7 +94,7 @@ def test_a_canvas_takes_the_whole_image_and_never_enlarges_it(size, shrunk):
     (65, True, (256, 160)), (10, False, (32, 20)), (20, False, (64, 40))])
 def test_a_jpeg_is_decoded_at_twice_what_is_wanted_or_more(side, canvas, decoded,
                                                            monkeypatch):
-  """An image of 256 x 160; on a canvas its longer side counts, cut the shorter."""
+  """The image has 256 x 160 pixels; the longer side must fit a canvas."""
   seen = []
   load = ImageFile.ImageFile.load
   monkeypatch.setattr(ImageFile.ImageFile, 'load',

@@ -23,7 +23,7 @@ def rgb():
 
 def test_camera_orientation_is_applied(rgb):
   exif = Image.Exif()
-  exif[0x0112] = 6  # to be shown turned by 90 degrees clockwise
+  exif[0x0112] = 6  # to be shown rotated by 90 degrees clockwise
   data = encode(Image.fromarray(rgb), exif=exif)
   np.testing.assert_array_equal(images.decode(data, None, 3), np.rot90(rgb, -1))
 

@@ -1,4 +1,4 @@
-"""Two splits read as one, in any order."""
+"""Tests that two splits are read as one, in any order."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_images_of_either_part_keep_their_place_on_a_canvas():
                                 [[2, 1], [1, 2], [2, 2]])
 
 
-def test_what_cannot_be_decoded_is_told_of_either_part():
+def test_what_cannot_be_decoded_is_reported_of_either_part():
   class Broken(sources.Arrays):
     def read(self, indices):
       rows = super().read(indices)

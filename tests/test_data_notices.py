@@ -1,4 +1,4 @@
-"""A notice is given once."""
+"""Tests that a notice is logged once."""
 
 import logging
 

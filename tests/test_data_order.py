@@ -1,4 +1,4 @@
-"""The order of examples: complete, reproducible, a function of seed and step."""
+"""Tests that orders are complete, reproducible, and functions of seed and step."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ def test_an_epoch_visits_each_example_once_and_drops_the_tail():
   plan = order.Shuffled(num_examples=23, batch_size=5, seed=3)
   assert plan.steps_per_epoch == 4
   for epoch in range(3):
-    seen = np.concatenate([plan.rows(4 * epoch + i) for i in range(4)])
+    seen = np.concatenate([plan.indices(4 * epoch + i) for i in range(4)])
     assert len(set(seen.tolist())) == 20 and seen.min() >= 0 and seen.max() < 23
 
 
@@ -41,8 +41,8 @@ def test_positions_are_uniform():
 def test_sequential_pads_the_last_batch():
   plan = order.Sequential(num_examples=7, batch_size=4)
   assert len(plan) == 2
-  np.testing.assert_array_equal(plan.rows(0), [0, 1, 2, 3])
-  np.testing.assert_array_equal(plan.rows(1), [4, 5, 6, -1])
+  np.testing.assert_array_equal(plan.indices(0), [0, 1, 2, 3])
+  np.testing.assert_array_equal(plan.indices(1), [4, 5, 6, -1])
 
 
 @pytest.mark.parametrize('batch_size', [0, 11])
@@ -53,4 +53,4 @@ def test_impossible_batch_size(batch_size):
 
 def test_negative_seed():
   with pytest.raises(errors.UserError, match='seed is -1'):
-    order.Shuffled(10, 2, -1).rows(0)
+    order.Shuffled(10, 2, -1).indices(0)

@@ -187,13 +187,13 @@ def test_odd_files_of_a_folder_become_the_same_data_set(photos, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['a\nb', ' a'])
-def test_a_class_name_that_tfds_cannot_keep_is_told(photos, tmp_path, name):
+def test_a_class_name_that_tfds_cannot_keep_is_reported(photos, tmp_path, name):
   (photos / 'cat').rename(photos / name)
   with pytest.raises(errors.UserError, match='line break or with space.*; rename'):
     prepare.image_folder(str(photos), 'mine', str(tmp_path))
 
 
-def test_a_split_without_a_good_image_is_told(tmp_path):
+def test_a_split_without_a_good_image_is_reported(tmp_path):
   for split, content in (('train', None), ('test', b'torn')):
     path = tmp_path / 'mine' / split / 'cat' / '0.png'
     path.parent.mkdir(parents=True)

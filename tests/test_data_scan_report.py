@@ -1,4 +1,4 @@
-"""The line about an image folder: its numbers and its grammar."""
+"""Tests the log line about an image folder: its numbers and its grammar."""
 
 import collections
 import logging

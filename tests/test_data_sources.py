@@ -1,4 +1,4 @@
-"""Sources: reading, subsets, loading into memory."""
+"""Tests sources: reading, subsets, loading into memory."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_images_without_file_names_are_in_no_list(name, tmp_path):
 
 
 class Letters(sources.Source):
-  """Images of one pixel; odd ones do not decode. Each has a file name."""
+  """A source of images of one pixel with file names; odd ones do not decode."""
   name, class_names, image_shape = 'letters', ('a', 'b'), (1, 1, 1)
 
   def __init__(self, n):

@@ -1,4 +1,4 @@
-"""Tests which rows a streamed feed reads, and what replaces bad images."""
+"""Tests which examples a streamed feed reads, and what replaces bad images."""
 
 import numpy as np
 import pytest
@@ -21,10 +21,10 @@ def test_a_process_reads_only_its_own_rows(mesh):
             for r in ((0, 4), (4, 8))]
   for step in (0, 5):
     parts = [blocks[step * 2 + k].labels for blocks in halves for k in range(2)]
-    np.testing.assert_array_equal(np.concatenate(parts), plan.rows(step) + 100)
+    np.testing.assert_array_equal(np.concatenate(parts), plan.indices(step) + 100)
   source.asked.clear()
   halves[1][0]
-  assert source.asked == plan.rows(0)[4:6].tolist()
+  assert source.asked == plan.indices(0)[4:6].tolist()
 
 
 def test_worker_processes_change_nothing(mesh):

@@ -1,4 +1,4 @@
-"""Label subsets and validation splits, checked by counting."""
+"""Tests label subsets and validation splits by counting."""
 
 import logging
 
@@ -127,14 +127,14 @@ def test_a_list_of_files_names_the_subset(tmp_path):
 
 
 @pytest.mark.parametrize('text, names, sentence', [
-    ('a\nb\nc', ['b', 'd'], "2 of the 3 file names in .*the first is 'a'; "
+    ('a\nb\nc', ['b', 'd'], "2 of the 3 file names in .*for example 'a'; "
      '.*validation_fraction=0'),
-    ('a/b.jpg', ['b.jpg'], "the first is 'a/b.jpg'"),
+    ('a/b.jpg', ['b.jpg'], "for example 'a/b.jpg'"),
     ('b', ['b', 'a', 'b'], 'b, which .* lists, is the name of several images'),
     (' \n', ['b'], 'is empty; it should have one file name a line'),
     (b'\xff\xfe', ['b'], r'cannot be read \(it is not text\)'),
     (None, ['b'], r'cannot be read \(No such file or directory\); give the path')])
-def test_mistakes_in_a_list_of_files_are_told(tmp_path, text, names, sentence):
+def test_mistakes_in_a_list_of_files_are_reported(tmp_path, text, names, sentence):
   path = tmp_path / 'list.txt'
   if text is not None:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -143,7 +143,7 @@ def test_mistakes_in_a_list_of_files_are_told(tmp_path, text, names, sentence):
   assert str(path) in str(e.value) and '\n' not in str(e.value)
 
 
-def test_a_list_that_is_not_there_is_told_before_data_are_read():
+def test_a_list_that_is_not_there_is_reported_before_data_are_read():
   for tell, path in ((subsets.check, '/no/such'),
                      (lambda rule: subsets.select(LABELS, rule), None)):
     with pytest.raises(errors.UserError, match=f'file_list is .*{path}.*No such file'):
@@ -169,6 +169,6 @@ def test_a_list_that_is_not_there_is_told_before_data_are_read():
     (lambda: subsets.select(LABELS, {'file_list': 'x', 'seed': 1}),
      'no effect with file_list'),
 ])
-def test_mistakes_are_told(call, sentence):
+def test_mistakes_are_reported(call, sentence):
   with pytest.raises(errors.UserError, match=sentence):
     call()

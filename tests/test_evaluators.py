@@ -1,4 +1,4 @@
-"""What holds for every evaluator: one way to call it, and no leaks."""
+"""Tests properties of every evaluator: its interface, and that labels do not leak."""
 
 import json
 
@@ -22,7 +22,7 @@ def build(name):
 
 
 def splits(classes=5, dim=8, shuffle=False):
-  """Three draws of a learnable problem, or the same with its labels permuted."""
+  """Returns three samples of a learnable problem, or the same with permuted labels."""
   rng = np.random.default_rng(0)
   teacher = rng.normal(size=(dim, classes))
   for n in (400, 200, 1000):
@@ -32,8 +32,8 @@ def splits(classes=5, dim=8, shuffle=False):
 
 
 def test_every_evaluator_is_tested_here():
-  # Those of a network's own scores learn nothing: test_evaluators_rotation.py; and
-  # one makes splits of its own: test_evaluators_logistic_random_split.py.
+  # Evaluators of the network's own scores are tested in test_evaluators_rotation.py,
+  # the one that splits again in test_evaluators_logistic_random_split.py.
   others = {'own_head', 'rotation', 'logistic_random_split'}
   assert SMALL.keys() | others == evaluators.EVALUATORS.keys()
 
@@ -59,7 +59,7 @@ def test_permuted_labels_give_chance(name):
   # Four standard deviations of 1000 independent guesses.
   assert abs(result['test']['top1'] - chance) < 4 * np.sqrt(chance / 1000)
   if name in ('knn', 'nn1'):
-    # An image that met itself in the bank would be right every time.
+    # If an image could vote for itself, it would always be correct.
     assert result['train']['top1'] < 0.35
 
 

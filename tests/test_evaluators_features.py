@@ -1,4 +1,4 @@
-"""Extraction: masks, endpoints, pooling, devices, files."""
+"""Tests feature extraction: masks, endpoints, pooling, devices, files."""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ def encode(variables, batch):
 
 
 def batches(mesh, size=8):
-  """What data.feed yields: global arrays, the last batch padded and masked."""
+  """Yields batches like data.feed: global arrays, the last one padded and masked."""
   for start in range(0, len(IMAGES), size):
     rows = np.arange(start, start + size)
     inside = rows < len(IMAGES)

@@ -1,4 +1,4 @@
-"""kNN against scikit-learn, NumPy by hand and its invariances."""
+"""Tests kNN against scikit-learn and NumPy by hand, and its invariances."""
 
 import re
 
@@ -22,7 +22,7 @@ def predict(bank=BANK, labels=LABELS, queries=QUERIES, num_classes=5, **kwargs):
 @pytest.mark.parametrize('metric', ['cosine', 'euclidean'])
 @pytest.mark.parametrize('k', [1, 7, 90])
 def test_agrees_with_scikit_learn(metric, k):
-  # Cosine distance is 1 - similarity; ours for Euclid is half the square.
+  # Cosine distance is 1 - similarity; for the Euclidean metric, minus half the square.
   similarity = {'cosine': lambda d: -d, 'euclidean': lambda d: -d**2 / 2}[metric]
   theirs = neighbors.KNeighborsClassifier(
       k, metric=metric, weights=lambda d: np.exp(similarity(d) / 0.3))
@@ -116,7 +116,7 @@ def test_mistakes_are_named():
   with pytest.raises(errors.UserError, match="'manhattan'; accepted is 'cosine' or"):
     knn.Knn(metric='manhattan')
   with pytest.raises(errors.UserError, match='manhattan'):
-    knn.Nearest(metric='manhattan')
+    knn.NearestNeighbour(metric='manhattan')
   with pytest.raises(errors.UserError, match='config.protocol.k is 0'):
     knn.Knn(k=0)
   with pytest.raises(errors.UserError, match='config.protocol.temperature is 0'):
@@ -128,10 +128,10 @@ def test_mistakes_are_named():
 def test_nearest_is_one_nearest_neighbour():
   train = features.Features(BANK, LABELS)
   test = features.Features(QUERIES, LABELS[:33])
-  result = knn.Nearest()(train, None, test, 5)
+  result = knn.NearestNeighbour()(train, None, test, 5)
   theirs = neighbors.KNeighborsClassifier(1).fit(BANK, LABELS)
   assert result['test']['top1'] == theirs.score(QUERIES, LABELS[:33])
-  # One neighbour proposes one class, so it cannot be among five by luck.
+  # One neighbour has one class, so no other class can be among the top five.
   assert result['test']['top5'] == result['test']['top1']
   assert result['train']['top1'] < 0.6
   assert result['validation'] is None

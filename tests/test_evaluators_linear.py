@@ -1,4 +1,4 @@
-"""The linear probe against NumPy by hand, and what may influence its choice."""
+"""Tests the linear probe against NumPy by hand, and what its choice depends on."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ PROBE = linear.Linear(learning_rates=(0.01, 0.1, 0.5), weight_decays=(0., 0.05),
 
 
 def split(n, seed, classes=3, dim=5):
-  """Points whose class depends on a direction, so that a linear head can learn."""
+  """Returns points whose class is a linear function, which a linear head can learn."""
   x = np.random.default_rng(seed).normal(size=(n, dim))
   teacher = np.random.default_rng(99).normal(size=(dim, classes))
   scale = np.logspace(0, 1, dim)
@@ -25,7 +25,7 @@ TRAIN, VALIDATION, TEST = split(60, 0), split(40, 1), split(50, 2)
 
 
 def sgd_by_hand(train, rate, decay, probe, classes=3):
-  """Nesterov SGD with cosine decay in float64, one head, one row at a time."""
+  """Trains one head by Nesterov SGD with cosine decay, in float64, row by row."""
   x, y = train.features.astype(np.float64), train.labels
   mean, std = x.mean(0), x.std(0)
   x = (x - mean) / std
@@ -108,7 +108,7 @@ def test_test_labels_do_not_influence_the_choice():
 
 
 def test_of_equals_the_lowest_learning_rate_is_chosen():
-  # One class: every head is right about everything.
+  # With one class, every head is always correct.
   same = features.Features(TRAIN.features, np.zeros_like(TRAIN.labels))
   probe = dataclasses.replace(PROBE, learning_rates=(0.5, 0.01),
                               weight_decays=(0.05, 0.))

@@ -1,4 +1,4 @@
-"""Logistic regression against scikit-learn and a closed form."""
+"""Tests logistic regression against scikit-learn and a closed form."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from ssl_jax.evaluators import features, logistic
 
 
 def split(n, seed, classes=4, dim=6):
-  """Noisy linear classes; features of unequal scale, far from the origin."""
+  """Returns noisy linear classes with features of unequal scale and large means."""
   rng = np.random.default_rng(seed)
   x = rng.normal(size=(n, dim))
   teacher = np.random.default_rng(99).normal(size=(dim, classes))
@@ -92,7 +92,7 @@ def test_choice_is_the_best_on_validation_and_refitted_on_both():
           for l2 in evaluate.l2}
   got = {cell['l2']: cell['validation_top1'] for cell in result['grid']}
   assert got == pytest.approx(want)
-  # Of equally good strengths the strongest.
+  # If several strengths are equally good, the strongest is chosen.
   best = max(want, key=lambda l2: (want[l2], l2))
   assert result['chosen'] == {'l2': best}
   both = features.concatenate(TRAIN, VALIDATION)
@@ -103,7 +103,7 @@ def test_choice_is_the_best_on_validation_and_refitted_on_both():
 
 
 def test_choice_by_the_mean_of_the_classes():
-  """Where one class is rare the two scores disagree, and so do their choices."""
+  """With a rare class the two scores differ, and so do the strengths they choose."""
   rng = np.random.default_rng(4)
 
   def rare(n):

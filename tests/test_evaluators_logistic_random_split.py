@@ -1,4 +1,4 @@
-"""Logistic regression on everything, split anew, against scikit-learn."""
+"""Tests logistic regression on a random split of all images against scikit-learn."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,9 @@ SPLITS = split(60, 0), split(20, 1), split(40, 2)
 
 
 def test_fits_and_scores_the_two_parts_of_all_splits():
-  result = logistic_random_split.Resplit(test_fraction=0.25, l2=2., seed=3)(*SPLITS, 3)
+  evaluator = logistic_random_split.LogisticRandomSplit(
+      test_fraction=0.25, l2=2., seed=3)
+  result = evaluator(*SPLITS, 3)
   x = np.concatenate([s.features for s in SPLITS])
   y = np.concatenate([s.labels for s in SPLITS])
   rows = np.random.default_rng(3).permutation(120)
@@ -35,7 +37,7 @@ def test_fits_and_scores_the_two_parts_of_all_splits():
 
 def test_without_a_validation_split_and_with_another_seed():
   train, _, test = SPLITS
-  one, other = (logistic_random_split.Resplit(seed=s)(train, None, test, 3)
+  one, other = (logistic_random_split.LogisticRandomSplit(seed=s)(train, None, test, 3)
                 for s in (0, 1))
   assert one['train']['n'] == 75
   assert one['test']['confusion'] != other['test']['confusion']
@@ -45,4 +47,4 @@ def test_without_a_validation_split_and_with_another_seed():
     ({'test_fraction': 1.}, 'test_fraction is 1.0'), ({'l2': 0.}, 'above 0')])
 def test_values_that_are_not_accepted(fields, match):
   with pytest.raises(errors.UserError, match=match):
-    logistic_random_split.Resplit(**fields)
+    logistic_random_split.LogisticRandomSplit(**fields)

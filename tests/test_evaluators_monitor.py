@@ -1,4 +1,4 @@
-"""The kNN monitor watches the endpoint, pool and k it is given, on held-out images."""
+"""Tests that the kNN monitor uses its endpoint, pool and k on held-out images."""
 
 import logging
 import types
@@ -18,7 +18,7 @@ from ssl_jax.train import training
 
 @pytest.fixture
 def batches():
-  """Of eight flat images that are brighter the higher their label."""
+  """Returns a function that makes batches of images, brighter for higher labels."""
   mesh = mesh_lib.data_mesh()
   def of(labels):
     labels = np.array(labels, np.int32)
@@ -32,21 +32,21 @@ def batches():
 def encode(variables, batch):
   x = batch['image'].astype(jnp.float32)
   angle = variables * x[:, 0, 0, 0]
-  return {'pooled': jnp.ones((len(x), 2)),  # knows nothing
+  return {'pooled': jnp.ones((len(x), 2)),  # the same for all images
           'map': jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1)[:, None, None]}
 
 
-def test_watches_what_it_is_told_to(batches):
+def test_uses_its_endpoint(batches):
   bank, queries = batches([3, 1, 2, 0, 1, 2, 3, 0]), batches([0, 1, 2, 3])
   scale = jnp.float32(0.02)
   knows = monitor.KnnMonitor(encode, bank, queries, 4, k=2, endpoint='map')
   assert knows(scale) == {'knn/top1': 1.0}
   blind = monitor.KnnMonitor(encode, bank, queries, 4, k=2)
-  assert blind(scale) == {'knn/top1': 0.25}  # of equals the lowest class
+  assert blind(scale) == {'knn/top1': 0.25}  # equal votes: the lowest class
 
 
 def test_k_of_one_is_the_nearest_image(batches):
-  # Two images of class 2 lie nearer to the query of class 1 than one can outvote.
+  # With k = 3, two images of class 2 outvote the nearest one, of class 1.
   bank, queries = batches([1, 2, 2]), batches([1])
   scale = jnp.float32(0.001)
   near = monitor.KnnMonitor(encode, bank, queries, 4, k=1, endpoint='map')
@@ -63,7 +63,7 @@ def knn_monitor(data, **train):
 
 
 def shown(batches):
-  """Images (as bytes) and labels of all batches, without what fills them up."""
+  """Returns the images (as bytes) and labels of all batches, without padding."""
   found = [(bytes(np.asarray(image)), int(label)) for batch in batches()
            for image, label, good in zip(batch['image'], batch['label'], batch['mask'],
                                          strict=True) if good]
@@ -85,7 +85,7 @@ def test_queries_are_held_out_and_the_bank_is_not_test():
 
 @pytest.fixture
 def rare(tmp_path):
-  """Classes of 8, 8 and 1 images; a pixel says which image it is."""
+  """Returns classes of 8, 8 and 1 images, whose pixels are the index of the image."""
   for split, start in (('train', 0), ('test', 100)):
     for c, (name, n) in enumerate((('a', 8), ('b', 8), ('rare', 1))):
       (tmp_path / split / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Rotation accuracy: the batches it makes, and the whole way from a checkpoint."""
+"""Tests rotation accuracy: its batches, and an evaluation of a checkpoint."""
 
 import numpy as np
 import pytest
@@ -77,7 +77,7 @@ def test_from_a_checkpoint(rotations, count, tmp_path):
                        tmp_path / 'plain')
   for split in downstream.SPLITS:
     assert result[split]['n'] == count * plain[split]['n']
-    # Every image comes in every turn once.
+    # Every image has every rotation once.
     assert np.ptp(np.sum(result[split]['confusion'], 1)) == 0
   assert result['class_names'] == {
       4: ['0 degrees', '90 degrees', '180 degrees', '270 degrees'],

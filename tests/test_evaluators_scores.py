@@ -1,4 +1,4 @@
-"""Accuracies against scikit-learn, and what ties, gaps and NaN become."""
+"""Tests accuracies against scikit-learn, and with ties, missing classes and NaN."""
 
 import json
 

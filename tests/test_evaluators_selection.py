@@ -66,7 +66,7 @@ def test_nothing_is_chosen_on_test_images(count, refit):
 
 @pytest.mark.parametrize('rate, decay, names', [
     (0.1, 1e-3, []), (0.01, 1e-3, ['rate']), (1., 1e-2, ['rate', 'decay']),
-    (0.1, 0., [])])  # nothing lies below no decay
+    (0.1, 0., [])])  # no value is below 0
 def test_ends_of_a_range(rate, decay, names, monkeypatch):
   warned = []
   monkeypatch.setattr(selection.logging, 'warning',
@@ -84,7 +84,7 @@ def test_evaluators_say_so_in_their_result():
       _two_clouds(), ('float32', 'int32'), strict=True)))
   probe = linear.Linear(learning_rates=(1e-3, 1e-2, 1e-1), weight_decays=(0.,),
                         epochs=1, min_steps=5)
-  # Everything is right, and of equals the lowest rate and the strongest penalty win.
+  # All heads are correct, so the lowest rate and the strongest penalty are chosen.
   assert probe(split, split, split, 2)['at_edge'] == ['learning_rate']
   regression = logistic.Logistic(l2=(1e-3, 1e-2, 1e-1))
   assert regression(split, split, split, 2)['at_edge'] == ['l2']

@@ -16,7 +16,7 @@ def test_every_encoder_has_a_vector_for_an_image(name):
       lambda key: module.init_with_output(key, images, train=False)[0],
       jax.random.key(0))
   assert shapes['pooled'].ndim == 2 and shapes['pooled'].shape[0] == 2
-  assert len(shapes) > 2  # maps on the way too
+  assert len(shapes) > 2  # including intermediate maps
 
 
 @pytest.mark.parametrize('name', models.HEADS)

@@ -29,7 +29,7 @@ def operands(image_shape, kernel_shape, dtype=np.float32):
 
 
 def assert_close(a, b, rtol=1e-5):
-  """Relative to the largest element: sums may be taken in another order."""
+  """Asserts that arrays are close relative to the largest element."""
   a, b = (np.asarray(x, np.float64) for x in (a, b))
   assert a.shape == b.shape
   np.testing.assert_allclose(a, b, rtol=0, atol=rtol * np.abs(b).max())
@@ -101,7 +101,7 @@ def test_what_is_computed_once_is_the_identity():
 
 
 def step(x, kernels):
-  """Gradients of two residual layers, where XLA:CPU would recompute the first."""
+  """Returns the gradients of two residual layers; XLA:CPU would compute one twice."""
   def loss(kernels):
     h = x
     for kernel in kernels:
@@ -112,7 +112,7 @@ def step(x, kernels):
 
 
 def test_other_platforms_lower_to_the_plain_convolution():
-  """Compiled for from a CPU host too, and whatever was traced before."""
+  """The form depends on the target platform, not on the host or on earlier traces."""
   def lowered(f, platform, kernel_size):
     x, kernel = operands((2, 8, 8, 4), (kernel_size, kernel_size, 4, 4))
     # One function object for all platforms: jit must keep its traces apart.
@@ -165,7 +165,7 @@ def test_gradients_of_resnet20_are_those_of_plain_convolutions():
   images, target = rng.normal(size=(8, 8, 8, 3)), rng.normal(size=(8, 16))
   shapes = jax.eval_shape(lambda: module.init(
       jax.random.key(0), jnp.zeros((1, 8, 8, 3)), train=False))
-  params = jax.tree.map(  # random, for branches start silent
+  params = jax.tree.map(  # random, because residuals are initialised as 0
       lambda p: jnp.asarray(0.5 * rng.normal(size=p.shape), p.dtype), shapes['params'])
   stats = jax.tree.map(lambda p: jnp.zeros(p.shape, p.dtype), shapes['batch_stats'])
 
@@ -181,5 +181,5 @@ def test_gradients_of_resnet20_are_those_of_plain_convolutions():
   with conv.platform('tpu'):
     reference = gradients(params)
   for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(reference), strict=True):
-    assert np.abs(b).max() > 1e-3  # what is compared is not rounding
+    assert np.abs(b).max() > 1e-3  # the values are larger than rounding errors
     assert_close(a, b, rtol=1e-4)

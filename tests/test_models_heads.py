@@ -77,7 +77,7 @@ def test_outputs_are_float32_when_computing_in_bfloat16():
     assert leaf.dtype == jnp.float32
 
 
-# ResNet-50: 2048 -> 4096 -> 256 -> 4096 -> 256 of BYOL's code, less the bias that it
+# ResNet-50: 2048 -> 4096 -> 256 -> 4096 -> 256 of BYOL's code, without the bias that it
 # has before a BatchNorm; SimSiam's 2048 -> 512 -> 2048.
 @pytest.mark.parametrize('module, dim, expected', [
     (lambda: models.build_projector(hidden=4096, dim=256, last_layer='none'), 2048,

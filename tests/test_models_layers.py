@@ -1,4 +1,4 @@
-"""BatchNorm, by hand and against Flax'; what crosses devices, and in which dtype."""
+"""Tests BatchNorm by hand and against Flax', and the collectives and their dtypes."""
 
 import re
 from typing import Any
@@ -16,7 +16,7 @@ from ssl_jax.performance import collectives
 
 
 class TwoNorms(nn.Module):
-  """The second normalises what depends on the statistics of the first."""
+  """Two BatchNorms; the input of the second depends on the statistics of the first."""
   groups: int
   dtype: Any = jnp.float32
 
@@ -34,7 +34,7 @@ def images(rows=16):
 
 
 def variables(seed=1):
-  """Parameters and running statistics that are not those of initialisation."""
+  """Returns parameters and running statistics that differ from initial values."""
   rng = np.random.default_rng(seed)
   draw = lambda *names: {name: rng.uniform(0.5, 2, 3).astype(np.float32)
                          for name in names}
@@ -48,7 +48,7 @@ def train(groups, variables, x):
 
 
 def by_hand(groups, v, x):
-  """Each group by itself in float64; statistics of the second layer are given it."""
+  """Computes both layers in float64, each group by itself."""
   running = {}
   for name in ('bn1', 'bn2'):
     parts = x.reshape(groups, -1, *x.shape[1:])
@@ -83,7 +83,7 @@ def test_evaluation_and_variables_do_not_know_groups(key):
 
 
 class Reference(nn.Module):
-  """`TwoNorms(1)` of Flax."""
+  """`TwoNorms(1)` with Flax' BatchNorm."""
   dtype: Any
 
   @nn.compact
@@ -128,7 +128,7 @@ def all_reduces(groups, statistics):
 
 
 def test_no_collective_where_a_group_has_a_device_to_itself():
-  """But one, that no layer waits for: the average for the running statistics."""
+  """The only one is the average for running statistics, for which no layer waits."""
   # The mean, then the mean square about it, of each of the two layers.
   assert all_reduces(1, statistics=False) == all_reduces(1, statistics=True) == 4
   assert all_reduces(8, statistics=False) == all_reduces(16, statistics=False) == 0
@@ -137,7 +137,7 @@ def test_no_collective_where_a_group_has_a_device_to_itself():
 
 @pytest.mark.parametrize('dtype, forward', [(jnp.bfloat16, 1), (jnp.float32, 2)])
 def test_messages_of_a_layer_in_each_direction(dtype, forward):
-  """One, but for float32, whose variance waits for its mean."""
+  """bfloat16 needs one; float32 needs two, because the variance uses the mean."""
   mesh = mesh_lib.data_mesh()
   rep, rows = mesh_lib.replicated(mesh), mesh_lib.sharded(mesh)
 
@@ -155,7 +155,7 @@ def test_messages_of_a_layer_in_each_direction(dtype, forward):
     (layers.conv(1, 1, dtype=jnp.bfloat16, name='conv'), (1, 1, 1)),
     (layers.dense(1, dtype=jnp.bfloat16, name='dense'), (1,))])
 def test_kernels_gradients_are_summed_over_devices_in_float32(layer, row):
-  """bfloat16 has 1 + 1/128, but not 1 + 7/512."""
+  """bfloat16 represents 1 + 1/128, but not 1 + 7/512."""
   mesh = mesh_lib.data_mesh()
   x = jnp.ones((8, *row), jnp.bfloat16)
   pull = jnp.full(8, 2.**-9).at[0].set(1).reshape(x.shape).astype(jnp.bfloat16)

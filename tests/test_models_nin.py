@@ -1,4 +1,4 @@
-"""NIN: parameters to the digit, shapes, and every layer by hand in NumPy."""
+"""Tests NIN: its number of parameters, shapes, and every layer by hand in NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +46,7 @@ def test_endpoints(blocks):
 
 
 def average_pool(x):
-  """3x3, stride 2, one row and column of zeros around, always divided by 9."""
+  """Pools 3x3 at stride 2, with a border of zeros, always divided by 9."""
   x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
   rows, cols = range(0, x.shape[1] - 2, 2), range(0, x.shape[2] - 2, 2)
   return np.stack([np.stack([x[:, i:i + 3, j:j + 3].sum((1, 2)) / 9 for j in cols], 1)
@@ -54,7 +54,7 @@ def average_pool(x):
 
 
 def nin(x, params):
-  """Training mode, in float64."""
+  """Computes the network in training mode, in float64."""
   x, endpoints = np.asarray(x, np.float64), {}
   for i in range(1, len(params) + 1):
     block = params[f'block{i}']
@@ -72,7 +72,7 @@ def test_every_layer_by_hand():
   rng = np.random.default_rng(0)
   images = rng.normal(size=(3, 12, 12, 3)).astype(np.float32)
   variables = jax.jit(lambda: module.init(jax.random.key(0), images, train=False))()
-  # Away from the initial 0s and 1s, so that each parameter matters.
+  # Not the initial values 0 and 1, so that each parameter has an effect.
   params = jax.tree.map(lambda x: np.asarray(
       rng.normal(size=x.shape) / 2 + (x.ndim == 1), np.float32), variables['params'])
   got, _ = jax.jit(lambda v: module.apply(

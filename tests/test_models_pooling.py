@@ -1,4 +1,4 @@
-"""Pooling of feature maps against NumPy."""
+"""Tests pooling of feature maps against NumPy."""
 
 import numpy as np
 

@@ -9,7 +9,7 @@ from ssl_jax.models import resnet
 
 
 def shapes(module, size=32):
-  """The variables' shapes; nothing is computed."""
+  """Returns the shapes of the variables without computing them."""
   images = jnp.zeros((2, size, size, 3))
   return jax.eval_shape(lambda key: module.init(key, images, train=False),
                         jax.random.key(0))
@@ -24,7 +24,7 @@ def count(tree):
 
 
 def randomised(tree, seed=0):
-  """Parameters away from their initial 0s and 1s, so that each one matters."""
+  """Returns parameters unlike the initial 0s and 1s, so that each has an effect."""
   leaves, structure = jax.tree.flatten(tree)
   rng = np.random.default_rng(seed)
   return jax.tree.unflatten(structure, [
@@ -32,7 +32,7 @@ def randomised(tree, seed=0):
       for x in leaves])
 
 
-# From the layers of google-research/simclr, and of torchvision where it differs.
+# Counted from the layers of google-research/simclr, and of torchvision if different.
 @pytest.mark.parametrize('name, fields, expected', [
     ('resnet18', {'stem': 'cifar', 'shortcut': 'google'}, 11_173_056),
     ('resnet18', {'stem': 'cifar', 'shortcut': 'torch'}, 11_168_832),
@@ -135,7 +135,7 @@ def test_forward_pass_by_hand(bottleneck, stem, shortcut, sk_ratio):
 
 
 def test_batch_statistics():
-  """0.9 of the old and 0.1 of the biased batch variance; evaluation uses them."""
+  """They are 0.9 old + 0.1 new with the biased variance; evaluation uses them."""
   module = resnet.ResNet((1,), 4, False, 'cifar', 'torch')
   images = np.random.default_rng(2).normal(1, 2, (3, 8, 8, 3)).astype(np.float32)
   variables = initialised(module, images)
@@ -161,7 +161,7 @@ def test_residual_branches_start_at_zero(key):
 
 
 def test_initial_weights():
-  """Truncated at two standard deviations of 1/sqrt(fan-in), after rescaling."""
+  """They are truncated at two standard deviations of 1/sqrt(fan-in), then rescaled."""
   module = resnet.ResNet((1,), 64, False, 'cifar', 'torch')
   params = initialised(module, jnp.zeros((1, 4, 4, 3)))['params']
   kernel = np.asarray(params['stage1']['block1']['conv1']['kernel'])
@@ -171,7 +171,7 @@ def test_initial_weights():
 
 
 def test_variance_in_float32_survives_a_large_mean(key):
-  """With E[x^2] - E[x]^2 nothing would be left of a variance of 1e-4 here."""
+  """E[x^2] - E[x]^2 would lose a variance of 1e-4 to cancellation."""
   module = resnet.layers.batch_norm(train=True, dtype=jnp.float32, name='bn')
   x = 100 + 0.01 * jax.random.normal(key, (4096, 1))
   y, _ = module.init_with_output(key, x)

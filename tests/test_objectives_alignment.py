@@ -1,4 +1,4 @@
-"""BYOL's and SimSiam's losses against the papers' equations in NumPy."""
+"""Tests BYOL's and SimSiam's losses against the papers' equations in NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from ssl_jax.objectives import alignment
 
 @pytest.fixture
 def rows():
-  """Predictions and targets of five images, two views each, float64."""
+  """Returns predictions and targets of five images, two views each, float64."""
   rng = np.random.default_rng(0)
   return rng.normal(size=(5, 2, 7)), 3 * rng.normal(size=(5, 2, 7))
 

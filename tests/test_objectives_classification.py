@@ -15,7 +15,7 @@ def example(rows=6, classes=5, seed=0):
 
 
 def by_hand(logits, labels, smoothing=0.0):
-  """Labelled rows one by one, in float64."""
+  """Computes the loss of labelled rows one by one, in float64."""
   losses = []
   for x, label in zip(np.asarray(logits, np.float64), labels, strict=True):
     if label < 0:

@@ -11,7 +11,7 @@ from ssl_jax import errors
 from ssl_jax.objectives import contrastive
 from ssl_jax.parallel import mesh as mesh_lib
 
-# One compilation each, where eager calls would compile operation by operation.
+# jit compiles each function once; eager calls would compile each operation.
 STATIC = ('temperature', 'similarity', 'scale')
 nt_xent = jax.jit(contrastive.nt_xent, static_argnames=STATIC)
 nt_xent_and_gradient = jax.jit(jax.value_and_grad(contrastive.nt_xent),
@@ -24,7 +24,7 @@ def embeddings(rows=12, dim=5, seed=0):
 
 
 def by_hand(z, temperature, similarity='cosine'):
-  """Equation 1 of the paper: a double loop in float64."""
+  """Computes equation 1 of the paper by a double loop in float64."""
   z = np.asarray(z, np.float64)
   if similarity == 'cosine':
     z = z / np.linalg.norm(z, axis=1, keepdims=True)
@@ -82,7 +82,7 @@ def test_equal_embeddings_cost_log_2n_minus_1(n):
 
 
 def test_perfect_and_orthogonal_pairs():
-  """exp(1/t) for the partner against 2N-2 times exp(0)."""
+  """The positive pair has exp(1/t), and the 2N-2 negatives have exp(0) each."""
   z = jnp.repeat(jnp.eye(4), 2, axis=0)
   expected = -math.log(math.exp(2) / (math.exp(2) + 6))
   np.testing.assert_allclose(nt_xent(z, temperature=0.5), expected, rtol=1e-5)
@@ -147,7 +147,7 @@ def test_any_number_of_devices_gives_the_same_loss_and_gradient(devices):
     (jax.value_and_grad(lambda z: contrastive.nt_xent(z, 0.2)), [64]),
     (jax.value_and_grad(loss_and_metrics, has_aux=True), [32, 64])])
 def test_only_embeddings_are_gathered_and_logits_stay_sharded(f, gathers):
-  """Once for the loss; the metrics gather the second views."""
+  """The loss gathers them once; the metrics gather the second views."""
   rows, dim = 64, 7
   hlo = compiled_on(8, f, rows, dim)[1].as_text()
   shapes = re.findall(r'= f32\[([\d,]+)\]\S* all-gather(?:-start)?\(', hlo)
@@ -194,5 +194,5 @@ def test_mistakes_are_explained(arguments, words):
 
 
 def test_an_odd_number_of_rows_is_refused():
-  with pytest.raises(ValueError, match='pairs'):
+  with pytest.raises(ValueError, match='3 rows; each image needs two views'):
     contrastive.nt_xent(jnp.ones((3, 2)), 0.5)

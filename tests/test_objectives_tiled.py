@@ -1,4 +1,4 @@
-"""Tiled NT-Xent against the dense one: values, gradients, devices, memory, traffic."""
+"""Tests tiled NT-Xent against the dense one, its memory and its collectives."""
 
 import functools
 import math
@@ -27,7 +27,7 @@ def dense(z, temperature, **options):
 
 
 def compiled(loss, z, temperature, devices=1, **options):
-  """value_and_grad over the first few devices, as train/step.py compiles it."""
+  """Compiles value_and_grad for the first few devices, as train/step.py does."""
   mesh = mesh_lib.data_mesh(jax.devices()[:devices])
 
   def value_and_grad(z):
@@ -52,7 +52,7 @@ def same(a, b, rtol=1e-6, atol=1e-6):
 
 @pytest.mark.parametrize('devices, images', [(1, 4), (2, 5), (8, 2)])
 def test_dense_value_gradient_and_metrics(monkeypatch, devices, images):
-  """Blocks of images that divide the 24, that do not, and fewer per device."""
+  """Tests block sizes that divide the 24 images, that do not, and few per device."""
   z = embeddings(48)
   monkeypatch.setattr(tiled, 'IMAGES', images)
   same(run(tiled.nt_xent, z, 0.2, devices), run(dense, z, 0.2))
@@ -74,7 +74,7 @@ def test_scales_low_temperatures_and_dot_products(monkeypatch, options):
 
 
 def test_rows_that_are_far_from_all_others(monkeypatch):
-  """The running maximum starts far below 0, and a row's total underflows at 1/tau."""
+  """The positive logits are -200, whose exp underflows, and all others are 0."""
   z = np.kron(np.eye(6), [[1], [-1]]).astype(np.float32)
   monkeypatch.setattr(tiled, 'IMAGES', 2)
   (loss, _), gradient = run(tiled.nt_xent, z, 0.005)

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: what a training notes, and what ends a process at once."""
+"""Tests SIGTERM and Ctrl-C: which a listener records, and which end a process."""
 
 import os
 import pathlib
@@ -14,12 +14,12 @@ from jax.experimental import multihost_utils
 from ssl_jax.parallel import preemption
 
 ROOT = pathlib.Path(__file__).parent.parent
-# A binary whose main thread is busy in C, in each of the states of a run.
+# A binary whose main thread executes C code, in each of the states of a run.
 BUSY = '''
 import ctypes, signal, sys
 from ssl_jax.parallel import preemption
 
-class Alone:  # what is asked of JAX, which takes seconds to import
+class Alone:  # stands in for JAX, which takes seconds to import
   process_count = staticmethod(lambda: 1)
 sys.modules['jax'] = Alone
 
@@ -35,7 +35,7 @@ with preemption.Listener(lambda: STEP) as listener:
 
 @pytest.fixture(autouse=True)
 def python_hears_ctrl_c():
-  """Shells start background jobs with SIGINT ignored, and Python leaves that so."""
+  """Shells start background jobs with SIGINT ignored, and Python keeps that."""
   before = signal.signal(signal.SIGINT, signal.default_int_handler)
   yield
   signal.signal(signal.SIGINT, before)
@@ -72,8 +72,8 @@ def test_a_signal_that_came_too_late_is_passed_on():
 
 
 @pytest.mark.parametrize('listens, step, names, status, sentence', [
-    (False, None, ['SIGINT'], 130, 'stopped by Ctrl-C where nothing had to be saved'),
-    (False, None, ['SIGTERM'], 143, 'stopped by SIGTERM where nothing had to be saved'),
+    (False, None, ['SIGINT'], 130, 'stopped by Ctrl-C; nothing had to be saved'),
+    (False, None, ['SIGTERM'], 143, 'stopped by SIGTERM; nothing had to be saved'),
     (True, 4, ['SIGTERM', 'SIGINT', 'SIGTERM', 'SIGINT'], 75,
      'stopped by a second Ctrl-C; step 4 is saved, later ones are not'),
     (True, None, ['SIGINT', 'SIGINT'], 130,
@@ -96,7 +96,7 @@ def test_a_busy_process_ends_at_once_in_one_sentence(
   assert err.strip().startswith(sentence) and len(err.strip().splitlines()) == 1
 
 
-def test_jax_is_told_every_number_whatever_a_dispatch_holds(monkeypatch):
+def test_jax_receives_every_number_for_any_length_of_a_dispatch(monkeypatch):
   told = []
   monkeypatch.setattr(jax, 'process_count', lambda: 2)
   monkeypatch.setattr(multihost_utils, 'reached_preemption_sync_point', told.append)

@@ -9,10 +9,10 @@ from ssl_jax.parallel import processes
 
 
 @pytest.mark.parametrize('address, number, process, sentence', [
-    ('localhost', '2', '0', 'must be host:port'),
+    ('localhost', '2', '0', 'set it to host:port'),
     ('localhost:1', '', '0', "JAX_NUM_PROCESSES is ''"),
     ('localhost:1', '2', 'one', "JAX_PROCESS_ID is 'one'"),
-    ('localhost:1', '2', '2', 'of 2 processes it must be 0 to 1'),
+    ('localhost:1', '2', '2', 'JAX_NUM_PROCESSES is 2; it must be 0 to 1'),
 ])
 def test_a_cluster_that_makes_no_sense(monkeypatch, address, number, process, sentence):
   monkeypatch.setenv('JAX_COORDINATOR_ADDRESS', address)
@@ -32,7 +32,7 @@ def test_a_process_alone_agrees_with_itself():
 
 @pytest.fixture
 def others(monkeypatch):
-  """Makes two other processes, on hosts 'b' and 'c', that send what is given."""
+  """Simulates two other processes, on hosts 'b' and 'c', that send these texts."""
   def send(*texts):
     monkeypatch.setattr(processes, 'allgather_text', lambda text: [
         text, *(json.dumps([host, sent])
@@ -47,7 +47,7 @@ def test_the_process_that_failed_is_named_on_the_others(others):
       pass
 
 
-def test_a_failure_that_all_share_is_told_without_a_name(others):
+def test_a_failure_that_all_share_names_no_process(others):
   others('no data', 'no data')
   with pytest.raises(errors.UserError, match='^no data$'):
     with processes.fail_together():

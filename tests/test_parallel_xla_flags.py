@@ -1,4 +1,4 @@
-"""Sums on the CPU are right on every jaxlib, and XLA_FLAGS stays the user's."""
+"""Tests that sums on the CPU are correct, and that a user's XLA_FLAGS are kept."""
 
 import importlib.util
 import os

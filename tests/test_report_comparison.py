@@ -1,4 +1,4 @@
-"""Tables of accuracies: captions, competitions and published figures, by hand."""
+"""Tests tables of accuracies by hand: captions, bold print, published figures."""
 
 import fake_study
 import pytest

@@ -1,4 +1,4 @@
-"""Material of several sections is merged in order."""
+"""Tests that the material of several sections is merged in order."""
 
 from ssl_jax.report import content, tables
 

@@ -1,4 +1,4 @@
-"""Rows and sentences of evaluations that come in groups."""
+"""Tests rows and sentences of evaluations that come in groups."""
 
 import fake_study
 import pytest

@@ -1,4 +1,4 @@
-"""The pages: their numbers and warnings; they are well formed and self-contained."""
+"""Tests the pages: numbers, warnings, well-formed HTML, no external files."""
 
 import base64
 import dataclasses

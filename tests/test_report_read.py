@@ -1,4 +1,4 @@
-"""Reads a study's folder; files that cannot be used are left out and named."""
+"""Tests that a study's folder is read, and that unusable files are named."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The CSV file of results, by hand."""
+"""Tests the CSV file of results by hand."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Every section works for every kind of study."""
+"""Tests that every section works for every kind of study."""
 
 import shutil
 

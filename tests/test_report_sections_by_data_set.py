@@ -1,4 +1,4 @@
-"""Several data sets: cells, sentences and points by hand."""
+"""Tests several data sets by hand: cells, sentences and points."""
 
 import fake_study
 import numpy as np

@@ -1,4 +1,4 @@
-"""Label subsets: cells, sentences and points by hand."""
+"""Tests label subsets by hand: cells, sentences and points."""
 
 import fake_study
 import numpy as np

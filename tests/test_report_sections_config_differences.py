@@ -1,4 +1,4 @@
-"""The table of config differences."""
+"""Tests the table of config differences."""
 
 import fake_study
 

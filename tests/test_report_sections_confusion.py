@@ -1,4 +1,4 @@
-"""Confusion matrices: their numbers, and the evaluation that is shown."""
+"""Tests confusion matrices: their numbers, and the evaluation that is shown."""
 
 import dataclasses
 

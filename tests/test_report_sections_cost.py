@@ -1,4 +1,4 @@
-"""The table of times, by hand."""
+"""Tests the table of times by hand."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Figures of what was logged: their data and their alternative texts."""
+"""Tests the figures of logged values: their data and their alternative texts."""
 
 import fake_study
 import numpy as np

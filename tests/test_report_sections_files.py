@@ -1,4 +1,4 @@
-"""The table of files, and that its links lead to files."""
+"""Tests the table of files, and that its links lead to files."""
 
 import fake_study
 

@@ -1,4 +1,4 @@
-"""The headline table and its sentences, by hand."""
+"""Tests the headline table and its sentences by hand."""
 
 import fake_study
 import numpy as np

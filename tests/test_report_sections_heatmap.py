@@ -1,4 +1,4 @@
-"""The heat map: its numbers by hand, in the table and in the figure."""
+"""Tests the numbers of the heat map by hand, in the table and in the figure."""
 
 import fake_study
 import numpy as np

@@ -1,4 +1,4 @@
-"""Accuracies by class: the table by hand, the figure and the order of its classes."""
+"""Tests accuracies by class by hand: the table, the figure, the order of classes."""
 
 import json
 

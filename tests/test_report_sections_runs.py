@@ -1,4 +1,4 @@
-"""The table of runs, by hand."""
+"""Tests the table of runs by hand."""
 
 import json
 

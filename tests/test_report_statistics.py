@@ -1,4 +1,4 @@
-"""Margins against SciPy; error bars and the bold rule by hand."""
+"""Tests margins against SciPy, and error bars and the bold rule by hand."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What a study derives from its files, by hand."""
+"""Tests by hand what a study computes from its files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""One table as text and Markdown, and its cells by hand."""
+"""Tests a table as text and Markdown, and its cells by hand."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Figures are drawn in both palettes, readable, and reproducible."""
+"""Tests that figures are drawn in both palettes, readable and reproducible."""
 
 import xml.etree.ElementTree as ElementTree
 

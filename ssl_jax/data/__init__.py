@@ -1,1 +1,1 @@
-"""Data sets as uint8 images: `datasets.load` opens one, `feed.make_feed` serves it."""
+"""Reads data sets as uint8 images (`datasets`) and makes batches of them (`feed`)."""

@@ -1,4 +1,4 @@
-"""Data sets that need no download: scikit-learn's digits, and synthetic images."""
+"""Makes data sets without a download: scikit-learn's digits, and synthetic images."""
 
 import numpy as np
 
@@ -6,29 +6,34 @@ from ssl_jax import errors
 from ssl_jax.data import images, sources, subsets
 
 _TEST_FRACTION = 0.2
-_CHUNK = 2048  # images drawn at a time: bounds the float32 working set
+_CHUNK = 2048  # images drawn at once, which limits the memory for float32 pixels
 
 
 def digits(image_size: int | None = None,
            channels: int = 3) -> dict[str, sources.Arrays]:
-  """1,797 handwritten digits (UCI optdigits), 8x8, 17 gray levels.
+  """Returns 1,797 handwritten digits (UCI optdigits) of 8x8 pixels with 17 gray levels.
 
-  The train and test splits are a fixed class-balanced cut of about 4 to 1.
+  The images are split into train and test at random with a fixed seed, about 4 to 1,
+  with the same fraction of every class.
 
   Args:
-    image_size: A multiple of 8, to which pixels are repeated; None is 8.
-    channels: 3 repeats the gray value; 1 does not.
+    image_size: Side of the images in pixels, a multiple of 8; pixels are repeated.
+      None is 8.
+    channels: 3, which repeats the gray value, or 1.
+
+  Returns:
+    The splits 'train' and 'test'.
 
   Raises:
     errors.UserError: `image_size` is not a multiple of 8, or `channels` not 1 or 3.
   """
-  from sklearn import datasets  # Here: it takes seconds, which others need not wait.
+  from sklearn import datasets  # This import takes seconds, so it is not at the top.
 
   images.check_channels(channels)
   size = image_size or 8
   if size % 8:
-    raise errors.UserError(f'config.data.image_size is {size}; digits are 8x8, use '
-                           'a multiple of 8')
+    raise errors.UserError(f'config.data.image_size is {size}, but digits have 8x8 '
+                           'pixels; use a multiple of 8')
   raw = datasets.load_digits()
   pixels = np.rint(raw.images * (255 / 16)).astype(np.uint8)[..., None]
   for axis in (1, 2):
@@ -43,18 +48,19 @@ def digits(image_size: int | None = None,
 def synthetic(split: str, image_size: int | None = None, channels: int = 3, *,
               num_examples: int = 1024, num_classes: int = 4,
               seed: int = 0) -> sources.Arrays:
-  """Coloured gratings, one orientation and hue per class, drawn by NumPy.
+  """Draws coloured gratings with NumPy, with one orientation and hue per class.
 
   Phase, wavelength, contrast and noise vary within a class. All images are
-  brighter towards the top, so that rotations can be told apart too.
+  brighter towards the top, so that rotations can be recognised too.
 
   Args:
-    split: 'train' has `num_examples`, 'test' a quarter of that.
-    image_size: Side in pixels; None is 32.
+    split: 'train' has `num_examples` images, and 'test' a quarter of that.
+    image_size: Side of the images in pixels; None is 32.
     channels: 3, or 1 for gray gratings.
     num_examples: Number of images of the train split.
-    num_classes: Balanced to within one example.
-    seed: Seeds everything that is drawn; the splits never share an image.
+    num_classes: Number of classes. The numbers of images of two classes differ by at
+      most one.
+    seed: Seed of all random numbers. The splits never share an image.
 
   Raises:
     errors.UserError: `num_examples` < `num_classes`, or `channels` not 1 or 3.
@@ -62,8 +68,8 @@ def synthetic(split: str, image_size: int | None = None, channels: int = 3, *,
   images.check_channels(channels)
   if not 1 <= num_classes <= num_examples:
     raise errors.UserError(
-        f'config.data.num_examples is {num_examples} with {num_classes} '
-        'num_classes; give every class at least one example')
+        f'config.data.num_examples is {num_examples}, but config.data.num_classes is '
+        f'{num_classes}; use at least one example per class')
   n = num_examples if split == 'train' else max(num_classes, num_examples // 4)
   size = image_size or 32
   labels = (np.arange(n) % num_classes).astype(np.int32)
@@ -78,16 +84,16 @@ def synthetic(split: str, image_size: int | None = None, channels: int = 3, *,
 
 def _gratings(labels: np.ndarray, num_classes: int, size: int, channels: int,
               random: np.random.Generator) -> np.ndarray:
-  """uint8 [n, size, size, channels] for labels [n]."""
+  """Draws gratings, uint8 [n, size, size, channels], for labels [n]."""
   def draw(low, high, *shape):
     return random.uniform(low, high, (len(labels), *shape)).astype(np.float32)
 
-  turn = (labels / num_classes).astype(np.float32)[:, None, None]
+  position = (labels / num_classes).astype(np.float32)[:, None, None]  # in [0, 1)
   y, x = np.mgrid[:size, :size].astype(np.float32) / size
-  across = x * np.cos(np.pi * turn) + y * np.sin(np.pi * turn)
+  across = x * np.cos(np.pi * position) + y * np.sin(np.pi * position)
   waves = np.sin(2 * np.pi * (draw(2, 3, 1, 1) * across + draw(0, 1, 1, 1)))
   light = 0.5 + 0.15 * (0.5 - y) + draw(0.15, 0.3, 1, 1) * waves
-  hue = turn[..., None] + np.arange(channels, dtype=np.float32) / 3
+  hue = position[..., None] + np.arange(channels, dtype=np.float32) / 3
   tint = 1 + 0.4 * np.cos(2 * np.pi * hue) if channels == 3 else 1.0
   pixels = light[..., None] * tint + 0.05 * random.standard_normal(
       (len(labels), size, size, channels), np.float32)

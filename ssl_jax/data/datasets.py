@@ -19,9 +19,10 @@ class LabelsConfig:
   fraction: float | None = config_lib.field(
       None, above=0, high=1, doc='The same fraction of every class, at random')
   per_class: int | None = config_lib.field(
-      None, low=1, doc='So many images of every class, at random')
+      None, low=1, doc='The same number of images of every class, at random')
   first_k: int | None = config_lib.field(
-      None, low=1, doc='The first images of every class in the order of the files')
+      None, low=1, doc='Number of images of every class, the first ones in the order '
+      'of the files')
   file_list: str | None = config_lib.field(
       None, doc='Path of a text file with one file name a line')
   seed: int | None = config_lib.field(
@@ -38,9 +39,10 @@ class LabelsConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-  """A data set and how its images are read; None is the default that is stated.
+  """A data set and how its images are read.
 
-  An evaluation reads the data set of its encoder: there None is the encoder's value.
+  None is the default that the description of the field states. An evaluation uses the
+  data set of its encoder, so None is the encoder's value there.
   """
   NAMES: ClassVar[str] = (
       "A TFDS name such as 'cifar10', 'folder:/path/to/images', 'digits' or "
@@ -52,21 +54,21 @@ class DataConfig:
       None, low=1, doc='Side of the square images in pixels; None keeps their size, '
       'which must then be the same for all')
   canvas: bool = config_lib.field(
-      False, doc='Whether images stay whole, shrunk to fit a square of image_size; '
-      'otherwise their centre square is cut out and resampled')
+      False, doc='Whether images are not cropped but shrunk to fit a square of '
+      'image_size; otherwise their centre square is cropped and resampled')
   channels: int = config_lib.field(
       3, low=1, high=3, doc='3 (RGB) or 1 (gray); images are converted')
   max_bad_images: int = config_lib.field(
       10, low=0, doc='Number of images that may fail to decode and are skipped')
   subsample: float = config_lib.field(
-      1., above=0, high=1, doc='Fraction of every class of every split that is used, '
-      'at least 20 images of it; for rehearsals')
+      1., above=0, high=1, doc='Fraction of every class of every split that is used '
+      '(at least 20 images per class); for rehearsals')
   validation_fraction: float | None = config_lib.field(
       None, low=0, below=1, doc='Fraction of the training images that is held out for '
-      'validation, where the data set has no such split; None is 0.1, and 0 for '
+      'validation, if the data set has no such split; None is 0.1, and 0 for '
       'pre-training')
   split_seed: int = config_lib.field(
-      0, low=0, high=2**32 - 1, doc='Seed of that cut')
+      0, low=0, high=2**32 - 1, doc='Seed of the choice of the validation images')
   label_subset: LabelsConfig | None = config_lib.section(
       LabelsConfig, optional=True, none_is_default=True)
   num_examples: int | None = config_lib.field(
@@ -109,11 +111,11 @@ def load(name: str, split: str = 'train', **fields: Any) -> sources.Source:
 def open_split(data: DataConfig, split: str) -> sources.Source:
   """Opens one split of a data set.
 
-  If a set has no validation split of its own, one is cut from `train`, the same
-  fraction of every class; `train` is then what remains. With
-  `validation_fraction=0`, `train` is everything. With `canvas`, images lie in the top
-  left of a square; batches then say how large they are, and views are cut from that
-  part. (Images of 'digits' and 'synthetic' fill theirs.)
+  If a data set has no validation split of its own, one is cut from `train`, with the
+  same fraction of every class, and `train` has the remaining images. With
+  `validation_fraction=0`, `train` has all images. With `canvas`, images are at the top
+  left of a square; batches have their sizes, and views are cropped from that part.
+  (Images of 'digits' and 'synthetic' fill the square.)
 
   Args:
     data: The data set; `label_subset` selects images of `train`, after the cut, see
@@ -144,7 +146,10 @@ def open_split(data: DataConfig, split: str) -> sources.Source:
 
 
 def _native(data: DataConfig) -> Openers:
-  """The splits that a data set has by itself."""
+  """Returns a function for each split of a data set that opens it.
+
+  A validation split that is cut from `train` is not among them.
+  """
   how = dict(image_size=data.image_size, channels=data.channels,
              max_bad_images=data.max_bad_images, canvas=data.canvas)
   if data.name.startswith(_FOLDER):
@@ -171,7 +176,7 @@ def check(section: Mapping[str, Any]) -> None:
 
 def _open(native: Openers, name: str, split: str, fraction: float,
           seed: int) -> sources.Source:
-  """Opens a split that is there, or cuts `train` in two."""
+  """Opens a split of `native`, or divides `train` into train and validation."""
   cut = 'train' in native and 'validation' not in native and fraction != 0
   if split in native and not (cut and split == 'train'):
     return native[split]()
@@ -202,5 +207,5 @@ def _folder(name: str, **how: Any) -> Openers:
 
 def _tfds(name: str, data_dir: str | None, **how: Any) -> Openers:
   builder = tfds_source.find(name, data_dir)
-  return {ours: lambda theirs=theirs: tfds_source.TfdsSource(builder, theirs, **how)
-          for ours, theirs in tfds_source.splits(builder).items()}
+  return {name: lambda split=split: tfds_source.TfdsSource(builder, split, **how)
+          for name, split in tfds_source.splits(builder).items()}

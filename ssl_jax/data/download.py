@@ -1,4 +1,4 @@
-"""Downloads that survive being interrupted, and checksums."""
+"""Downloads files, continues interrupted downloads, and verifies checksums."""
 
 import hashlib
 import os
@@ -15,13 +15,22 @@ _TIMEOUT_SECONDS = 60
 
 
 def fetch(url: str, path: pathlib.Path, md5: str) -> pathlib.Path:
-  """Downloads `url` to `path`, once.
+  """Downloads a file, unless it exists.
 
-  Bytes collect in `path` + '.part', where the next attempt continues; the file
-  gets its name only when its checksum is right.
+  Bytes are written to `path` + '.part', where the next attempt continues. The file
+  gets its name only after its checksum was verified.
+
+  Args:
+    url: Address of the file.
+    path: Path to write.
+    md5: The MD5 checksum of the file, in hexadecimal.
+
+  Returns:
+    `path`.
 
   Raises:
-    errors.UserError: No connection, or a wrong checksum (the bytes are removed).
+    errors.UserError: The download failed, or the checksum is wrong; the bytes are then
+      removed.
   """
   if path.exists():
     verify(path, md5)
@@ -44,18 +53,18 @@ def fetch(url: str, path: pathlib.Path, md5: str) -> pathlib.Path:
 
 
 def verify(path: pathlib.Path, md5: str) -> None:
-  """Raises `errors.UserError` where a file is missing or has another checksum."""
+  """Raises `errors.UserError` if a file is missing or has another MD5 checksum."""
   if not path.is_file():
     raise errors.UserError(f'archive {path} does not exist; give the path of a file')
   with path.open('rb') as f:
     found = hashlib.file_digest(f, 'md5').hexdigest()
   if found != md5:
     raise errors.UserError(f'{path} is damaged or another file: its MD5 is {found}, '
-                           f'not {md5}; remove it and get it again')
+                           f'not {md5}; remove it and download it again')
 
 
 def _continue(url: str, part: pathlib.Path) -> None:
-  """Appends what `part` lacks; starts over where the server cannot resume."""
+  """Appends the missing bytes to `part`; starts again if the server cannot resume."""
   have = part.stat().st_size if part.exists() else 0
   request = urllib.request.Request(url)
   if have:
@@ -63,13 +72,13 @@ def _continue(url: str, part: pathlib.Path) -> None:
   try:
     response = urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS)
   except urllib.error.HTTPError as e:
-    if e.code == 416:  # nothing is left to ask for: the checksum will tell
+    if e.code == 416:  # no bytes are missing; the caller verifies the checksum
       return
     raise
   with response, part.open('ab' if response.status == 206 else 'wb') as f:
     logging.info('Downloading %s from byte %d', url, f.tell())
     while chunk := response.read(_CHUNK):
       f.write(chunk)
-    expected = response.length  # what a connection that broke still owes
-  if expected:
-    raise OSError(f'the connection broke with {expected} bytes to go')
+    missing = response.length
+  if missing:
+    raise OSError(f'the connection was lost and {missing} bytes are missing')

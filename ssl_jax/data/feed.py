@@ -1,14 +1,14 @@
 """Puts the batch of a step on the devices.
 
-Two feeds, one contract. Both visit the examples in the order of
-`order.Shuffled`, so that they give the same batches:
+`ResidentFeed` and `streamed.StreamedFeed` have the same interface, `Feed`. Both visit
+the examples in the order of `order.Shuffled`, so that they return the same batches:
 
-  inputs(step, steps=1)  what the jitted train step takes: a tree of arrays
-  select(inputs, step)   traced inside that step -> {'image', 'label'}, and with a
-                         canvas 'valid_size', as `batch_at` describes them
-  batch_at(step)         both at once, from the host
+  inputs(step, steps=1)  returns a tree of arrays, an argument of the training step
+  select(inputs, step)   is traced inside that step and returns 'image' and 'label',
+                         and with a canvas 'valid_size'; see `ResidentFeed.batch_at`
+  batch_at(step)         calls both from the host
   batch_size, steps_per_epoch, num_examples, image_shape, max_steps_per_dispatch
-  close()                stops what runs in the background
+  close()                stops background threads and processes
 """
 
 import dataclasses
@@ -31,7 +31,15 @@ Batch = dict[str, jax.Array]
 
 
 class Feed(Protocol):
-  """Gives batches to a training loop; the top of this file has the contract."""
+  """Describes the interface of a feed; see the docstring of the module.
+
+  Attributes:
+    batch_size: B, over all devices of all processes.
+    steps_per_epoch: Number of whole batches in an epoch.
+    num_examples: Number of examples of the data set.
+    image_shape: (H, W, C).
+    max_steps_per_dispatch: Largest number of steps in one call of `inputs`.
+  """
 
   batch_size: int
   steps_per_epoch: int
@@ -52,28 +60,29 @@ class FeedConfig:
       low=1, doc='Images in a batch, over all devices of all processes')
   mode: str = config_lib.field(
       'auto', choices=MODES,
-      doc='Whether the data set lies on every device (resident) or is read while '
-      'training (streamed); auto is resident where it fits')
+      doc='Whether every device holds the data set (resident) or it is read during '
+      'training (streamed); auto is resident if it fits')
   resident_fraction: float = config_lib.field(
-      0.25, low=0, high=1, doc="Part of a device's memory (on CPUs, of its share of "
-      "the host's) that a resident data set may take in the mode auto")
+      0.25, low=0, high=1, doc="Fraction of a device's memory that a resident data set "
+      "may take in the mode auto; a CPU device has its share of the host's memory")
   threads: int = config_lib.field(
-      16, low=1, doc='Threads on each host that decode streamed images')
+      16, low=1, doc='Number of threads on each host that decode streamed images')
   processes: int = config_lib.field(
-      0, low=0, doc='Worker processes on each host that share those threads; 0 is '
-      'none besides the main one')
+      0, low=0, doc='Number of worker processes on each host that share those threads; '
+      'with 0 they run in the main process')
 
 
 class ResidentInputs(NamedTuple):
-  """Replicated on every device.
+  """Holds the data set and the order of two epochs, replicated on every device.
 
   Attributes:
     images: uint8 [N, H, W, C].
     labels: int32 [N].
-    orders: int32 [2, N], the permutations of two epochs in a row: a dispatch
-      of several steps may run from one into the next.
-    first_epoch: int32 [], which epoch `orders[0]` is.
-    valid_sizes: int32 [N, 2] where images lie on a canvas.
+    orders: int32 [2, N], the permutations of two successive epochs, because a
+      dispatch of several steps may start in one epoch and end in the next.
+    first_epoch: int32 [], the number of the epoch of `orders[0]`.
+    valid_sizes: int32 [N, 2], the height and width of images on a canvas, in pixels;
+      None without a canvas.
   """
 
   images: jax.Array
@@ -84,19 +93,20 @@ class ResidentInputs(NamedTuple):
 
 
 class ResidentFeed:
-  """Batches of a data set that lies on every device as uint8.
+  """Feeds batches of a data set that every device holds as uint8.
 
-  No host work within an epoch. Devices pick their rows by index, without
-  talking to each other.
+  The host has no work within an epoch. Each device takes its images by index, without
+  communication.
 
   Args:
     arrays: The data set.
     batch_size: B, over all devices of all processes.
-    seed: Seeds the order of examples.
+    seed: Seed of the order of examples.
     mesh: Devices that share a batch.
 
   Raises:
-    errors.UserError: The batch is larger than the data set, or indivisible.
+    errors.UserError: The batch is larger than the data set, or the devices cannot
+      share it evenly.
   """
 
   def __init__(self, arrays: sources.Arrays, batch_size: int, seed: int, mesh: Mesh):
@@ -107,21 +117,21 @@ class ResidentFeed:
     self.steps_per_epoch = self._plan.steps_per_epoch
     self.max_steps_per_dispatch = self.steps_per_epoch
     self.image_shape = arrays.image_shape
-    self._images, self._labels, self._extents = mesh_lib.put_replicated(
+    self._images, self._labels, self._valid_sizes = mesh_lib.put_replicated(
         mesh, (arrays.images, arrays.labels, arrays.valid_sizes))
     self._epoch = -1
     self._orders = ()
     self._batch = jax.jit(self.select)
 
   def inputs(self, step: int, steps: int = 1) -> ResidentInputs:
-    """Returns what `select` needs for the steps `step, ..., step + steps - 1`.
+    """Returns the argument of `select` for the steps `step, ..., step + steps - 1`.
 
     Raises:
-      ValueError: They are more than an epoch.
+      ValueError: The steps are more than an epoch.
     """
     if steps > self.max_steps_per_dispatch:
-      raise ValueError(f'{steps} steps per dispatch, at most an epoch of '
-                       f'{self.max_steps_per_dispatch} is possible')
+      raise ValueError(f'{steps} steps per dispatch are more than an epoch of '
+                       f'{self.max_steps_per_dispatch}; use at most that number')
     epoch = step // self.steps_per_epoch
     if epoch != self._epoch:
       orders = [order.epoch_permutation(self.num_examples, self._plan.seed, e)
@@ -129,33 +139,34 @@ class ResidentFeed:
       self._orders = mesh_lib.put_replicated(
           self._mesh, (np.stack(orders), np.int32(epoch)))
       self._epoch = epoch
-    return ResidentInputs(self._images, self._labels, *self._orders, self._extents)
+    return ResidentInputs(self._images, self._labels, *self._orders, self._valid_sizes)
 
   def select(self, inputs: ResidentInputs, step: jax.Array) -> Batch:
-    """The batch of `step` (int32 []), traceable, sharded over the mesh."""
+    """Returns the batch of `step` (int32 []), sharded over the mesh; can be traced."""
     epoch, i = jnp.divmod(step, self.steps_per_epoch)
-    rows = jax.lax.dynamic_slice(
+    indices = jax.lax.dynamic_slice(
         inputs.orders, (epoch - inputs.first_epoch, i * self.batch_size),
         (1, self.batch_size))[0]
-    # Split the indices, not the images: each device then gathers only its rows.
-    rows = jax.lax.with_sharding_constraint(rows, mesh_lib.sharded(self._mesh))
+    # The indices are sharded, so that each device gathers only its own images.
+    indices = jax.lax.with_sharding_constraint(indices, mesh_lib.sharded(self._mesh))
     batch = {'image': inputs.images, 'label': inputs.labels}
     if inputs.valid_sizes is not None:
       batch['valid_size'] = inputs.valid_sizes
-    batch = {k: x.at[rows].get(mode='promise_in_bounds') for k, x in batch.items()}
+    batch = {k: x.at[indices].get(mode='promise_in_bounds') for k, x in batch.items()}
     return jax.lax.with_sharding_constraint(batch, mesh_lib.sharded(self._mesh))
 
   def batch_at(self, step: int) -> Batch:
     """Returns the batch of `step`, sharded over the mesh.
 
-    'image' is uint8 [B, H, W, C], 'label' int32 [B]. With a canvas, 'valid_size',
-    int32 [B, 2], is the true height and width of each image in its top left.
+    The batch has 'image', uint8 [B, H, W, C], and 'label', int32 [B]. With a canvas it
+    also has 'valid_size', int32 [B, 2], the height and width in pixels of each image,
+    which is at the top left of the canvas.
     """
     on_device = mesh_lib.put_replicated(self._mesh, np.int32(step))
     return self._batch(self.inputs(step), on_device)
 
   def close(self) -> None:
-    """Nothing runs in the background."""
+    """Does nothing, because this feed has no background threads."""
 
 
 def make_feed(source: sources.Source, config: FeedConfig, *, seed: int,
@@ -190,11 +201,18 @@ def make_feed(source: sources.Source, config: FeedConfig, *, seed: int,
 
 def eval_batches(source: sources.Source, batch_size: int, mesh: Mesh,
                  threads: int = 16) -> Iterator[Batch]:
-  """One pass in order, the same number of batches on every process.
+  """Yields all examples once, in order, in the same number of batches on every process.
 
-  Yields what `ResidentFeed.batch_at` returns, and 'mask', bool [B]: False for the
-  rows that fill up the last batch (label -1, pixels 0, as large as the canvas) and
-  for images that do not decode.
+  Args:
+    source: The data set.
+    batch_size: B, over all devices of all processes.
+    mesh: Devices that share a batch.
+    threads: Number of threads on each host that decode images.
+
+  Yields:
+    Batches as `ResidentFeed.batch_at` returns them, and 'mask', bool [B]. The mask is
+    False for images that do not decode and for the padding of the last batch, which
+    has the label -1, black pixels and the size of the canvas.
 
   Raises:
     errors.UserError: The devices cannot share a batch evenly.
@@ -203,9 +221,9 @@ def eval_batches(source: sources.Source, batch_size: int, mesh: Mesh,
   plan = order.Sequential(len(source), batch_size)
   if isinstance(source, sources.Arrays):
     for step in range(len(plan)):
-      indices = plan.rows(step)[mesh_lib.local_rows(batch_size)]
-      rows = streamed.read(source, indices, replace_bad=False)
-      yield mesh_lib.put_sharded(mesh, streamed.as_batch(rows))
+      indices = plan.indices(step)[mesh_lib.local_rows(batch_size)]
+      examples = streamed.read(source, indices, replace_bad=False)
+      yield mesh_lib.put_sharded(mesh, streamed.as_batch(examples))
     return
   batches = streamed.batches(source, plan, mesh, 0, streamed.LoaderConfig(threads),
                              replace_bad=False)
@@ -216,7 +234,7 @@ def eval_batches(source: sources.Source, batch_size: int, mesh: Mesh,
 
 
 def _log_where(source: sources.Source, resident: bool, why: str) -> None:
-  """Logs where the images are kept."""
+  """Logs where the images are held."""
   size = megabytes(source.nbytes)
   where = (f'kept on the device ({size})' if resident else
            f'read as they are needed ({size} decoded; {why})')
@@ -224,18 +242,18 @@ def _log_where(source: sources.Source, resident: bool, why: str) -> None:
 
 
 def megabytes(n: int) -> str:
-  """Writes a number of bytes as '0.4 MB', '169 MB' or '25.3 GB'."""
+  """Formats a number of bytes as '0.4 MB', '169 MB' or '25.3 GB'."""
   if n >= 1e9:
     return f'{n / 1e9:,.1f} GB'
   return f'{n / 1e6:.1f} MB' if n < 1e7 else f'{n / 1e6:.0f} MB'
 
 
 def device_memory(mesh: Mesh) -> int:
-  """Bytes that one device may use: the least of all processes, so that they agree."""
+  """Returns the memory of a device in bytes, the smallest value of all processes."""
   stats = mesh.local_devices[0].memory_stats() or {}
   host = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-  mine = stats.get('bytes_limit', host // len(mesh.local_devices))
+  own = stats.get('bytes_limit', host // len(mesh.local_devices))
   if jax.process_count() == 1:
-    return mine
-  mebibytes = np.full(len(mesh.local_devices), mine >> 20, np.int32)
+    return own
+  mebibytes = np.full(len(mesh.local_devices), own >> 20, np.int32)
   return int(mesh_lib.gather(mesh_lib.put_sharded(mesh, mebibytes)).min()) << 20

@@ -1,4 +1,4 @@
-"""Reads a folder and all below it: image files by suffix, links followed safely."""
+"""Reads a folder and all folders below it, follows links, and finds image files."""
 
 import collections
 import dataclasses
@@ -10,13 +10,18 @@ from typing import NamedTuple
 
 from ssl_jax import errors
 
-# torchvision's `IMG_EXTENSIONS`, GIF and JPEG's other spellings.
+# The suffixes of torchvision's `IMG_EXTENSIONS`, GIF, and other suffixes of JPEG.
 SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.bmp', '.tif', '.tiff',
             '.gif', '.ppm', '.pgm')
 
 
 class File(NamedTuple):
-  """An image file: the path that leads to it, and its path without links."""
+  """An image file.
+
+  Attributes:
+    path: The path that was followed, which may contain links.
+    real: The path without links.
+  """
 
   path: str
   real: str
@@ -24,15 +29,15 @@ class File(NamedTuple):
 
 @dataclasses.dataclass
 class Tree:
-  """A folder as it was when it was read. Hidden files and folders are not in it.
+  """The content of a folder when it was read, without hidden files and folders.
 
   Attributes:
     path: The path that was followed, which may contain links.
     real: The path without links.
-    files: The image files that lie directly in the folder, sorted by name.
-    folders: The folders in it by name, sorted.
-    others: How much directly in it is left out, by kind. The first word of a kind
-      is a noun: 'file ending in .txt'.
+    files: The image files directly in the folder, sorted by name.
+    folders: The folders directly in it by name, sorted.
+    others: The numbers of other entries directly in it, by kind. The first word of a
+      kind is a noun, as in 'file ending in .txt'.
   """
 
   path: str
@@ -44,12 +49,12 @@ class Tree:
 
   @functools.cached_property
   def num_images(self) -> int:
-    """The number of image files in this folder and below it."""
+    """Returns the number of image files in this folder and below it."""
     return len(self.files) + sum(t.num_images for t in self.folders.values())
 
   def images(self) -> list[File]:
     """Lists the image files in this folder and below it, sorted by path."""
-    if not self.folders:  # These are sorted, and there may be a million.
+    if not self.folders:  # The files are sorted already, and there may be a million.
       return self.files
     return sorted(file for tree in self.walk() for file in tree.files)
 
@@ -60,7 +65,7 @@ class Tree:
       yield from tree.walk()
 
   def count_others(self) -> collections.Counter[str]:
-    """Counts what is left out in this folder and below it."""
+    """Counts the entries that are left out in this folder and below it, by kind."""
     return sum((tree.others for tree in self.walk()), collections.Counter())
 
   def image_folders(self) -> dict[str, 'Tree']:
@@ -71,9 +76,8 @@ class Tree:
 def read(root: str) -> Tree:
   """Reads a folder and everything below it, without opening a file.
 
-  Links are followed, except where that would list a folder in itself: a link to a
-  folder that contains the link. A link to nowhere that has the suffix of an image
-  counts as an image, which will not decode.
+  Links are followed, except a link to a folder that contains the link. A broken link
+  with the suffix of an image counts as an image, which will not decode.
 
   Raises:
     errors.UserError: A folder cannot be read.
@@ -86,11 +90,12 @@ def _read(path: str, real: str, chain: tuple[str, ...], listed: set[str]) -> Tre
   """Reads one folder.
 
   Args:
-    path: See `Tree`.
-    real: See `Tree`.
-    chain: The real paths of the folders that were entered on the way here.
-    listed: The real paths of all folders that were read for the same class. Links
-      between the folders of a class could multiply without end.
+    path: The path that was followed; see `Tree`.
+    real: The path without links; see `Tree`.
+    chain: The real paths of the folders from the root to this one.
+    listed: The real paths of all folders that were read for the same class. They are
+      not read again, because links between the folders of a class could otherwise
+      multiply without end.
   """
   tree = Tree(path, real)
   listed.add(real)
@@ -103,7 +108,7 @@ def _read(path: str, real: str, chain: tuple[str, ...], listed: set[str]) -> Tre
       elif len(chain) > 2 and target in listed:
         tree.others['link to a folder of the same class'] += 1
       else:
-        # A class lies one or two levels below the root.
+        # A class folder is one or two levels below the root.
         below = listed if len(chain) > 2 else set()
         tree.folders[entry.name] = _read(entry.path, target, (*chain, target), below)
     elif kind := _kind(entry):
@@ -114,12 +119,12 @@ def _read(path: str, real: str, chain: tuple[str, ...], listed: set[str]) -> Tre
 
 
 def _is_folder(entry: os.DirEntry) -> bool:
-  # For a link, `os.path` also answers where the target cannot be reached.
+  # For a link, `os.path` returns False if the target cannot be reached.
   return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def _entries(path: str) -> list[os.DirEntry]:
-  """Lists what is in a folder, sorted by name, without hidden entries."""
+  """Lists the entries of a folder, sorted by name, without hidden ones."""
   try:
     with os.scandir(path) as entries:
       return sorted((e for e in entries if not e.name.startswith('.')),
@@ -142,12 +147,13 @@ def _kind(entry: os.DirEntry) -> str:
     return ''
   broken = not regular and entry.is_symlink() and not os.path.exists(entry.path)
   if not regular and not broken:
-    mode = os.stat(entry.path).st_mode  # Reading such a file might never end.
+    mode = os.stat(entry.path).st_mode  # Such a file is not read: it might never end.
     return ('pipe' if stat.S_ISFIFO(mode) else
             'socket' if stat.S_ISSOCK(mode) else 'device')
   if is_image:
     return ''
   if suffix := os.path.splitext(entry.name)[1].lower():
     return f'file ending in {suffix}'
-  # Without a suffix it may be a class folder whose disk is not mounted.
+  # A broken link without a suffix may be a class folder whose disk is not mounted, so
+  # the message names it.
   return f'link to nowhere ({entry.name})' if broken else 'file without a suffix'

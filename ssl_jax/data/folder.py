@@ -1,4 +1,5 @@
-"""Image folders: `root/class/*.jpg`, the same in splits, or flat and unlabelled."""
+"""Reads image folders: with class folders, with split folders, or flat and unlabelled.
+"""
 
 import os
 import pathlib
@@ -10,7 +11,7 @@ from ssl_jax import errors
 from ssl_jax.data import file_tree, images, scan_report, subsets
 from ssl_jax.data.scan_report import FileList
 
-# The names of split folders, in any case of letters.
+# Names of split folders, in lower or upper case.
 _SPLITS = {'train': 'train', 'training': 'train',
            'validation': 'validation', 'val': 'validation', 'valid': 'validation',
            'test': 'test', 'testing': 'test'}
@@ -18,7 +19,13 @@ _TEST_FRACTION = 0.2
 
 
 class Folder(images.EncodedImages):
-  """Images read file by file; see `images.Encoded` for the arguments."""
+  """A source of images in separate files.
+
+  Args:
+    listing: The files and their labels.
+    name: Name of the data in messages.
+    image_size: See `images.EncodedImages`; also channels, max_bad_images and canvas.
+  """
 
   def __init__(self, listing: FileList, name: str, *, image_size: int | None,
                channels: int, max_bad_images: int, canvas: bool = False):
@@ -48,37 +55,38 @@ def scan(root: str) -> dict[str, FileList]:
 
   A folder has one of three layouts:
 
-  * Splits: `root/train/cat/1.png`. Beside `train` there may be `test` and `val` (or
-    `validation`, `valid`; `training` and `testing` are understood too). Without
-    `test`, `val` is the test split, as in ILSVRC: `val/n01440764/*.JPEG`. A split
-    may also hold loose images, which then have no labels.
+  * Splits: `root/train/cat/1.png`. Next to `train`, the folders `test` and `val` are
+    optional. `validation` and `valid` are other names of `val`, `training` of `train`,
+    and `testing` of `test`. Without `test`, `val` is the test split, as in ILSVRC:
+    `val/n01440764/*.JPEG`. A split may also hold loose images instead of class
+    folders; these have no labels.
   * Classes: `root/cat/1.png`. A fixed fifth of every class becomes `test`; the only
     image of a class stays in `train`.
   * Flat: `root/1.png`. All images are `train`, and they have no labels.
 
-  Folders with the names of splits are splits if no other folder beside them holds
+  Folders with the names of splits are splits if no other folder next to them holds
   images, or if `train` and another one of them hold the same classes. `train` is a
-  class if it holds loose images and stands next to two or more other folders, as in
+  class if it holds loose images and is next to two or more other folders, as in
   `{airplane,bus,train}`. Every other mixture is an error.
 
   A class folder may hold further folders, whose images belong to the class. Images
-  are files with a suffix in `file_tree.SUFFIXES`, in any case of letters. Hidden
-  files are ignored. Links are followed, and a file is listed once in a class however
-  many links lead to it. Folders without images, links to a parent folder and other
-  files are left out. One log line per process and folder says how many images and
-  classes there are, and what is left out.
+  are files with a suffix in `file_tree.SUFFIXES`, in lower or upper case. Hidden
+  files are ignored. Links are followed. A file is listed once in a class, even if
+  several links lead to it. Folders without images, links to a parent folder and other
+  files are left out. One log line per process and folder gives the numbers of images
+  and classes, and what is left out.
 
   Args:
     root: The path of the folder.
 
   Returns:
-    A listing for `train`, and for `validation` and `test` if there are any. A class
+    The files of `train`, and of `validation` and `test` if they exist. A class
     folder of `test` or `validation` may be empty or missing.
 
   Raises:
-    errors.UserError: No such folder, no images, a layout that can be read in two
-      ways, loose images next to class folders, a class that `train` does not have,
-      or one file in two classes or two splits.
+    errors.UserError: The folder does not exist, it has no images, its layout can be
+      read in two ways, it has loose images next to class folders, a split has a class
+      that `train` does not have, or one file is in two classes or two splits.
   """
   path = str(pathlib.Path(root).expanduser())
   if not os.path.isdir(path):
@@ -107,10 +115,10 @@ def _and_others(top: file_tree.Tree) -> str:
 
 
 def _split_folders(top: file_tree.Tree) -> dict[str, file_tree.Tree]:
-  """Returns the folder of every split, and {} if `top` holds classes or loose images.
+  """Returns the folder of every split, or {} if `top` holds classes or loose images.
 
   Raises:
-    errors.UserError: Both are possible, there is no `train`, or two folders are the
+    errors.UserError: Both are possible, `train` is missing, or two folders are the
       same split.
   """
   folders = top.image_folders()
@@ -128,10 +136,10 @@ def _split_folders(top: file_tree.Tree) -> dict[str, file_tree.Tree]:
         f'image folder {top.path} can be read in two ways: {scan_report.listed(names)} '
         f'may be {kinds}, next to {scan_report.listed(others)}; for splits, leave only '
         'train, val and test in it; for classes, move all class folders into a new '
-        'folder in it, which is called train')
+        'folder in it with the name train')
   if 'train' not in found:
     raise errors.UserError(
-        f'image folder {top.path} has no folder train with images beside '
+        f'image folder {top.path} has no folder train with images next to '
         f'{scan_report.listed(names)}; add it, or give the path of one of them')
   for split, same in found.items():
     if len(same) > 1:
@@ -144,20 +152,23 @@ def _split_folders(top: file_tree.Tree) -> dict[str, file_tree.Tree]:
 
 
 def _is_class(top: file_tree.Tree, names: list[str], others: list[str]) -> bool:
-  """Says whether a folder called `train` is one class of several."""
+  """Returns whether a folder with the name `train` is one class of several."""
   return (len(names) == 1 and _SPLITS[names[0].lower()] == 'train' and len(others) > 1
           and not top.folders[names[0]].image_folders())
 
 
 def _same_classes(splits: dict[str, file_tree.Tree]) -> bool:
-  """Says whether `train` and another split have a class folder in common."""
+  """Returns whether `train` and another split have a class folder in common."""
   classes = {split: set(tree.image_folders()) for split, tree in splits.items()}
   train = classes.pop('train', set())
   return any(train & other for other in classes.values())
 
 
 def _check_no_splits_within(top: file_tree.Tree) -> None:
-  """Raises `errors.UserError` for `cat/train`, `cat/test`: test would become train."""
+  """Raises `errors.UserError` for `cat/train` and `cat/test`.
+
+  Otherwise test images of such a folder would become training images.
+  """
   for tree in top.image_folders().values():
     inner = [name for name in tree.image_folders() if name.lower() in _SPLITS]
     if len({_SPLITS[name.lower()] for name in inner}) > 1:
@@ -170,7 +181,7 @@ def _check_no_splits_within(top: file_tree.Tree) -> None:
 
 def _list_splits(trees: dict[str, file_tree.Tree],
                  report: scan_report.ScanReport) -> dict[str, FileList]:
-  """Lists every split, by the classes of `train`."""
+  """Lists the files of every split, with labels by the classes of `train`."""
   listings = {'train': _list(trees['train'], None, report)}
   for split in ('validation', 'test'):
     if split in trees:
@@ -180,12 +191,12 @@ def _list_splits(trees: dict[str, file_tree.Tree],
 
 def _list(tree: file_tree.Tree, classes: tuple[str, ...] | None,
           report: scan_report.ScanReport) -> FileList:
-  """Lists loose images, or class folders.
+  """Lists the files of loose images or of class folders.
 
   Args:
     tree: A split, or the whole image folder.
     classes: The classes of `train` in the order of their labels; None for `train`.
-    report: It is told what is left out, and where every file is.
+    report: Records what is left out, and the place of every file.
   """
   folders = tree.image_folders()
   if tree.files and folders:
@@ -205,7 +216,7 @@ def _list(tree: file_tree.Tree, classes: tuple[str, ...] | None,
     return FileList(tuple(paths), np.full(len(paths), -1, np.int32), ())
   names, paths, labels = classes or tuple(folders), [], []
   for name, folder in folders.items():
-    if name.encode(errors='ignore').decode() != name:  # Reports could not be written.
+    if name.encode(errors='ignore').decode() != name:  # A report could not be written.
       raise errors.UserError(f'class folder {folder.path!r} has a name that is not '
                              'UTF-8 text; rename it')
     if name not in names:
@@ -219,7 +230,7 @@ def _list(tree: file_tree.Tree, classes: tuple[str, ...] | None,
 
 
 def _cut_test(listing: FileList, path: str) -> dict[str, FileList]:
-  """Cuts a test split from a folder of classes; unlabelled images all stay."""
+  """Cuts a test split from a folder of classes; unlabelled images all stay in train."""
   if not listing.class_names:
     return {'train': listing}
   if np.bincount(listing.labels).max() < 2:

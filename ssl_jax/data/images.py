@@ -18,20 +18,24 @@ _TRANSPOSE = Image.Transpose
 _UPRIGHT = {2: _TRANSPOSE.FLIP_LEFT_RIGHT, 3: _TRANSPOSE.ROTATE_180,
             4: _TRANSPOSE.FLIP_TOP_BOTTOM, 5: _TRANSPOSE.TRANSPOSE,
             6: _TRANSPOSE.ROTATE_270, 7: _TRANSPOSE.TRANSVERSE, 8: _TRANSPOSE.ROTATE_90}
-Size = tuple[int, int]  # width and height, as PIL has them
+Size = tuple[int, int]  # width and height in pixels, as in PIL
 
 
 class BadImage(Exception):
-  """The bytes of an image cannot be read or decoded.
+  """An error: the bytes of an image cannot be read or decoded.
 
-  The message is what a sentence says about the file: 'is empty'.
+  The message is a predicate of which the file is the subject, such as 'is empty'.
   """
 
 
 class Record(NamedTuple):
-  """Holds one stored example: encoded bytes, a label (-1 for none), a name.
+  """Holds one stored example.
 
-  If the bytes cannot be read, `error` says why.
+  Attributes:
+    data: The encoded image; empty if it cannot be read.
+    label: The class id; -1 for none.
+    name: The name of the example in messages.
+    error: The reason why the bytes cannot be read, or None.
   """
 
   data: bytes
@@ -54,16 +58,16 @@ def read_file(path: str) -> bytes:
 
 def open_image(data: bytes,
                target: Callable[[Size], Size] | None = None) -> Image.Image:
-  """Decodes bytes to an upright PIL image, the first one of several frames.
+  """Decodes bytes to an upright PIL image, the first frame if it has several.
 
   Args:
     data: JPEG, PNG, WebP, BMP, TIFF, GIF or PNM.
-    target: Maps the size of the image to the size that is needed, if given. A
-      large JPEG may then be decoded at a reduced scale whose sides are still at
-      least twice that, which is several times faster.
+    target: Maps the size of the image to the size that is needed, or None. With it, a
+      large JPEG may be decoded at a reduced scale whose sides are at least twice the
+      needed ones, which is several times faster.
 
   Raises:
-    BadImage: The bytes are empty, not an image, truncated, or beyond PIL's
+    BadImage: The bytes are empty, not an image, truncated, or the image exceeds PIL's
       decompression limit.
   """
   if not data:
@@ -76,31 +80,31 @@ def open_image(data: bytes,
     image.load()
     upright = _UPRIGHT.get(_orientation(image))
     return image if upright is None else image.transpose(upright)
-  except MemoryError:  # The machine's fault, not the image's.
+  except MemoryError:  # The image is not the cause.
     raise
-  except UnidentifiedImageError as e:  # PIL's own sentence shows a memory address.
+  except UnidentifiedImageError as e:  # PIL's own message shows a memory address.
     raise BadImage('is not an image that Pillow can read') from e
   except Exception as e:  # Decoders of damaged bytes raise errors of every kind.
     raise BadImage(f'does not decode: {_one_line(e)}') from e
 
 
 def _orientation(image: Image.Image) -> int:
-  """Returns EXIF orientation, 1 to 8, and 1 where there is none.
+  """Returns the EXIF orientation, 1 to 8, or 1 without one.
 
-  Only this tag is decoded: `ImageOps.exif_transpose` writes all others again, and
-  fails on a photo with one odd value among them.
+  Only this tag is decoded. `ImageOps.exif_transpose` also writes all other tags again,
+  and fails if one of them has an invalid value.
   """
   try:
     value = image.getexif().get(ExifTags.Base.Orientation, 1)
     return value if value in _UPRIGHT else 1
   except MemoryError:
     raise
-  except Exception:  # Broken EXIF data leave the pixels as they are.
+  except Exception:  # With broken EXIF data the pixels are used without rotation.
     return 1
 
 
 def _one_line(error: Exception) -> str:
-  """Returns the message of an error, and its type where it does not say enough."""
+  """Returns the message of an error, with its type if the message alone is unclear."""
   text = ' '.join(str(error).split())[:200]
   known = isinstance(error, (OSError, ValueError, SyntaxError,
                              Image.DecompressionBombError))
@@ -108,10 +112,14 @@ def _one_line(error: Exception) -> str:
 
 
 def to_mode(image: Image.Image, channels: int) -> Image.Image:
-  """Converts any mode (gray, palette, CMYK, 16 bit, alpha) to gray or RGB.
+  """Converts an image of any mode (gray, palette, CMYK, 16 bit, alpha) to gray or RGB.
 
   Transparent pixels become white, as most viewers show them. 16-bit pixels keep
   their higher 8 bits.
+
+  Args:
+    image: A PIL image.
+    channels: 1 (gray) or 3 (RGB).
 
   Raises:
     BadImage: The pixels are float32 or 32-bit integers, whose range is not known, or
@@ -138,7 +146,10 @@ def to_mode(image: Image.Image, channels: int) -> Image.Image:
 
 
 def fitted(size: Size, side: int) -> Size:
-  """The size at which a whole image fits a square; it is never enlarged."""
+  """Returns the size to which an image of `size` is shrunk to fit a square of `side`.
+
+  An image that fits keeps its size. All numbers are pixels.
+  """
   scale = min(1, side / max(size))
   width, height = (max(1, round(scale * x)) for x in size)
   return width, height
@@ -150,21 +161,21 @@ def decode(data: bytes, image_size: int | None, channels: int,
 
   Args:
     data: An encoded image.
-    image_size: Side of the square result, which is cut from the centre. None
-      keeps the size as it is.
+    image_size: Side in pixels of the square result, which is cropped from the centre.
+      None does not change the size.
     channels: 1 or 3.
-    canvas: Nothing is cut: the result is the whole image, shrunk where a side
-      exceeds `image_size`.
+    canvas: Whether the whole image is returned instead, shrunk if a side exceeds
+      `image_size`.
 
   Raises:
     BadImage: The bytes do not decode, or the pixels have no known range.
   """
   square = (image_size, image_size)
-  wanted = (lambda size: fitted(size, image_size)) if canvas else lambda _: square
-  image = to_mode(open_image(data, wanted if image_size else None), channels)
-  if image_size and image.size != wanted(image.size):
+  target = (lambda size: fitted(size, image_size)) if canvas else lambda _: square
+  image = to_mode(open_image(data, target if image_size else None), channels)
+  if image_size and image.size != target(image.size):
     resize = Image.Image.resize if canvas else ImageOps.fit
-    image = resize(image, wanted(image.size), Image.Resampling.BICUBIC)
+    image = resize(image, target(image.size), Image.Resampling.BICUBIC)
   pixels = np.asarray(image)
   return pixels[..., None] if pixels.ndim == 2 else pixels
 
@@ -177,17 +188,26 @@ def check_channels(channels: int) -> None:
 
 
 class BadImages:
-  """Counts, names and limits the images of one source that do not decode."""
+  """Counts the images of a source that do not decode, and limits their number.
+
+  Args:
+    source: Name of the source in messages.
+    limit: Largest number of such images.
+  """
 
   def __init__(self, source: str, limit: int):
     self.source, self.limit = source, limit
     self.names: set[str] = set()
 
   def add(self, name: str, reason: BadImage) -> None:
-    """Notes one image; one seen in an earlier epoch is not news.
+    """Records and logs one image; does nothing if it was recorded before.
+
+    Args:
+      name: Name of the image.
+      reason: Why it does not decode.
 
     Raises:
-      errors.UserError: There are now more than the limit.
+      errors.UserError: The number of such images now exceeds the limit.
     """
     if name in self.names:
       return
@@ -202,21 +222,22 @@ class BadImages:
 
 
 class EncodedImages(sources.Source):
-  """A source of encoded images; a subclass says where their bytes are.
+  """A source of encoded images, whose bytes a subclass provides by `records`.
 
   Args:
-    name: As in messages.
-    class_names: One per label.
-    image_size: Side to which images are cut and resampled, or of the canvas. None:
-      all images must have the size of the first.
+    name: Name of the data in messages.
+    class_names: One name per label.
+    image_size: Side in pixels to which images are cropped and resampled, or side of
+      the canvas. With None, all images must have the size of the first one.
     channels: 1 or 3.
-    max_bad_images: How many may fail to decode before reading raises. Worker
-      processes count each for itself.
-    canvas: Images are not cut but lie whole in the top left of a canvas; see
-      `decode` and `base.Examples`.
+    max_bad_images: Number of images that may fail to decode; one more is an error.
+      Each worker process counts separately.
+    canvas: Whether images are not cropped but placed at the top left of a canvas; see
+      `decode` and `sources.Examples`.
 
   Raises:
-    errors.UserError: `channels` is neither 1 nor 3, or the first images are all bad.
+    errors.UserError: `channels` is neither 1 nor 3, or too many of the first images
+      do not decode.
   """
 
   def __init__(self, name: str, class_names: tuple[str, ...],
@@ -231,24 +252,24 @@ class EncodedImages(sources.Source):
 
   @abc.abstractmethod
   def records(self, indices: np.ndarray) -> Iterator[Record]:
-    """The stored examples `indices`, in that order.
+    """Yields the stored examples `indices`, in that order.
 
-    An image whose file cannot be read has an error in the place of bytes.
+    If an image cannot be read, its record has no bytes but an error.
     """
 
   def read(self, indices: np.ndarray) -> sources.Examples:
-    rows = self.blank(len(indices))
+    examples = self.blank(len(indices))
     for i, record in enumerate(self.records(indices)):
-      rows.labels[i] = record.label
+      examples.labels[i] = record.label
       try:
         image = self._decode(record, self.image_size)
       except BadImage as e:
         self.bad.add(record.name, e)
         continue
-      rows.mask[i] = True
+      examples.mask[i] = True
       if self.canvas:
-        height, width = rows.valid_sizes[i] = image.shape[:2]
-        rows.images[i, :height, :width] = image
+        height, width = examples.valid_sizes[i] = image.shape[:2]
+        examples.images[i, :height, :width] = image
         continue
       if image.shape != self.image_shape:
         raise errors.UserError(
@@ -256,21 +277,21 @@ class EncodedImages(sources.Source):
             f'{image.shape[1]}x{image.shape[0]}, the first '
             f'{self.image_shape[1]}x{self.image_shape[0]}); set '
             'config.data.image_size')
-      rows.images[i] = image
-    return rows
+      examples.images[i] = image
+    return examples
 
   def _decode(self, record: Record, image_size: int | None) -> np.ndarray:
-    """Decodes one example; raises its `BadImage` where there is one."""
+    """Decodes one example, or raises its `BadImage`."""
     if record.error:
       raise record.error
     return decode(record.data, image_size, self.channels, self.canvas)
 
   def _first_size(self) -> tuple[int, int]:
-    """(H, W) of the first image that decodes."""
+    """Returns (H, W) of the first image that decodes."""
     for i in range(len(self)):
       record, = self.records(np.array([i]))
       try:
         return self._decode(record, None).shape[:2]
       except BadImage as e:
         self.bad.add(record.name, e)
-    raise errors.UserError(f'{self.name} has no image that decodes')
+    raise errors.UserError(f'{self.name} has no image that decodes; replace its images')

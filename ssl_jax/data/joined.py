@@ -1,4 +1,4 @@
-"""Two splits of a data set as one: what is trained on once all is chosen."""
+"""Joins two splits of a data set, to train on both after all settings were chosen."""
 
 import dataclasses
 
@@ -9,7 +9,13 @@ from ssl_jax.data import sources
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Joined(sources.Source):
-  """The examples of `first`, then those of `second`, which has the same classes."""
+  """A data set of all examples of `first`, followed by those of `second`.
+
+  Attributes:
+    first: The first source.
+    second: A source with the same classes and the same shape of images.
+    name: Name of the data in messages.
+  """
 
   first: sources.Source
   second: sources.Source

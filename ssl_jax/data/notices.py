@@ -1,4 +1,5 @@
-"""Notices about data, which a study opens dozens of times: each is logged once."""
+"""Logs notices about data once, although a study opens the same data dozens of times.
+"""
 
 import functools
 
@@ -7,5 +8,10 @@ from absl import logging
 
 @functools.cache
 def log_once(level: int, message: str) -> None:
-  """Logs a message, once in the life of the process."""
+  """Logs a message; later calls with the same message do nothing.
+
+  Args:
+    level: A level of absl's logging, such as `logging.WARNING`.
+    message: The message.
+  """
   logging.log(level, '%s', message)

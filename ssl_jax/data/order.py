@@ -1,9 +1,9 @@
-"""In which order examples are visited: a pure function of seed and step.
+"""Computes the order in which examples are visited, a function of seed and step.
 
-NumPy draws the permutations, not `jax.random`: Grain's worker processes need
-them too and must not start JAX. Both the seed sequence and the Philox stream
-are covered by NumPy's compatibility policy (NEP 19), and a stable sort has one
-answer, so an order is the same on every machine and version.
+NumPy draws the permutations, not `jax.random`, because Grain's worker processes need
+them and must not start JAX. NumPy's compatibility policy (NEP 19) covers the seed
+sequence and the Philox stream, and a stable sort has only one result. So an order is
+the same on every machine and version.
 """
 
 import dataclasses
@@ -20,13 +20,27 @@ _one_at_a_time = threading.Lock()
 
 
 def subset_permutation(n: int, seed: int, group: int) -> np.ndarray:
-  """A permutation of `n` for cutting subsets, independent per `group`."""
+  """Returns a permutation, int32 [n], from which subsets are drawn.
+
+  Args:
+    n: Number of examples.
+    seed: Seed of the permutation.
+    group: Number of a group, such as a class; permutations of groups are independent.
+  """
   return _permutation(n, _SUBSET, seed, group)
 
 
 def epoch_permutation(n: int, seed: int, epoch: int) -> np.ndarray:
-  """The order of one epoch, read-only int32 [n]; the latest few are kept."""
-  with _one_at_a_time:  # at a new epoch every reading thread asks at once
+  """Returns the order of the examples in one epoch, read-only int32 [n].
+
+  The results of the latest calls are cached.
+
+  Args:
+    n: Number of examples.
+    seed: Seed of the permutations of all epochs.
+    epoch: Number of the epoch, from 0.
+  """
+  with _one_at_a_time:  # at a new epoch, all threads call this at the same time
     return _cached_epoch(n, seed, epoch)
 
 
@@ -47,12 +61,14 @@ def _permutation(n: int, purpose: int, seed: int, index: int) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True)
 class Shuffled:
-  """Orders examples for training: a new permutation per epoch, its tail dropped.
+  """Orders examples for training, with a new permutation for each epoch.
+
+  The last examples of an epoch are dropped if they do not make a whole batch.
 
   Attributes:
-    num_examples: N.
+    num_examples: N, the number of examples.
     batch_size: B, over all processes.
-    seed: Seeds the permutations.
+    seed: Seed of the permutations.
 
   Raises:
     errors.UserError: The batch is larger than the data set, or not positive.
@@ -77,8 +93,8 @@ class Shuffled:
   def steps_per_epoch(self) -> int:
     return self.num_examples // self.batch_size
 
-  def rows(self, step: int) -> np.ndarray:
-    """Returns the examples in the global batch of a step, int32 [B]."""
+  def indices(self, step: int) -> np.ndarray:
+    """Returns the indices of the examples in the global batch of a step, int32 [B]."""
     epoch, i = divmod(step, self.steps_per_epoch)
     order = epoch_permutation(self.num_examples, self.seed, epoch)
     return order[i * self.batch_size:(i + 1) * self.batch_size]
@@ -89,15 +105,20 @@ class Shuffled:
 
 @dataclasses.dataclass(frozen=True)
 class Sequential:
-  """One pass in order; the last batch is filled up with -1."""
+  """Orders examples for one pass over a data set, without a permutation.
+
+  Attributes:
+    num_examples: N, the number of examples.
+    batch_size: B, over all processes; the last batch is padded with the index -1.
+  """
 
   num_examples: int
   batch_size: int
 
-  def rows(self, step: int) -> np.ndarray:
-    """Returns the examples in the global batch of a step, int32 [B]; -1 is padding."""
-    rows = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-    return np.where(rows < self.num_examples, rows, -1).astype(np.int32)
+  def indices(self, step: int) -> np.ndarray:
+    """Returns the indices of the examples of a step, int32 [B]; -1 is padding."""
+    indices = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
+    return np.where(indices < self.num_examples, indices, -1).astype(np.int32)
 
   def __len__(self) -> int:
     return -(-self.num_examples // self.batch_size)

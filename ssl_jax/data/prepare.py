@@ -1,8 +1,8 @@
 """Writes TFDS data sets in ArrayRecord form, without TensorFlow.
 
-TFDS' own builders encode pixels with TensorFlow. Those here hand over images
-that are encoded already, which TFDS stores as they are. `tfds.data_source`
-reads the result like that of any other builder.
+TFDS' own builders encode pixels with TensorFlow. The builders in this module yield
+encoded images, whose bytes TFDS stores. `tfds.data_source` reads the result like that
+of any other builder.
 """
 
 import io
@@ -26,14 +26,23 @@ Examples = Callable[[], Iterator[dict[str, Any]]]
 
 
 class Cifar(NamedTuple):
-  """An original archive: where it is and which of its files are which split."""
+  """Describes the original archive of CIFAR-10 or CIFAR-100.
+
+  Attributes:
+    url: Address of the archive.
+    md5: Checksum of the archive, in hexadecimal.
+    train: Files of the train split in the archive.
+    test: Files of the test split in the archive.
+    meta: File with the names of the classes.
+    labels: Feature -> its key in the files of a split, and that of its names in `meta`.
+  """
 
   url: str
   md5: str
   train: tuple[str, ...]
   test: tuple[str, ...]
   meta: str
-  labels: dict[str, tuple[bytes, bytes]]  # feature -> its keys in a batch, in meta
+  labels: dict[str, tuple[bytes, bytes]]
 
 
 CIFAR = {
@@ -51,25 +60,28 @@ CIFAR = {
         {'label': (b'fine_labels', b'fine_label_names'),
          'coarse_label': (b'coarse_labels', b'coarse_label_names')}),
 }
-_CIFAR_VERSION = '3.0.2'  # of TFDS' builders, whose features these have
+_CIFAR_VERSION = '3.0.2'  # version of TFDS' builders, which have the same features
 _FOLDER_VERSION = '1.0.0'
 
 
 def cifar(name: str, data_dir: str, archive: str | None = None) -> pathlib.Path:
   """Prepares CIFAR-10 or CIFAR-100 from the original archive.
 
-  Images are stored as PNG, in the order of the release (TFDS shuffles).
+  Images are stored as PNG, in the order of the release. (TFDS' own builder shuffles
+  them.)
 
   Args:
     name: 'cifar10' or 'cifar100'.
-    data_dir: Folder of TFDS data sets; downloads go below it.
-    archive: A copy of the archive; None downloads it.
+    data_dir: Folder of TFDS data sets; the archive is downloaded to its folder
+      `downloads`.
+    archive: Path of a copy of the archive; None downloads it.
 
   Returns:
-    The folder of the data set. One that is complete is left as it is.
+    The folder of the data set, which is not changed if it is complete.
 
   Raises:
-    errors.UserError: No connection, no such archive, or a wrong checksum.
+    errors.UserError: The download failed, the archive does not exist, or its checksum
+      is wrong.
   """
   spec = CIFAR[name]
   if done := _complete(name, _CIFAR_VERSION, data_dir):
@@ -95,15 +107,22 @@ def image_folder(source: str, name: str, data_dir: str,
                  max_bad_images: int = 10) -> pathlib.Path:
   """Prepares an image folder (see `folder.scan`) as the data set `name`.
 
-  Every image is decoded once. RGB JPEGs and PNGs are stored byte for byte,
-  others as RGB PNG. Images that fail are counted, named and left out.
+  Every image is decoded once to check it. The bytes of RGB JPEGs and PNGs are stored
+  without a change, other images as RGB PNG. Images that do not decode are left out,
+  with a warning for each.
+
+  Args:
+    source: Path of the image folder.
+    name: Name of the new data set.
+    data_dir: Folder of TFDS data sets.
+    max_bad_images: Number of images that may fail to decode; one more is an error.
 
   Returns:
-    The folder of the data set. One that is complete is left as it is.
+    The folder of the data set, which is not changed if it is complete.
 
   Raises:
-    errors.UserError: A name that TFDS does not take, a bad folder, or more bad
-      images than `max_bad_images`.
+    errors.UserError: TFDS does not accept the name, the folder is not accepted, or
+      more than `max_bad_images` images do not decode.
   """
   if not re.fullmatch(r'[a-z][a-z0-9_]*', name):
     raise errors.UserError(f'--name is {name!r}; use lower-case letters, digits and '
@@ -117,7 +136,7 @@ def image_folder(source: str, name: str, data_dir: str,
   if classes:
     features['label'] = tfds.features.ClassLabel(names=list(classes))
   for class_name in classes:
-    if [class_name.strip()] != class_name.split('\n'):  # TFDS keeps one name a line.
+    if [class_name.strip()] != class_name.split('\n'):  # TFDS writes one name a line.
       raise errors.UserError(
           f'class folder {class_name!r} of {source} has a name with a line break or '
           'with space around it; rename the folder')
@@ -129,14 +148,17 @@ def image_folder(source: str, name: str, data_dir: str,
 
 def write(name: str, version: str, data_dir: str, features: dict[str, Any],
           splits: dict[str, Examples]) -> pathlib.Path:
-  """Writes a TFDS data set; until it is complete it does not have its name.
+  """Writes a TFDS data set; its folder has its final name only when it is complete.
 
   Args:
     name: Name of the data set.
-    version: '1.0.0'.
-    data_dir: The data set goes to data_dir/name/version.
-    features: TFDS features by name; images are given as encoded bytes.
+    version: Version of the data set, such as '1.0.0'.
+    data_dir: Folder of TFDS data sets; this one is written to data_dir/name/version.
+    features: TFDS features by name; the value of an image is its encoded bytes.
     splits: Name -> a function that yields examples, whose order is kept.
+
+  Returns:
+    The folder of the data set.
   """
   class Writer(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     VERSION = tfds.core.Version(version)
@@ -152,11 +174,11 @@ def write(name: str, version: str, data_dir: str, features: dict[str, Any],
       return {split: enumerate(examples()) for split, examples in splits.items()}
 
     def _generate_examples(self):
-      raise NotImplementedError('each split brings its own generator')
+      raise NotImplementedError('each split has its own generator')
 
   Writer.name = name
   for leftover in (pathlib.Path(data_dir) / name).glob(f'incomplete.*_{version}'):
-    logging.info('Removing what an interrupted run left: %s', leftover)
+    logging.info('Removing the incomplete data set of an interrupted run: %s', leftover)
     shutil.rmtree(leftover)
   builder = Writer(data_dir=data_dir, file_format='array_record')
   builder.download_and_prepare(file_format='array_record')
@@ -164,23 +186,29 @@ def write(name: str, version: str, data_dir: str, features: dict[str, Any],
 
 
 def _complete(name: str, version: str, data_dir: str) -> pathlib.Path | None:
-  """The folder of a data set that needs no more work."""
+  """Returns the folder of a data set that is complete, or None."""
   path = pathlib.Path(data_dir) / name / version
   if not (path / 'dataset_info.json').exists():
     return None
-  logging.info('%s is complete; remove it to prepare it anew', path)
+  logging.info('%s is complete; remove it to prepare it again', path)
   return path
 
 
 def _unpickle(archive: pathlib.Path, member: str) -> dict[bytes, Any]:
-  """One pickled file of an archive whose checksum has been verified."""
+  """Reads one pickled file of an archive whose checksum has been verified."""
   with tarfile.open(archive) as tar:
     return pickle.load(tar.extractfile(member), encoding='bytes')
 
 
 def cifar_examples(archive: pathlib.Path, spec: Cifar,
                     split: str) -> Iterator[dict[str, Any]]:
-  """Yields one example per image, in the order of the release."""
+  """Yields one example per image, in the order of the release.
+
+  Args:
+    archive: Path of the archive.
+    spec: Description of the archive.
+    split: 'train' or 'test'.
+  """
   count = 0
   for member in getattr(spec, split):
     batch = _unpickle(archive, member)
@@ -197,7 +225,7 @@ def _folder_examples(listing: folder.FileList, root: str,
   """Yields one example per image that decodes.
 
   Raises:
-    errors.UserError: There are too many others, or no image decodes.
+    errors.UserError: Too many images do not decode, or none decodes.
   """
   good = 0
   for path, label in zip(listing.paths, listing.labels, strict=True):
@@ -216,7 +244,7 @@ def _folder_examples(listing: folder.FileList, root: str,
 
 
 def _rgb(data: bytes) -> bytes:
-  """The same image as an RGB JPEG or PNG: `data` itself where it is one."""
+  """Converts an image to an RGB JPEG or PNG; returns `data` itself if it is one."""
   image = images.open_image(data)
   if image.mode == 'RGB' and Image.open(io.BytesIO(data)).format in ('JPEG', 'PNG'):
     return data

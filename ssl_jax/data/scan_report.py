@@ -1,4 +1,4 @@
-"""Collects what an image folder holds and logs it in one line."""
+"""Collects the content of an image folder and logs it in one line."""
 
 import collections
 import dataclasses
@@ -12,11 +12,17 @@ from absl import logging
 from ssl_jax import errors
 from ssl_jax.data import file_tree, notices
 
-_LISTED = 3  # how many names a message lists
+_LISTED = 3  # number of names that a message lists
 
 
 class FileList(NamedTuple):
-  """The files of one split: paths, a label each (-1 for none), class names."""
+  """The files of one split.
+
+  Attributes:
+    paths: Path of each of the N files.
+    labels: int32 [N]; -1 for a file without label.
+    class_names: One name per label; empty for files without labels.
+  """
 
   paths: tuple[str, ...]
   labels: np.ndarray
@@ -25,14 +31,15 @@ class FileList(NamedTuple):
 
 @dataclasses.dataclass
 class ScanReport:
-  """Collects what one scan finds besides the images that it lists.
+  """Collects what one scan of an image folder leaves out.
 
   Attributes:
     root: The path of the image folder.
-    left_out: How much is left out, by kind; see `file_tree.Tree.others`.
+    left_out: The numbers of entries that are left out, by kind; see
+      `file_tree.Tree.others`.
     folders: A phrase for every folder that is left out.
-    places: The path and the class (or unlabelled split) of every file that is
-      listed, by its real path.
+    places: Real path of every listed file -> its path, and its class or unlabelled
+      split.
   """
 
   root: str
@@ -43,7 +50,12 @@ class ScanReport:
 
   def leave_out_beside(self, top: file_tree.Tree,
                        splits: Sequence[file_tree.Tree]) -> None:
-    """Notes what lies next to split folders."""
+    """Records the entries next to split folders, which are left out.
+
+    Args:
+      top: The image folder.
+      splits: The folders of the splits in it.
+    """
     used = [tree.path for tree in splits]
     for name, tree in top.folders.items():
       if tree.path not in used:
@@ -53,7 +65,7 @@ class ScanReport:
     self.left_out += top.others
 
   def leave_out_within(self, tree: file_tree.Tree, classes: Sequence[str]) -> None:
-    """Notes folders without images, and files that are no images in the others.
+    """Records folders without images, and files that are no images in other folders.
 
     Args:
       tree: A split, or the whole image folder.
@@ -68,15 +80,15 @@ class ScanReport:
         self.folders.append(f'folder {path} (no images)')
 
   def once(self, files: Sequence[file_tree.File], place: str) -> list[str]:
-    """Returns the paths of files; the second path to a file is left out.
+    """Returns the paths of files; further paths to the same file are left out.
 
     Args:
       files: The images of a class, or of an unlabelled split.
-      place: Name of that place in messages.
+      place: Name of that class or split in messages.
 
     Raises:
-      errors.UserError: A file is listed in another class or split already, so that
-        its label would be wrong, or the encoder would be trained on test images.
+      errors.UserError: A file is already listed in another class or split. Its label
+        would be wrong, or the encoder would be trained on test images.
     """
     paths = []
     for file in files:
@@ -92,7 +104,11 @@ class ScanReport:
     return paths
 
   def log(self, listings: Mapping[str, FileList]) -> None:
-    """Logs the line, once in the life of the process."""
+    """Logs the line, only once in a process.
+
+    Args:
+      listings: The files of each split.
+    """
     classes = listings['train'].class_names
     notes = [f'folder:{self.root}: {_summary(listings)}']
     for split, listing in listings.items():
@@ -112,7 +128,7 @@ class ScanReport:
 
 
 def _summary(listings: Mapping[str, FileList]) -> str:
-  """Returns '440 training and 110 test images of 5 classes'."""
+  """Returns a text such as '440 training and 110 test images of 5 classes'."""
   words = {'train': 'training'}
   total = sum(len(x.paths) for x in listings.values())
   parts = [f'{len(x.paths)} {words.get(split, split)}' for split, x in listings.items()]
@@ -122,7 +138,7 @@ def _summary(listings: Mapping[str, FileList]) -> str:
 
 
 def counts(left_out: collections.Counter[str]) -> str:
-  """Returns '3 files ending in .txt, 1 link to nowhere'."""
+  """Returns a text such as '3 files ending in .txt, 1 link to nowhere'."""
   def phrase(kind: str, n: int) -> str:
     noun, *rest = kind.split(' ', 1)
     return ' '.join([str(n), noun if n == 1 else f'{noun}s', *rest])
@@ -132,11 +148,11 @@ def counts(left_out: collections.Counter[str]) -> str:
 
 
 def listed(items: Sequence[str]) -> str:
-  """Returns the first few names, and how many more there are."""
+  """Returns the first few names, and the number of further ones."""
   more = len(items) - _LISTED
   return _joined([*items[:_LISTED], *([f'{more} more'] if more > 0 else [])])
 
 
 def _joined(items: Sequence[str]) -> str:
-  """Returns 'a, b and c'."""
+  """Returns a text such as 'a, b and c'."""
   return ' and '.join(filter(None, [', '.join(items[:-1]), items[-1]]))

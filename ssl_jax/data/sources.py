@@ -1,4 +1,4 @@
-"""Defines a data set for the rest of the library: random access to uint8 images."""
+"""Defines `Source`, a data set with random access to uint8 images."""
 
 import abc
 import collections
@@ -14,18 +14,18 @@ import numpy as np
 
 from ssl_jax import errors
 
-_PART = 256  # images that one thread decodes in a go
+_PART = 256  # number of images that one thread decodes in one call
 
 
 class Examples(NamedTuple):
-  """Some examples, in the order they were asked for.
+  """Holds n examples of a source, in the order of the requested indices.
 
   Attributes:
     images: uint8 [n, H, W, C].
-    labels: int32 [n]; -1 is unlabelled.
-    mask: bool [n]; False where an image could not be decoded. Its pixels are 0.
-    valid_sizes: int32 [n, 2], the true height and width of images that lie in the top
-      left of a canvas, whose rest is 0; None where images fill their arrays.
+    labels: int32 [n]; -1 for an example without label.
+    mask: bool [n]; False for an image that could not be decoded, whose pixels are 0.
+    valid_sizes: int32 [n, 2], the height and width in pixels of images at the top left
+      of a canvas, whose other pixels are 0; None if images fill their arrays.
   """
 
   images: np.ndarray
@@ -34,29 +34,34 @@ class Examples(NamedTuple):
   valid_sizes: np.ndarray | None = None
 
   def take(self, where: Any) -> 'Examples':
-    """The rows that a NumPy index selects."""
+    """Returns the examples that a NumPy index selects."""
     return Examples(*(x if x is None else x[where] for x in self))
 
-  def put(self, where: Any, rows: 'Examples') -> None:
-    """Copies `rows` to where a NumPy index says."""
-    for mine, theirs in zip(self, rows, strict=True):
-      if mine is not None:
-        mine[where] = theirs
+  def put(self, where: Any, examples: 'Examples') -> None:
+    """Overwrites the examples that a NumPy index selects.
+
+    Args:
+      where: The NumPy index.
+      examples: The examples to copy there.
+    """
+    for target, new in zip(self, examples, strict=True):
+      if target is not None:
+        target[where] = new
 
 
 class Source(abc.ABC):
   """A data set with N examples of one shape.
 
   Attributes:
-    name: Its name in messages, `'cifar10/train'`.
-    class_names: One name per label; () for an unlabelled set.
-    image_shape: (H, W, C); with a canvas, that of the canvas.
-    canvas: Whether `Examples.valid_sizes` say which part of the array an image takes.
-    labels: int32 [N], -1 where unlabelled. Asking for it decodes no image.
-    file_names: N names without folders, which lists of images go by.
+    name: Name of the data in messages, such as 'cifar10/train'.
+    class_names: One name per label; () for a data set without labels.
+    image_shape: (H, W, C), the shape of images or of their canvas.
+    canvas: Whether images are on a canvas, at the sizes `Examples.valid_sizes`.
+    labels: int32 [N], -1 for an example without label. This decodes no image.
+    file_names: N names without folders, by which `subsets.by_file_list` selects.
 
   Raises:
-    errors.UserError: `file_names` was asked for, and there are none.
+    errors.UserError: `file_names` was read, but the data set has none.
   """
 
   name: str
@@ -73,62 +78,62 @@ class Source(abc.ABC):
 
   @property
   def fingerprint(self) -> dict[str, int | str]:
-    """Tells data that have changed: 'images', their number, and hashes by name.
+    """Returns 'images', the number of images, and hashes of labels and file names.
 
-    It decodes no image.
+    It differs if the data have changed. It decodes no image.
     """
     found = {'images': len(self), 'labels': digest(self.labels.tobytes())}
     try:
       return {**found, 'file_names': digest('\0'.join(self.file_names).encode())}
-    except errors.UserError:  # there are none
+    except errors.UserError:  # the data set has no file names
       return found
 
   @property
   def description(self) -> dict[str, Any]:
-    """Describes the data for checkpoints, which compare it when a run resumes."""
+    """Returns what checkpoints record of the data and compare when a run resumes."""
     return {'image_shape': list(self.image_shape),
             'class_names': list(self.class_names), 'fingerprint': self.fingerprint}
 
   @abc.abstractmethod
   def __len__(self) -> int:
-    """N."""
+    """Returns N, the number of examples."""
 
   @abc.abstractmethod
   def read(self, indices: np.ndarray) -> Examples:
-    """Reads the examples `indices`, int [n] in [0, N), from any thread.
+    """Reads the examples `indices`, int [n] in [0, N); any thread may call it.
 
-    The arrays are the caller's, who may write to them.
+    The caller may write to the arrays that it returns.
     """
 
   def blank(self, n: int) -> Examples:
-    """`n` black images without a label, all masked."""
+    """Returns `n` black images without a label, whose mask is False."""
     whole = np.array(self.image_shape[:2], np.int32)
     return Examples(
         np.zeros((n, *self.image_shape), np.uint8), np.full(n, -1, np.int32),
         np.zeros(n, bool), np.tile(whole, (n, 1)) if self.canvas else None)
 
   def load_into_memory(self) -> 'Arrays':
-    """Decodes everything into host memory; images that fail are left out.
+    """Decodes all images into host memory; images that do not decode are left out.
 
     Raises:
-      errors.UserError: More images fail than the source allows.
+      errors.UserError: More images do not decode than the source allows.
     """
-    rows = self.blank(len(self))
+    examples = self.blank(len(self))
 
     def fill(part: np.ndarray) -> None:
-      rows.put(part, self.read(part))
+      examples.put(part, self.read(part))
 
     parts = np.array_split(np.arange(len(self)), -(-len(self) // _PART))
     with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
       collections.deque(pool.map(fill, parts), maxlen=0)
-    if not rows.mask.all():  # copying everything is for those who must
-      rows = rows.take(rows.mask)
-    return Arrays(rows.images, rows.labels, self.class_names, self.name,
-                  rows.valid_sizes)
+    if not examples.mask.all():  # otherwise the arrays need no copy
+      examples = examples.take(examples.mask)
+    return Arrays(examples.images, examples.labels, self.class_names, self.name,
+                  examples.valid_sizes)
 
   @property
   def nbytes(self) -> int:
-    """Bytes of all images decoded."""
+    """Returns the size of all decoded images in bytes."""
     return len(self) * math.prod(self.image_shape)
 
   @property
@@ -143,7 +148,9 @@ class Arrays(Source):
   Attributes:
     images: uint8 [N, H, W, C].
     labels: int32 [N].
-    valid_sizes: int32 [N, 2] where images lie on a canvas; see `Examples`.
+    class_names: One name per label; () for a data set without labels.
+    name: Name of the data in messages.
+    valid_sizes: int32 [N, 2] if images are on a canvas, or None; see `Examples`.
   """
 
   images: np.ndarray
@@ -166,7 +173,7 @@ class Arrays(Source):
   def read(self, indices: np.ndarray) -> Examples:
     valid_sizes = None if self.valid_sizes is None else self.valid_sizes[indices]
     return Examples(self.images[indices], self.labels[indices],
-                np.ones(len(indices), bool), valid_sizes)
+                    np.ones(len(indices), bool), valid_sizes)
 
   def load_into_memory(self) -> 'Arrays':
     return self
@@ -174,7 +181,13 @@ class Arrays(Source):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Subset(Source):
-  """The examples `indices`, int [n], of another source."""
+  """A selection of the examples of another source.
+
+  Attributes:
+    parent: The other source.
+    indices: int [n], the selected examples.
+    name: Name of the data in messages.
+  """
 
   parent: Source
   indices: np.ndarray
@@ -203,7 +216,10 @@ class Subset(Source):
 
   @property
   def fingerprint(self) -> dict[str, int | str]:
-    """That of the parent, whose labels may take long to read, and of the choice."""
+    """Returns the fingerprint of the parent and a hash of the indices.
+
+    The labels of the selection are not hashed, because they may take long to read.
+    """
     return {**self.parent.fingerprint, 'images': len(self),
             'selection': digest(np.asarray(self.indices, np.int64).tobytes())}
 
@@ -215,13 +231,20 @@ class Subset(Source):
 
 
 def subset(source: Source, indices: np.ndarray, name: str) -> Source:
-  """Some examples of a source; of `Arrays`, arrays again."""
+  """Returns a selection of the examples of a source; `Arrays` if the source is.
+
+  Args:
+    source: The source.
+    indices: int [n], the selected examples.
+    name: Name of the data in messages.
+  """
   if isinstance(source, Arrays):
-    rows = source.read(indices)
-    return Arrays(rows.images, rows.labels, source.class_names, name, rows.valid_sizes)
+    examples = source.read(indices)
+    return Arrays(examples.images, examples.labels, source.class_names, name,
+                  examples.valid_sizes)
   return Subset(source, np.asarray(indices), name)
 
 
 def digest(data: bytes) -> str:
-  """Returns a short hash, which is equal where the bytes are."""
+  """Returns a hash of 16 hexadecimal digits."""
   return hashlib.sha256(data).hexdigest()[:16]

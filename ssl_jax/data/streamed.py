@@ -1,4 +1,4 @@
-"""Data that does not fit a device: decoded by Grain's workers, a few steps ahead."""
+"""Feeds data that do not fit a device: Grain's workers decode a few steps ahead."""
 
 import dataclasses
 import weakref
@@ -15,7 +15,7 @@ from ssl_jax.data import order, sources
 from ssl_jax.parallel import mesh as mesh_lib
 
 Batch = dict[str, Any]
-_MAX_BLOCK = 32  # images per read: one ArrayRecord request, little to wait for
+_MAX_BLOCK = 32  # images of one read, a single request to ArrayRecord
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,9 +25,10 @@ class LoaderConfig:
   Attributes:
     threads: Number of threads that decode at the same time. PIL releases the
       interpreter's lock while it decodes and resamples, so threads scale well.
-    processes: Number of further processes that share the threads; 0 uses this one.
-    batches_ahead: Number of batches decoded before they are needed, on the host and
-      again on the devices; 2 is double buffering.
+    processes: Number of worker processes that share the threads; with 0 the threads
+      run in this process.
+    batches_ahead: Number of batches that are decoded before they are needed, on the
+      host and again on the devices; 2 is double buffering.
   """
 
   threads: int = 16
@@ -41,11 +42,11 @@ class BatchBlocks:
 
   Attributes:
     source: The data set.
-    plan: Gives the examples in the global batch of a step.
-    rows: This process' part of a batch.
-    size: Examples per block.
-    replace_bad: A bad image gives way to the next good one, as training needs
-      full batches; evaluation masks it instead.
+    plan: Returns the examples in the global batch of a step.
+    rows: The part of a global batch that this process reads.
+    size: Number of examples in a block.
+    replace_bad: Whether an image that does not decode is replaced by the next one that
+      does, because training needs full batches. Evaluation masks it instead.
   """
 
   source: sources.Source
@@ -63,44 +64,61 @@ class BatchBlocks:
 
   def __getitem__(self, index: int) -> sources.Examples:
     step, part = divmod(int(index), self.per_batch)
-    indices = self.plan.rows(step)[self.rows]
+    indices = self.plan.indices(step)[self.rows]
     return read(self.source, indices[part * self.size:(part + 1) * self.size],
                 self.replace_bad)
 
 
 def read(source: sources.Source, indices: np.ndarray,
          replace_bad: bool) -> sources.Examples:
-  """Reads rows; index -1 is padding, see `Source.blank`.
+  """Reads examples; the index -1 is padding, see `Source.blank`.
+
+  Args:
+    source: The data set.
+    indices: int [n].
+    replace_bad: Whether an image that does not decode is replaced by the next one that
+      does; otherwise it is masked.
 
   Raises:
-    errors.UserError: Too many bad images, or none that is good.
+    errors.UserError: Too many images do not decode, or none decodes.
   """
   real = indices >= 0
-  if real.all():  # as in training: images are not copied
-    rows = source.read(indices)
+  if real.all():  # always so in training; images are not copied
+    examples = source.read(indices)
   else:
-    rows = source.blank(len(indices))
+    examples = source.blank(len(indices))
     if real.any():
-      rows.put(real, source.read(indices[real]))
-  for i in np.flatnonzero(~rows.mask & real) if replace_bad else ():
-    rows.put([i], _next_good(source, int(indices[i])))
-  return rows
+      examples.put(real, source.read(indices[real]))
+  for i in np.flatnonzero(~examples.mask & real) if replace_bad else ():
+    examples.put([i], _next_good(source, int(indices[i])))
+  return examples
 
 
 def _next_good(source: sources.Source, index: int) -> sources.Examples:
+  """Returns the next example after `index` whose image decodes."""
   for step in range(1, len(source)):
-    row = source.read(np.array([(index + step) % len(source)]))
-    if row.mask[0]:
-      return row
-  raise errors.UserError(f'{source.name} has no image that decodes')
+    example = source.read(np.array([(index + step) % len(source)]))
+    if example.mask[0]:
+      return example
+  raise errors.UserError(f'{source.name} has no image that decodes; replace its images')
 
 
 def batches(source: sources.Source, plan: order.Shuffled | order.Sequential, mesh: Mesh,
             first_step: int, workers: LoaderConfig,
             replace_bad: bool) -> Iterator[Batch]:
-  """Sharded batches from `first_step` on, read and copied to devices ahead of time.
+  """Returns sharded batches, which are read and copied to devices ahead of time.
 
-  Yields batches as `feed.eval_batches`.
+  Args:
+    source: The data set.
+    plan: Returns the examples in the global batch of a step.
+    mesh: Devices that share a batch.
+    first_step: The step of the first batch.
+    workers: Threads and processes that decode.
+    replace_bad: Whether an image that does not decode is replaced by the next one that
+      does; otherwise it is masked.
+
+  Returns:
+    An iterator over batches like those of `feed.eval_batches`.
   """
   rows = mesh_lib.local_rows(plan.batch_size)
   local = rows.stop - rows.start
@@ -122,32 +140,35 @@ def batches(source: sources.Source, plan: order.Shuffled | order.Sequential, mes
 
 
 def _concatenate(blocks: Sequence[sources.Examples]) -> Batch:
-  return as_batch(sources.Examples(*(None if parts[0] is None else np.concatenate(parts)
-                              for parts in zip(*blocks, strict=True))))
+  return as_batch(sources.Examples(*(
+      None if parts[0] is None else np.concatenate(parts)
+      for parts in zip(*blocks, strict=True))))
 
 
-def as_batch(rows: sources.Examples) -> Batch:
-  """Returns the arrays of `rows` under the names that a batch has."""
-  batch = {'image': rows.images, 'label': rows.labels, 'mask': rows.mask}
-  return batch if rows.valid_sizes is None else {
-      **batch, 'valid_size': rows.valid_sizes}
+def as_batch(examples: sources.Examples) -> Batch:
+  """Returns the arrays of examples under the names that a batch has."""
+  batch = {'image': examples.images, 'label': examples.labels, 'mask': examples.mask}
+  return batch if examples.valid_sizes is None else {
+      **batch, 'valid_size': examples.valid_sizes}
 
 
 class StreamedFeed:
-  """Feeds batches of a data set that stays on disk, as `feed.ResidentFeed` does.
+  """Feeds batches of a data set that stays on disk.
 
-  Steps are meant to be asked for in order. A jump (a resumed run) costs one
-  restart of the workers and nothing else: there is no iterator state to save.
+  The batches equal those of `feed.ResidentFeed`. Steps should be requested in order.
+  Any other step, such as the first one of a resumed run, restarts the workers; there
+  is no iterator state to save.
 
   Args:
     source: The data set.
     batch_size: B, over all devices of all processes.
-    seed: Seeds the order of examples.
+    seed: Seed of the order of examples.
     mesh: Devices that share a batch.
-    workers: See `LoaderConfig`.
+    workers: Threads and processes that decode.
 
   Raises:
-    errors.UserError: The batch is larger than the data set, or indivisible.
+    errors.UserError: The batch is larger than the data set, or the devices cannot
+      share it evenly.
   """
 
   max_steps_per_dispatch = 1
@@ -164,13 +185,13 @@ class StreamedFeed:
     self._close = lambda: None
 
   def inputs(self, step: int, steps: int = 1) -> Batch:
-    """Returns what `select` needs, which is the batch of `step` itself.
+    """Returns the argument of `select`, which is the batch of `step` itself.
 
     Raises:
       ValueError: `steps` is more than one.
     """
     if steps != 1:
-      raise ValueError(f'a streamed feed gives one step per dispatch, not {steps}')
+      raise ValueError(f'{steps} steps per dispatch, but a streamed feed allows only 1')
     if self._latest is None or self._latest[0] != step:
       if self._latest is None or self._latest[0] != step - 1:
         self._restart(step)
@@ -179,16 +200,16 @@ class StreamedFeed:
     return self._latest[1]
 
   def select(self, inputs: Batch, step: jax.Array) -> Batch:
-    """The batch of `step`, traceable."""
+    """Returns the batch of `step`, which is `inputs`; can be traced."""
     del step
     return inputs
 
   def batch_at(self, step: int) -> Batch:
-    """Returns the batch of a step, as `feed.ResidentFeed.batch_at` does."""
+    """Returns the batch of a step, like `feed.ResidentFeed.batch_at`."""
     return self.inputs(step)
 
   def close(self) -> None:
-    """Stops the workers; the next step asked for starts them again."""
+    """Stops the workers; the next request for a step starts them again."""
     self._close()
     self._latest = None
 
@@ -196,10 +217,10 @@ class StreamedFeed:
     self._close()
     self._batches = [batches(self._source, self._plan, self._mesh, step,
                              self._workers, replace_bad=True)]
-    # Also runs at exit, before the modules that closing needs are torn down.
+    # It also runs at exit, before Python unloads the modules that it needs.
     self._close = weakref.finalize(self, _close_last, self._batches)
 
 
 def _close_last(iterators: list[Iterator[Batch]]) -> None:
-  """Closes and forgets, so that nothing is left to Grain's own finalizer."""
+  """Closes the iterator and removes it, before Grain's own finalizer would run."""
   iterators.pop().close()

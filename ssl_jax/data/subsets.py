@@ -1,9 +1,8 @@
-"""Selects which examples are labelled and which are held out, from labels alone.
+"""Selects labelled subsets and validation splits, from labels or file names alone.
 
-Every function takes labels int32 [N] (-1 is unlabelled), or file names, and returns
-sorted indices, so that a subset keeps the order of the file it was cut from; but
-`choose` may repeat them. Messages call a class by its name in `class_names`, and by
-its label without them.
+Functions take labels int32 [N] (-1 for an example without label) or file names. They
+return sorted indices, so that a subset keeps the order of the data set; only `select`
+may repeat them. Messages name a class by `class_names`, or by its label without them.
 """
 
 import pathlib
@@ -19,13 +18,19 @@ from ssl_jax.data import notices, order
 
 def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0, *,
                 class_names: Sequence[str] = ()) -> np.ndarray:
-  """The same fraction of every class, drawn at random.
+  """Draws the same fraction of every class at random.
 
-  With one seed the 1 % subset lies within the 10 % subset, so that curves over
-  the amount of labels are not blurred by which images they saw.
+  With the same seed, the 1 % subset is a part of the 10 % subset. So the choice of
+  images adds less noise to comparisons of numbers of labels.
+
+  Args:
+    labels: int32 [N].
+    fraction: The fraction, in (0, 1].
+    seed: Seed of the choice.
+    class_names: The names of the classes, for messages.
 
   Raises:
-    errors.UserError: `fraction` is not in (0, 1], or leaves a class empty.
+    errors.UserError: `fraction` is not in (0, 1], or no image of a class is left.
   """
   if not 0 < fraction <= 1:
     raise errors.UserError(
@@ -33,13 +38,13 @@ def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0, *,
         'to 1')
 
   def count(label: int, available: int) -> int:
-    wanted = round(fraction * available)
-    if not wanted:
+    n = round(fraction * available)
+    if not n:
       raise errors.UserError(
           f'config.data.label_subset.fraction is {fraction}, which leaves none of the '
           f'{available} images of class {_named(label, class_names)}; use at least '
           f'{1 / available:.2g}')
-    return wanted
+    return n
 
   return _draw(labels, count, seed)
 
@@ -47,8 +52,13 @@ def by_fraction(labels: np.ndarray, fraction: float, seed: int = 0, *,
 def subsample(labels: np.ndarray, fraction: float, at_least: int = 20) -> np.ndarray:
   """Draws the same fraction of every class at random, to make a data set small.
 
-  Every class keeps at least `at_least` examples, or all that it has.
-  Unlabelled examples are drawn as if they were one more class.
+  Every class keeps at least `at_least` examples, or all if it has fewer. Examples
+  without label are treated as one more class.
+
+  Args:
+    labels: int32 [N].
+    fraction: The fraction, in (0, 1].
+    at_least: Least number of examples of a class.
 
   Raises:
     errors.UserError: `fraction` is not in (0, 1].
@@ -65,7 +75,15 @@ def subsample(labels: np.ndarray, fraction: float, at_least: int = 20) -> np.nda
 
 def per_class(labels: np.ndarray, k: int, seed: int = 0, *,
               class_names: Sequence[str] = ()) -> np.ndarray:
-  """`k` examples of every class, drawn at random; nested for growing `k`.
+  """Draws `k` examples of every class at random.
+
+  With the same seed, the subset of a smaller `k` is a part of that of a larger one.
+
+  Args:
+    labels: int32 [N].
+    k: Number of examples of each class.
+    seed: Seed of the choice.
+    class_names: The names of the classes, for messages.
 
   Raises:
     errors.UserError: A class has fewer than `k` examples, or `k` < 1.
@@ -75,11 +93,16 @@ def per_class(labels: np.ndarray, k: int, seed: int = 0, *,
 
 def first_k(labels: np.ndarray, k: int, *,
             class_names: Sequence[str] = ()) -> np.ndarray:
-  """The first `k` examples of every class in file order.
+  """Returns the first `k` examples of every class in file order.
 
-  The rule of the semi-supervised experiments in RotNet's code (Gidaris et al.
+  This is the rule of the semi-supervised experiments in RotNet's code (Gidaris et al.
   2018). It depends on the order of the files: `prepare_data` keeps that of the
-  original release, TFDS' own CIFAR is shuffled.
+  original release, while TFDS' own CIFAR is shuffled.
+
+  Args:
+    labels: int32 [N].
+    k: Number of examples of each class.
+    class_names: The names of the classes, for messages.
 
   Raises:
     errors.UserError: A class has fewer than `k` examples, or `k` < 1.
@@ -91,30 +114,30 @@ def by_file_list(file_names: Sequence[str], path: str) -> np.ndarray:
   """Returns the examples whose file names are in a text file, one a line.
 
   google-research/simclr publishes the 1 % and 10 % of ImageNet of Chen et al. 2020
-  (section 4.2) in this form: imagenet_subsets/1percent.txt and 10percent.txt, whose
-  lines are names such as n01440764_10026.JPEG, in no order. Empty lines and
-  repetitions do not count.
+  (section 4.2) in this form: imagenet_subsets/1percent.txt and 10percent.txt. Their
+  lines are names such as n01440764_10026.JPEG, in no order. Empty and repeated lines
+  are ignored.
 
   Args:
     file_names: N names without folders; see `sources.Source`.
     path: Path of the list.
 
   Raises:
-    errors.UserError: No such list, or a name that none or several of the examples
-      have.
+    errors.UserError: The list cannot be read, or one of its names belongs to none or
+      several of the examples.
   """
-  wanted = _read_list(path)
+  listed = _read_list(path)
   found = {}
   for i, name in enumerate(file_names):
-    if name in wanted and found.setdefault(name, i) != i:
+    if name in listed and found.setdefault(name, i) != i:
       raise errors.UserError(
-          f'{name}, which {path} lists, is the name of several images; give every '
-          'image a name of its own, or use another rule in config.data.label_subset')
-  missing = [name for name in wanted if name not in found]
+          f'{name}, which {path} lists, is the name of several images; rename them, or '
+          'use another rule in config.data.label_subset')
+  missing = [name for name in listed if name not in found]
   if missing:
     raise errors.UserError(
-        f'{len(missing)} of the {len(wanted)} file names in {path} are not among the '
-        f'training images, the first is {missing[0]!r}; use a list of this data set, '
+        f'{len(missing)} of the {len(listed)} file names in {path} are not among the '
+        f'training images, for example {missing[0]!r}; use a list for this data set, '
         'and config.data.validation_fraction=0 if they were held out for validation')
   return np.sort(np.fromiter(found.values(), int, len(found)))
 
@@ -122,19 +145,22 @@ def by_file_list(file_names: Sequence[str], path: str) -> np.ndarray:
 def split_validation(labels: np.ndarray, fraction: float, seed: int = 0, *,
                      class_names: Sequence[str] = (),
                      name: str = '') -> tuple[np.ndarray, np.ndarray]:
-  """Cuts a validation split: -> (train, validation), disjoint and complete.
+  """Divides examples into train and validation at random.
 
-  Every class gives the same fraction, at least one example, and keeps at least one.
-  The only example of a class stays in train. Unlabelled examples are cut as if they
-  were one more class.
+  The same fraction of every class is validation, but at least one example, and at
+  least one stays in train. The only example of a class stays in train. Examples
+  without label are treated as one more class.
 
   Args:
     labels: int32 [N].
-    fraction: The part of every class that is cut, in (0, 1).
-    seed: Seeds the choice of examples.
+    fraction: The fraction of every class that becomes validation, in (0, 1).
+    seed: Seed of the choice.
     class_names: The names of the classes, for messages.
-    name: The name of the data, for messages. If it is given, a warning names the
-      classes that stay whole in train.
+    name: The name of the data, for messages. With a name, a warning names the classes
+      that have no validation example.
+
+  Returns:
+    The indices of train and of validation, which are disjoint and complete.
 
   Raises:
     errors.UserError: `fraction` is not in (0, 1), or no class has two examples.
@@ -165,10 +191,11 @@ def split_validation(labels: np.ndarray, fraction: float, seed: int = 0, *,
 
 
 def check(rule: Mapping[str, Any]) -> str:
-  """Finds what is wrong with a rule of `choose` whatever the data; its name.
+  """Returns the name of a rule of `select`, after checks that need no data.
 
   Raises:
-    errors.UserError: no such rule, several, or none.
+    errors.UserError: The rule is unknown, it has several names or none, or the list
+      of files cannot be read.
   """
   for name in rule:
     errors.lookup('the rule in config.data.label_subset', name,
@@ -195,16 +222,16 @@ def select(labels: np.ndarray, rule: Mapping[str, Any],
   Args:
     labels: int32 [N].
     rule: `{'fraction': 0.01}`, `{'per_class': 50}`, `{'first_k': 20}` or
-      `{'file_list': '/path/1percent.txt'}`; the first two also take a `'seed'`, 0
-      by default. With `'repeat': True` the subset is gone through again and again
-      until there are N examples (its example i mod n is at i, as in RotNet's
-      code), so that an epoch of it has as many steps as one of the whole; by
-      default an epoch is one pass.
-    file_names: Names of the examples, if the rule is a list of them.
+      `{'file_list': '/path/1percent.txt'}`; the first two may also have a `'seed'`,
+      which is 0 by default. With `'repeat': True`, the n examples of the subset are
+      repeated until they are N (index i has example i mod n, as in RotNet's code), so
+      that an epoch has as many steps as an epoch of the whole data set. By default, an
+      epoch has every example once.
+    file_names: Names of the examples, if the rule is 'file_list'.
     class_names: The names of the classes, for messages.
 
   Raises:
-    errors.UserError: No such rule, or the data cannot fulfil it.
+    errors.UserError: The rule is unknown, or the data cannot satisfy it.
   """
   name = check(rule)
   if name == 'file_list':
@@ -220,7 +247,7 @@ _RULES = {'fraction': by_fraction, 'per_class': per_class, 'first_k': first_k,
 
 
 def _read_list(path: str | None) -> dict[str, None]:
-  """The names in a list, once each, in their order."""
+  """Returns the names in a list, each once, in their order."""
   try:
     lines = pathlib.Path(str(path)).expanduser().read_text().splitlines()
   except (OSError, UnicodeError) as e:
@@ -236,26 +263,26 @@ def _read_list(path: str | None) -> dict[str, None]:
 
 
 def _named(label: int, class_names: Sequence[str]) -> str:
-  """Returns the name of a class, and its label where it has no name."""
+  """Returns the name of a class, or its label if it has no name."""
   return repr(class_names[label]) if class_names else str(label)
 
 
 def _exactly(k: int, rule: str,
              class_names: Sequence[str]) -> Callable[[int, int], int]:
-  """Counts `k` of every class, or says which class lacks them."""
+  """Returns the argument `count` of `_draw` for exactly `k` examples of each class."""
   def count(label: int, available: int) -> int:
     if not 1 <= k <= available:
       raise errors.UserError(
           f'config.data.label_subset.{rule} is {k}, but class '
-          f'{_named(label, class_names)} '
-          f'has {available} images; use a number from 1 to {available}')
+          f'{_named(label, class_names)} has {available} images; use a number from 1 '
+          f'to {available}')
     return k
   return count
 
 
 def _draw(labels: np.ndarray, count: Callable[[int, int], int],
           seed: int | None) -> np.ndarray:
-  """`count(label, available)` examples of each label; the first where no seed."""
+  """Draws `count(label, available)` examples of each label; the first if no seed."""
   drawn = []
   for label in np.unique(labels[labels >= 0]).tolist():
     members = np.flatnonzero(labels == label)
@@ -264,6 +291,6 @@ def _draw(labels: np.ndarray, count: Callable[[int, int], int],
       members = members[order.subset_permutation(len(members), seed, label)]
     drawn.append(members[:n])
   if not drawn:
-    raise errors.UserError('a label subset was asked for, but no image of the '
-                           'data set has a label')
+    raise errors.UserError('no image of the data set has a label; remove '
+                           'config.data.label_subset')
   return np.sort(np.concatenate(drawn))

@@ -1,4 +1,4 @@
-"""TFDS image-classification data sets, read without TensorFlow."""
+"""Reads image-classification data sets of TFDS without TensorFlow."""
 
 import functools
 import os
@@ -12,32 +12,38 @@ from ssl_jax import errors
 from ssl_jax.data import images, sources
 
 PREPARABLE = ('cifar10', 'cifar100')
-_NAME_KEYS = ('file_name', 'id')  # ImageNet's; a path, where `prepare` made it
-_PART = 1024  # records read at a time when labels and names alone are wanted
+_NAME_KEYS = ('file_name', 'id')  # of ImageNet; of data sets written by `prepare`
+_PART = 1024  # number of records read at once for their labels and names
 
 
 class ExampleIndex(NamedTuple):
-  """Holds the labels and file names of examples."""
+  """Holds the labels and file names of N examples.
 
-  labels: np.ndarray        # int32 [N]
-  file_names: list[str]     # N, or none at all
+  Attributes:
+    labels: int32 [N].
+    file_names: N names, or none if the data set has no names.
+  """
+
+  labels: np.ndarray
+  file_names: list[str]
 
 
-# A study opens one set dozens of times; CIFAR-10's labels take seconds to read.
-_catalogues: dict[tuple[str, str, int], ExampleIndex] = {}
+# A study opens one data set dozens of times, and it takes seconds to read the labels
+# of CIFAR-10. The key is the folder, the split and the number of examples.
+_index_cache: dict[tuple[str, str, int], ExampleIndex] = {}
 
 
 class TfdsSource(images.EncodedImages):
-  """One split of a prepared TFDS data set; see `images.Encoded`.
+  """A source that reads one split of a prepared TFDS data set.
 
   Args:
-    builder: As `find` returns it.
-    split: A TFDS split, 'train'.
-    image_size: See `images.Encoded`; channels, max_bad_images and canvas too.
+    builder: A builder from `find`.
+    split: Name of a TFDS split, such as 'train'.
+    image_size: See `images.EncodedImages`; also channels, max_bad_images and canvas.
 
   Raises:
-    errors.UserError: It has no image feature, or is stored in a format that
-      only TensorFlow reads.
+    errors.UserError: The data set has no image feature, or its format needs
+      TensorFlow.
   """
 
   def __init__(self, builder: tfds.core.DatasetBuilder, split: str, *,
@@ -60,23 +66,26 @@ class TfdsSource(images.EncodedImages):
 
   @property
   def fingerprint(self) -> dict[str, int | str]:
-    """Returns what TFDS has recorded; labels and names would need all records."""
+    """Returns hashes of the metadata of TFDS.
+
+    Labels and names are not hashed, because all records would have to be read.
+    """
     return {'images': len(self), **self._fingerprint}
 
   @functools.cached_property
   def labels(self) -> np.ndarray:
     if not self._label:
       return np.full(len(self), -1, np.int32)
-    return self._catalogue().labels
+    return self._index().labels
 
   @property
   def file_names(self) -> list[str]:
-    return self._catalogue().file_names if self._name else super().file_names
+    return self._index().file_names if self._name else super().file_names
 
-  def _catalogue(self) -> ExampleIndex:
-    """Reads all records, as their images lie between the labels."""
+  def _index(self) -> ExampleIndex:
+    """Reads all records, because labels are stored together with images."""
     key = self._directory, self._split, len(self)
-    if key not in _catalogues:
+    if key not in _index_cache:
       labels, file_names = np.full(len(self), -1, np.int32), []
       for start in range(0, len(self), _PART):
         part = range(start, min(start + _PART, len(self)))
@@ -85,8 +94,8 @@ class TfdsSource(images.EncodedImages):
           labels[part] = [x[self._label] for x in examples]
         if self._name:
           file_names += [os.path.basename(x[self._name].decode()) for x in examples]
-      _catalogues[key] = ExampleIndex(labels, file_names)
-    return _catalogues[key]
+      _index_cache[key] = ExampleIndex(labels, file_names)
+    return _index_cache[key]
 
   def records(self, indices: np.ndarray) -> Iterator[images.Record]:
     stored = self._stored.__getitems__([int(i) for i in indices])
@@ -96,7 +105,7 @@ class TfdsSource(images.EncodedImages):
 
   @functools.cached_property
   def _stored(self) -> Any:
-    """Examples with their images still encoded."""
+    """Returns the examples of TFDS with encoded images."""
     builder = tfds.builder_from_directory(self._directory)
     try:
       return builder.as_data_source(
@@ -107,7 +116,7 @@ class TfdsSource(images.EncodedImages):
           f'`{_how_to_prepare(builder.info.name)}`') from e
 
   def __getstate__(self) -> dict[str, Any]:
-    """Leaves open files behind: a worker process opens its own."""
+    """Excludes open files, because a worker process must open its own."""
     return {k: v for k, v in self.__dict__.items() if k != '_stored'}
 
 
@@ -115,11 +124,11 @@ def find(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
   """Finds a prepared TFDS data set.
 
   Args:
-    name: A TFDS name, 'cifar10' or 'imagenet_resized/32x32:0.1.0'.
-    data_dir: Folder of data sets; None is $TFDS_DATA_DIR, or TFDS' own default.
+    name: A TFDS name, such as 'cifar10' or 'imagenet_resized/32x32:0.1.0'.
+    data_dir: Folder of TFDS data sets; None is $TFDS_DATA_DIR, or TFDS' own default.
 
   Raises:
-    errors.UserError: Not a TFDS name, or its data are not there.
+    errors.UserError: TFDS does not know the name, or the data set is not prepared.
   """
   where = data_dir or os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
   where = os.path.expanduser(where)
@@ -128,21 +137,23 @@ def find(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
   except (ValueError, AssertionError):  # unknown name, version or spelling
     accepted = tfds.list_builders(with_community_datasets=False)
     raise errors.UserError(
-        f'config.data.name is {name!r}, not a data set in {where} nor known to '
-        f'TFDS{errors.suggestion(name, [*accepted, "digits", "synthetic"])} (an image '
-        'folder is written folder:/path)') from None
+        f'config.data.name is {name!r}, which is neither a data set in {where} nor '
+        f'known to TFDS{errors.suggestion(name, [*accepted, "digits", "synthetic"])} '
+        '(write an image folder as folder:/path)') from None
   if not builder.info.splits:
     raise errors.UserError(
-        f'data set {name} is not in {where}: get it with `{_how_to_prepare(name)}`, '
-        'or point TFDS_DATA_DIR or config.data.data_dir to where it is')
+        f'data set {name} is not in {where}; prepare it with '
+        f'`{_how_to_prepare(name)}`, or set TFDS_DATA_DIR or config.data.data_dir to '
+        'the folder that holds it')
   return builder
 
 
 def splits(builder: tfds.core.DatasetBuilder) -> dict[str, str]:
-  """Our names of the splits -> TFDS'.
+  """Returns the names of TFDS' splits by the names of this library.
 
-  A set whose test split is absent or has no labels (ImageNet) is tested on its
-  validation split, as everybody does. Other names ('unlabelled') stay.
+  If the test split is absent or has no labels, as in ImageNet, the validation split is
+  the test split, as is usual in the literature. Other names, such as 'unlabelled', are
+  the same.
   """
   names = {name: name for name in builder.info.splits}
   if 'validation' in names and not _has_labels(builder, 'test'):
@@ -160,7 +171,10 @@ def _has_labels(builder: tfds.core.DatasetBuilder, split: str) -> bool:
 
 def _feature_keys(builder: tfds.core.DatasetBuilder,
                   name: str) -> tuple[str, str | None]:
-  """Names of the image feature and of the label; supervised keys come first."""
+  """Returns the names of the image feature and of the label feature, or None.
+
+  Supervised keys are preferred.
+  """
   features = builder.info.features
   supervised = builder.info.supervised_keys or ()
   keys = [*(k for k in supervised if isinstance(k, str)), *features]
@@ -173,7 +187,7 @@ def _feature_keys(builder: tfds.core.DatasetBuilder,
 
 
 def _text_key(builder: tfds.core.DatasetBuilder) -> str | None:
-  """Name of the feature that holds file names."""
+  """Returns the name of the feature that holds file names, or None."""
   features = builder.info.features
   return next((k for k in _NAME_KEYS if k in features
                and isinstance(features[k], tfds.features.Text)), None)

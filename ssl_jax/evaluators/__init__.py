@@ -1,11 +1,17 @@
 """Lists the evaluators of cached features by name.
 
-Each is a frozen dataclass of its settings, called as `evaluate(train, validation,
-test, num_classes)` with one `features.Features` per split (validation may be None
-where nothing is chosen). It returns what can be written as JSON: 'protocol' in
-words, 'chosen' settings, and `scores.score` of 'train', 'validation' and 'test'
-(None where not scored). The same arguments give the same result, which every
-process computes for itself on its first device.
+An evaluator is a frozen dataclass of its settings. It is called as
+`evaluate(train, validation, test, num_classes)` with one `features.Features` per
+split; `validation` may be None if nothing is chosen on it. It returns a dictionary
+that can be written as JSON:
+
+* 'protocol': a description in words.
+* 'chosen': the settings that were chosen on the validation split, by name.
+* 'train', 'validation', 'test': the result of `scores.score` on that split, or None
+  if the split was not scored.
+
+The same arguments give the same result. Every process computes it on its own first
+device.
 """
 
 from ssl_jax.evaluators import (
@@ -18,11 +24,11 @@ from ssl_jax.evaluators import (
 )
 
 EVALUATORS = {
-    'own_head': own_head.Classifier,
+    'own_head': own_head.OwnHead,
     'knn': knn.Knn,
     'linear': linear.Linear,
     'logistic': logistic.Logistic,
-    'nn1': knn.Nearest,
-    'logistic_random_split': logistic_random_split.Resplit,
+    'nn1': knn.NearestNeighbour,
+    'logistic_random_split': logistic_random_split.LogisticRandomSplit,
     'rotation': rotation.Rotation,
 }

@@ -1,4 +1,4 @@
-"""Encodes one pass over a split to features and labels in memory."""
+"""Encodes the images of a split once and holds their features and labels in memory."""
 
 import dataclasses
 import functools
@@ -21,13 +21,15 @@ Encode = Callable[[Any, Batch], Mapping[str, jax.Array]]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Features:
-  """Holds the features and labels of one split; it has no encoder to change.
+  """Holds the features and labels of one split.
+
+  Evaluators receive these arrays and not the encoder, so they cannot change it.
 
   Attributes:
-    features: float32 [N, D].
-    labels: int32 [N], a class id or `UNLABELLED`.
-    rows: int [N], the position in the split of every image, where that is known:
-      images that do not decode have no row.
+    features: float32 [N, D], one row per image.
+    labels: int32 [N], class ids, or `UNLABELLED`.
+    rows: int [N], the index of each image in the split, or None if it is not known.
+      Images that did not decode are not in these arrays, so indices may be missing.
   """
   features: np.ndarray
   labels: np.ndarray
@@ -40,16 +42,17 @@ class Features:
           f'{self.labels.shape} do not belong together; accepted are [N, D] and [N]')
 
   def labelled(self, num_classes: int) -> 'Features':
-    """Keeps the rows that have a label.
+    """Returns the images that have a label.
 
     Raises:
-      errors.UserError: none has one, or one is not below `num_classes`.
+      errors.UserError: no image has a label, or a label is not in
+        [0, `num_classes`).
     """
     known = self.labels != UNLABELLED
     if not known.any():
       raise errors.UserError(
           f'none of the {len(known)} images of a split has a label; an evaluation '
-          'needs some in each split')
+          'needs labelled images in each split')
     low, high = self.labels[known].min(), self.labels[known].max()
     if low < 0 or high >= num_classes:
       raise errors.UserError(
@@ -59,16 +62,20 @@ class Features:
 
 
 def concatenate(*parts: Features) -> Features:
-  """Joins splits row by row."""
+  """Joins the images of several splits, in the order of the arguments."""
   return Features(np.concatenate([p.features for p in parts]),
                   np.concatenate([p.labels for p in parts]))
 
 
 def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Mean and (biased) standard deviation of every feature, float32 [D] each.
+  """Computes the mean and biased standard deviation of each feature, float32 [D].
 
-  A feature that hardly varies, such as a dead unit, gets deviation 1: dividing
-  by its own would blow rounding errors up to the size of the others.
+  A feature that hardly varies, such as a dead unit, gets the standard deviation 1.
+  Division by its own standard deviation would make its rounding errors as large as
+  the values of other features.
+
+  Args:
+    features: float32 [N, D].
   """
   mean = features.mean(0, dtype=np.float64).astype(np.float32)
   std = np.sqrt(np.square(features - mean).mean(0, dtype=np.float64))
@@ -80,43 +87,44 @@ def extract(encode: Encode, variables: Any, batches: Iterable[Batch],
             endpoint: str, pool: str | int = 'mean') -> Features:
   """Runs a frozen encoder once over a split.
 
-  Batches are global arrays and every process must be given as many of them; all
-  processes return all rows, in order. XLA drops what the endpoint does not need,
-  so an early block costs only the blocks up to it. Use one `encode` object for
-  several calls: it is compiled once per object, batch shape, endpoint and pool.
+  Batches are global arrays. Every process must iterate over the same number of them,
+  and every process returns all images, in order. XLA removes the layers that the
+  endpoint does not need, so an early block costs only the blocks up to it. Use the
+  same `encode` object in all calls: it is compiled once for each object, batch shape,
+  endpoint and pool.
 
   Args:
-    encode: `encode(variables, batch)` gives endpoints, [B, D] or [B, H, W, C]. It is
-      traced here and must apply the encoder in evaluation mode.
-    variables: of the encoder; passed through jit as an argument.
-    batches: of what `encode` reads (of methods: methods.base.Batch), 'label' int32 [B]
-      and 'mask' [B], zero or False in the rows that pad the last batch, which are
-      dropped.
-    endpoint: which of the endpoints.
-    pool: how a feature map becomes a vector, see models.pooling.
+    encode: `encode(variables, batch)` returns the endpoints by name, [B, D] or
+      [B, H, W, C]. It is traced here and must apply the encoder in evaluation mode.
+    variables: the variables of the encoder; an argument of the jitted function.
+    batches: dictionaries with the arrays that `encode` reads (for methods, those of
+      methods.base.Batch), 'label' int32 [B] and 'mask' [B]. Images whose mask is zero
+      or False, such as the padding of the last batch, are dropped.
+    endpoint: name of the endpoint to return.
+    pool: how a feature map becomes a vector; see `models.pooling.pooled`.
 
   Raises:
-    errors.UserError: an unknown endpoint or pool (before anything is compiled),
-      no images, or features that are not finite.
+    errors.UserError: the endpoint or the pool is unknown (this is checked before
+      anything is compiled), no images were given, or features are not finite.
   """
   features, labels, masks, pending = [], [], [], None
 
-  def collect(rows):
-    rows = mesh.gather(rows)
-    mask = rows['mask'].astype(bool)
+  def collect(encoded):
+    encoded = mesh.gather(encoded)
+    mask = encoded['mask'].astype(bool)
     masks.append(mask)
-    features.append(rows['features'][mask])
-    labels.append(rows['label'][mask].astype(np.int32))
+    features.append(encoded['features'][mask])
+    labels.append(encoded['label'][mask].astype(np.int32))
 
   for batch in batches:
     if pending is None:
       _check(encode, variables, batch, endpoint, pool)
-    rows = {'label': batch['label'], 'mask': batch['mask'],
-            'features': _encode(encode, endpoint, pool, variables, batch)}
-    # Fetched one batch late, so that the device computes while the host copies.
+    encoded = {'label': batch['label'], 'mask': batch['mask'],
+               'features': _encode(encode, endpoint, pool, variables, batch)}
+    # The host copies a batch while the device computes the next one.
     if pending is not None:
       collect(pending)
-    pending = rows
+    pending = encoded
   if pending is None:
     raise errors.UserError('the split to encode has no images')
   collect(pending)
@@ -126,7 +134,7 @@ def extract(encode: Encode, variables: Any, batches: Iterable[Batch],
   if broken.any():
     raise errors.UserError(
         f'endpoint {endpoint!r} is not finite for {broken.sum()} of {len(broken)} '
-        'images; this encoder diverged, choose an earlier checkpoint')
+        'images, so this encoder diverged; choose an earlier checkpoint')
   return out
 
 
@@ -136,7 +144,7 @@ def _encode(encode, endpoint, pool, variables, batch):
 
 
 def _check(encode, variables, batch, endpoint, pool):
-  """Raises before compilation what tracing alone can tell."""
+  """Raises `errors.UserError` for mistakes that can be found without compilation."""
   shapes = jax.eval_shape(encode, variables, batch)
   shape = errors.lookup('endpoint', endpoint, shapes)
   if len(shape.shape) not in (2, 4):
@@ -148,12 +156,15 @@ def _check(encode, variables, batch, endpoint, pool):
 
 def save_npz(path: str | os.PathLike, splits: Mapping[str, Features],
              **arrays: Any) -> None:
-  """Writes features to a file that NumPy reads without pickle, from process 0.
+  """Writes features to an .npz file that NumPy reads without pickle.
+
+  Only process 0 writes.
 
   Args:
-    path: of the file, which is replaced atomically.
-    splits: each becomes `<split>_features` and `<split>_labels`.
-    **arrays: what else the file holds.
+    path: path of the file, which is replaced atomically.
+    splits: features by split; the file has the arrays `<split>_features` and
+      `<split>_labels` for each.
+    **arrays: further arrays of the file.
   """
   if jax.process_index():
     return

@@ -1,8 +1,8 @@
-"""Weighted k-nearest-neighbour classification of cached features.
+"""Classifies cached features by a weighted vote of their k nearest neighbours (kNN).
 
-After Wu et al., "Unsupervised feature learning via non-parametric instance
-discrimination" (2018), section 3.4: the k nearest training images vote for their
-class with weight exp(similarity / T). Nothing is trained.
+The protocol is that of Wu et al., "Unsupervised feature learning via non-parametric
+instance discrimination" (2018), section 3.4: the k nearest training images vote for
+their class with weight exp(similarity / T). Nothing is trained.
 """
 
 import dataclasses
@@ -25,80 +25,88 @@ def predict(train_features: np.ndarray, train_labels: np.ndarray,
             queries: np.ndarray, *, num_classes: int, k: int = 200,
             temperature: float = 0.1, metric: str = 'cosine', chunk: int = 1024,
             exclude_self: bool = False) -> np.ndarray:
-  """Votes of the k nearest neighbours for every class.
+  """Returns the votes of the k nearest neighbours for every class, float64 [M, C].
 
-  With metric 'cosine' both sides are l2-normalised. With 'euclidean' features are
-  used as they are and the similarity is minus half the squared distance, which for
-  unit vectors is the cosine minus 1: both metrics then agree. The weights are
-  exp((similarity - largest) / T), which scales a query's votes but cannot overflow.
-  k = 200 with T = 0.1 is the protocol of MoCo's CIFAR demo and of lightly; Wu et
-  al. use T = 0.07, SimSiam's code 0.2.
+  With the metric 'cosine', queries and bank are l2-normalised. With 'euclidean',
+  features are not changed and the similarity is minus half the squared distance. For
+  unit vectors that is the cosine minus 1, so the two metrics agree. The weights are
+  exp((similarity - largest similarity) / T), which scales all votes of a query by one
+  factor and cannot overflow. k = 200 with T = 0.1 is the protocol of MoCo's CIFAR
+  demo and of lightly. Wu et al. use T = 0.07, and SimSiam's code uses 0.2.
 
-  Equally near neighbours count in the order of their class id, and the argmax of
-  equal votes is the lowest class id, so the order of the bank does not matter.
+  Among equally near neighbours, those with lower class ids are taken first, and
+  the argmax of equal votes is the lowest class id. So the result does not depend on
+  the order of the bank.
 
   Args:
-    train_features: float32 [N, D], the bank; rows labelled -1 are left out.
+    train_features: float32 [N, D], the bank. Images with the label -1 are left out.
     train_labels: int [N].
-    queries: float32 [M, D].
-    num_classes: C, of the task and not of the labels that happen to occur.
-    k: neighbours that vote; a smaller bank votes as a whole.
-    temperature: T.
+    queries: float32 [M, D], the features to classify.
+    num_classes: C, the number of classes of the task, even if some do not occur.
+    k: number of neighbours that vote. All images vote if the bank has fewer.
+    temperature: T of the weights.
     metric: 'cosine' or 'euclidean'.
-    chunk: queries compared at once; the device holds the bank and [chunk, N].
-    exclude_self: the queries are the rows of the bank; none votes for itself.
+    chunk: number of queries that are compared at once. The device holds the bank and
+      similarities [chunk, N].
+    exclude_self: whether the queries are the images of the bank, in the same order;
+      no image then votes for itself.
 
   Returns:
-    float64 [M, C], 0 for a class that no neighbour has.
+    float64 [M, C]; the vote is 0 for a class that no neighbour has.
 
   Raises:
-    errors.UserError: an unknown metric, or no neighbour to vote.
+    errors.UserError: the metric is unknown, or no image has a vote.
   """
   errors.lookup('config.protocol.metric', metric, dict.fromkeys(METRICS))
-  # Sorted by label, because top_k returns the earlier of two equals.
-  rows = np.argsort(train_labels, kind='stable')
-  rows = rows[train_labels[rows] != features_lib.UNLABELLED]
-  k = min(k, len(rows) - exclude_self)
+  # The bank is sorted by label, because top_k returns the earlier of two equal values.
+  indices = np.argsort(train_labels, kind='stable')
+  indices = indices[train_labels[indices] != features_lib.UNLABELLED]
+  k = min(k, len(indices) - exclude_self)
   if k < 1:
     raise errors.UserError('the bank of labelled neighbours is empty')
-  labels, bank = train_labels[rows], train_features[rows]
+  labels, bank = train_labels[indices], train_features[indices]
   if metric == 'cosine':
     bank, queries = _normalise(bank), _normalise(queries)
   else:
-    # Distances do not notice, but large means would cost them their digits.
+    # A shift does not change distances, but large means would cause cancellation.
     mean = bank.mean(0, keepdims=True)
     bank, queries = bank - mean, queries - mean
   votes = np.empty((len(queries), num_classes))
-  bank, rows = jnp.asarray(bank), jnp.asarray(rows, jnp.int32)
+  bank, indices = jnp.asarray(bank), jnp.asarray(indices, jnp.int32)
   for start in range(0, len(queries), chunk):
     block = queries[start:start + chunk]
     n = len(block)
     block = np.pad(block, ((0, min(chunk, len(queries)) - n), (0, 0)))
     own = np.arange(start, start + len(block)) if exclude_self else None
-    nearest = _nearest(bank, rows, block, own, k=k, metric=metric)
+    nearest = _nearest(bank, indices, block, own, k=k, metric=metric)
     similarity, index = (np.asarray(x)[:n] for x in nearest)
     weight = np.exp((similarity - similarity[:, :1]).astype(np.float64) / temperature)
-    # On the host: a scatter-add on a GPU would sum in a different order each time.
-    cell = np.arange(n)[:, None] * num_classes + labels[index]
+    # The host adds the votes: a scatter-add on a GPU sums in a different order each
+    # time.
+    flat = np.arange(n)[:, None] * num_classes + labels[index]
     votes[start:start + n] = np.bincount(
-        cell.ravel(), weight.ravel(), n * num_classes).reshape(n, num_classes)
+        flat.ravel(), weight.ravel(), n * num_classes).reshape(n, num_classes)
   return votes
 
 
 def _normalise(x: np.ndarray) -> np.ndarray:
-  """Unit rows; a row of zeros stays."""
+  """Scales each row of [N, D] to unit length; a row of zeros is not changed."""
   return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 
 
 @functools.partial(jax.jit, static_argnames=('k', 'metric'))
-def _nearest(bank, rows, queries, own, *, k, metric):
-  """Similarities and bank indices [chunk, k], nearest first; `own` never."""
+def _nearest(bank, indices, queries, own, *, k, metric):
+  """Returns the k largest similarities and their positions in the bank, [chunk, k].
+
+  The nearest neighbour comes first. `indices` [N] are the original indices of the
+  bank. `own` [chunk] are those of the queries, which are excluded, or None.
+  """
   similarity = jnp.matmul(queries, bank.T, precision=jax.lax.Precision.HIGHEST)
   if metric == 'euclidean':
     squares = [(x * x).sum(1) / 2 for x in (queries, bank)]
     similarity -= squares[0][:, None] + squares[1][None, :]
   if own is not None:
-    similarity = jnp.where(own[:, None] == rows[None, :], -jnp.inf, similarity)
+    similarity = jnp.where(own[:, None] == indices[None, :], -jnp.inf, similarity)
   return jax.lax.top_k(similarity, k)
 
 
@@ -106,9 +114,10 @@ def _nearest(bank, rows, queries, own, *, k, metric):
 class Knn:
   """Weighted kNN with a fixed k and temperature; see `predict`.
 
-  The bank is the training split alone, also for the test split. A class that no
-  neighbour has is not proposed, so top-5 of k = 1 equals top-1. `score_train`
-  compares the training split with itself, each image without its own vote.
+  Only the training split is in the bank, for every split that is scored. A class that
+  no neighbour has is not predicted, so top-5 equals top-1 if k = 1. With
+  `score_train`, the training split is compared with itself, and no image votes for
+  itself.
   """
   k: int = config.field(200, low=1, doc='Number of neighbours that vote')
   temperature: float = config.field(
@@ -138,7 +147,17 @@ class Knn:
   def measure(self, train: features_lib.Features,
               validation: features_lib.Features | None,
               test: features_lib.Features, num_classes: int) -> dict[str, Any]:
-    """Does what a call does, whatever k is."""
+    """Scores the splits as a call does, but does not warn if k is too large.
+
+    Args:
+      train: the bank.
+      validation: features of the validation split, or None.
+      test: features of the test split.
+      num_classes: number of classes of the task.
+
+    Returns:
+      The result of an evaluator; see `ssl_jax.evaluators`.
+    """
     train, validation, test = (
         split and split.labelled(num_classes) for split in (train, validation, test))
 
@@ -160,8 +179,8 @@ class Knn:
 
 
 @dataclasses.dataclass(frozen=True)
-class Nearest:
-  """The class of the nearest training image: k = 1, Euclidean unless said."""
+class NearestNeighbour:
+  """Classification by the nearest training image: kNN with k = 1."""
   metric: str = config.field('euclidean', choices=METRICS, doc='Measure of nearness')
   chunk: int = config.field(
       1024, low=1, doc='Number of images that are compared at once; memory depends '

@@ -1,7 +1,7 @@
-"""Linear probe on cached features: a whole grid of heads trained at once.
+"""Trains linear probes on cached features, all settings of a grid at once.
 
-SimCLR's linear evaluation (Chen et al., 2020, appendix B) without augmentation. The
-encoder is frozen by construction: it is not here, only its features are.
+The protocol is SimCLR's linear evaluation (Chen et al., 2020, appendix B) without
+augmentation. The encoder is frozen by construction: only its features are used.
 """
 
 import dataclasses
@@ -21,11 +21,11 @@ from ssl_jax.evaluators import features as features_lib
 from ssl_jax.evaluators import scores, selection
 
 Params = dict[str, jax.Array]
-_LOG_SECONDS = 30.0  # between two lines that say how far a fit is
+_LOG_SECONDS = 30.0  # shortest time between two lines of progress in the log
 
 
 class Head(NamedTuple):
-  """Logits are `features @ kernel + bias`, of features as the encoder gives them.
+  """A linear classifier, `features @ kernel + bias`, of the encoder's features.
 
   Attributes:
     kernel: float32 [D, C].
@@ -40,20 +40,32 @@ class Head(NamedTuple):
 
 def unstandardise(kernel: np.ndarray, bias: np.ndarray, mean: np.ndarray,
                   scale: np.ndarray) -> Head:
-  """The head on x that equals `kernel`, `bias` on (x - mean) / scale."""
+  """Converts a head on standardised features to one on the encoder's features.
+
+  Args:
+    kernel: [D, C], for features (x - mean) / scale.
+    bias: [C].
+    mean: [D].
+    scale: [D].
+
+  Returns:
+    The head that gives the same logits for x.
+  """
   kernel = kernel / scale[:, None]
   return Head(kernel.astype(np.float32), (bias - mean @ kernel).astype(np.float32))
 
 
 @dataclasses.dataclass(frozen=True)
 class Linear:
-  """Multinomial regression by SGD, the best of a learning-rate x decay grid.
+  """Multinomial logistic regression by SGD, the best of a grid of settings.
 
-  Nesterov momentum, cosine decay to 0, heads starting at 0, no augmentation. All
-  heads see the same batches and train as one: the head for a setting does not
-  depend on what else is in the grid. The head with the best validation score (of
-  equals the lowest learning rate, then the lowest weight decay) is scored on the
-  test split, once. Nothing is chosen on test: a grid needs a validation split.
+  The grid has every pair of a learning rate and a weight decay. SGD uses Nesterov
+  momentum and a cosine decay of the learning rate to 0. All weights start at 0, and
+  images are not augmented. All heads are trained together on the same batches, and
+  the head of one setting does not depend on the other settings. The head with the best
+  validation score is scored on the test split, once. If several are equal, the lowest
+  learning rate is taken, then the lowest weight decay. Nothing is chosen on the test
+  split, so a grid of several settings needs a validation split.
   """
   learning_rates: tuple[float, ...] = config.field(
       (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1., 3.), above=0, nonempty=True,
@@ -85,13 +97,22 @@ class Linear:
 
   @property
   def grid(self) -> list[tuple[float, float]]:
-    """(learning rate, weight decay) of every head, in the order of preference."""
+    """Returns the (learning rate, weight decay) of every head, preferred ones first."""
     return list(itertools.product(sorted(self.learning_rates),
                                   sorted(self.weight_decays)))
 
   def fit(self, train: features_lib.Features, num_classes: int,
           grid: list[tuple[float, float]]) -> list[Head]:
-    """Trains one head for every setting of `grid`, together."""
+    """Trains one head for every setting of a grid, all at once.
+
+    Args:
+      train: features of labelled images.
+      num_classes: C, the number of classes of the task.
+      grid: (learning rate, weight decay) of each head.
+
+    Returns:
+      The heads, in the order of `grid`.
+    """
     x, y = train.features, train.labels
     mean, scale = (features_lib.moments(x) if self.standardise else
                    (np.zeros_like(x[0]), np.ones_like(x[0])))
@@ -103,12 +124,12 @@ class Linear:
     schedule = dict(steps=blocks * steps, momentum=self.momentum)
     state = _init(params, settings, **schedule)
     data = tuple(jnp.asarray(a) for a in (x, y, mean, scale))
-    told = time.monotonic()
-    for i, rows in enumerate(order):
-      params, state, loss = _train(params, state, settings, data, rows, **schedule)
-      loss = np.asarray(loss)  # waits, so that the clock below tells the truth
-      if time.monotonic() - told >= _LOG_SECONDS:
-        told = time.monotonic()
+    logged = time.monotonic()
+    for i, indices in enumerate(order):
+      params, state, loss = _train(params, state, settings, data, indices, **schedule)
+      loss = np.asarray(loss)  # waits for the device, so that the time below is right
+      if time.monotonic() - logged >= _LOG_SECONDS:
+        logged = time.monotonic()
         logging.info('linear probe: %s of %s steps, training loss %.3f with the best '
                      'of %d settings', f'{(i + 1) * steps:,}', f'{blocks * steps:,}',
                      np.nanmin(loss), len(grid))
@@ -117,7 +138,11 @@ class Linear:
             zip(params['kernel'], params['bias'], strict=True)]
 
   def order(self, n: int) -> np.ndarray:
-    """Returns the order of examples, int32 [blocks, steps, batch], new every epoch."""
+    """Returns the indices of `n` images in the order of training.
+
+    Every epoch has another order. The shape is int32 [blocks, steps, batch]: the
+    device runs one block of steps at a time.
+    """
     batch = min(self.batch_size, n)
     steps = max(-(-self.epochs * n // batch), self.min_steps)
     blocks = -(-steps // 1000)
@@ -146,7 +171,10 @@ class Linear:
 
 
 def _sgd(setting, steps: int, momentum: float) -> optax.GradientTransformation:
-  """SGD as torch defines it: the decay joins the gradient before the momentum."""
+  """Returns SGD as PyTorch defines it.
+
+  The weight decay is added to the gradient before the momentum.
+  """
   rate, decay = setting
   cosine = optax.cosine_decay_schedule(1., steps)
   return optax.chain(
@@ -156,24 +184,24 @@ def _sgd(setting, steps: int, momentum: float) -> optax.GradientTransformation:
 
 @functools.partial(jax.jit, static_argnames=('steps', 'momentum'))
 def _init(params, settings, *, steps, momentum):
-  """Optimizer states of all heads."""
+  """Returns the optimizer states of all heads."""
   return jax.vmap(lambda p, s: _sgd(s, steps, momentum).init(p))(params, settings)
 
 
 @functools.partial(jax.jit, static_argnames=('steps', 'momentum'),
                    donate_argnums=(0, 1))
 def _train(params, state, settings, data, order, *, steps, momentum):
-  """All heads through the rows `order` [steps, batch], and their mean losses."""
+  """Trains all heads on the images `order` [steps, batch]; also returns mean losses."""
   x, y, mean, scale = data
 
   def one_head(params, state, setting):
     optimizer = _sgd(setting, steps, momentum)
 
-    def step(carry, rows):
+    def step(carry, indices):
       params, state = carry
-      # The batch is no head's own, so vmap makes one matmul of all the heads'.
-      batch = (x[rows] - mean[None]) / scale[None]
-      loss, gradient = jax.value_and_grad(cross_entropy)(params, batch, y[rows])
+      # All heads share the batch, so vmap combines their products into one matmul.
+      batch = (x[indices] - mean[None]) / scale[None]
+      loss, gradient = jax.value_and_grad(cross_entropy)(params, batch, y[indices])
       updates, state = optimizer.update(gradient, state, params)
       return (optax.apply_updates(params, updates), state), loss
 
@@ -184,7 +212,13 @@ def _train(params, state, settings, data, order, *, steps, momentum):
 
 
 def cross_entropy(params: Params, x: jax.Array, labels: jax.Array) -> jax.Array:
-  """Mean softmax cross-entropy of a linear head, in nats."""
+  """Computes the mean softmax cross-entropy of a linear head, in nats.
+
+  Args:
+    params: 'kernel' [D, C] and 'bias' [C].
+    x: features [B, D].
+    labels: int [B], in [0, C).
+  """
   logits = jnp.matmul(x, params['kernel'], precision=jax.lax.Precision.HIGHEST)
   return optax.softmax_cross_entropy_with_integer_labels(
       logits + params['bias'][None], labels).mean()

@@ -1,8 +1,9 @@
-"""Multinomial logistic regression by L-BFGS, the transfer protocol's probe.
+"""Fits multinomial logistic regressions by L-BFGS, the linear probe for transfer.
 
-Kornblith et al., "Do better ImageNet models transfer better?" (2019), and SimCLR
-(Chen et al., 2020, appendix B): no augmentation, 45 strengths of the l2 penalty between
-1e-6 and 1e5, the best on validation, then a fit on training plus validation.
+The protocol is that of Kornblith et al., "Do better ImageNet models transfer better?"
+(2019), and of SimCLR (Chen et al., 2020, appendix B): images are not augmented, the
+best of 45 strengths of the l2 penalty between 1e-6 and 1e5 is chosen on the validation
+split, and the classifier is then fitted on the training and validation splits.
 """
 
 import dataclasses
@@ -22,12 +23,13 @@ from ssl_jax.evaluators import linear, scores, selection
 
 @dataclasses.dataclass(frozen=True)
 class Logistic:
-  """Minimises sum_i cross_entropy_i + l2 / 2 |kernel|^2; the bias is free.
+  """Minimises sum_i cross_entropy_i + l2 / 2 |kernel|^2; the bias has no penalty.
 
-  That is scikit-learn's LogisticRegression with C = 1 / l2: the loss is a sum over
-  images, so the same `l2` weighs less on more of them. Features enter as the
-  encoder gives them (the protocol) or standardised. Each strength starts from the
-  solution of the next stronger one. Deterministic.
+  This is scikit-learn's LogisticRegression with C = 1 / l2. The loss is a sum over
+  images, so the same `l2` has less influence on more images. Features are
+  used as the encoder returns them, which is the protocol, or standardised. Strengths
+  are fitted from the largest to the smallest, and each fit starts from the solution of
+  the previous one. The result is deterministic.
   """
   l2: tuple[float, ...] = config.field(
       tuple(np.logspace(-6, 5, 45).tolist()), above=0, nonempty=True,
@@ -43,7 +45,7 @@ class Logistic:
       doc='Score on the validation images by which the strength is chosen')
   tolerance: float = config.field(
       1e-5, above=0, doc='Largest entry of the gradient of the mean objective at which '
-      'the search stops (features scaled to unit variance overall)')
+      'the search stops (for features whose overall variance is scaled to 1)')
   max_steps: int = config.field(1000, low=1, doc='Steps of L-BFGS for each strength')
 
   def __post_init__(self):
@@ -51,16 +53,27 @@ class Logistic:
 
   def fit(self, data: features_lib.Features, num_classes: int,
           l2: list[float]) -> list[tuple[linear.Head, int]]:
-    """Fits one head per strength, in the order given; also returns its steps."""
+    """Fits one head for each strength of the penalty.
+
+    Args:
+      data: features of labelled images.
+      num_classes: C, the number of classes of the task.
+      l2: the strengths, in the order of fitting; each fit starts from the previous
+        solution.
+
+    Returns:
+      The head and its number of L-BFGS steps, in the order of `l2`.
+    """
     x = data.features
     mean, scale = features_lib.moments(x)
     if not self.standardise:
-      # One factor for all features, undone in the penalty, and a shift, undone by
-      # the bias, leave the minimum where it is and make it easier to reach.
+      # One factor for all features, which the penalty compensates, and a shift, which
+      # the bias compensates, do not change the minimum and make it easier to reach.
       scale = np.full_like(scale, np.sqrt(np.mean(np.square(scale))))
     penalty = 1. if self.standardise else 1. / scale[0]**2
     x, y = jnp.asarray((x - mean) / scale), jnp.asarray(data.labels)
-    # The solution for an infinite penalty; half an image where a class has none.
+    # The first fit starts at the solution for an infinite penalty. A class without
+    # images counts as half an image.
     count = np.maximum(np.bincount(data.labels, minlength=num_classes), 0.5)
     params = {'kernel': jnp.zeros((x.shape[1], num_classes)),
               'bias': jnp.asarray(np.log(count / len(y)), jnp.float32)}
@@ -97,7 +110,7 @@ class Logistic:
 
 @functools.partial(jax.jit, donate_argnums=0)
 def _minimise(params, x, y, penalty, tolerance, max_steps):
-  """L-BFGS on mean cross-entropy + penalty / 2 |kernel|^2 from `params`."""
+  """Minimises mean cross-entropy + penalty / 2 |kernel|^2 by L-BFGS from `params`."""
   def objective(params):
     return (linear.cross_entropy(params, x, y)
             + penalty / 2 * jnp.sum(jnp.square(params['kernel'])))
@@ -111,8 +124,8 @@ def _minimise(params, x, y, penalty, tolerance, max_steps):
     updates, state = optimizer.update(
         gradient, state, params, value=value, grad=gradient, value_fn=objective)
     params = optax.apply_updates(params, updates)
-    # In float32 the objective stops falling before its gradient is small, yet
-    # the line search still finds better points: one stall is not the end.
+    # In float32 the objective may stop falling before its gradient is small, and the
+    # line search may still find better points later, so one stall does not end it.
     stalls = jnp.where(optax.tree.get(state, 'value') < value, 0, stalls + 1)
     return params, state, stalls, i + 1
 

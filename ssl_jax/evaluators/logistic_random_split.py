@@ -1,9 +1,9 @@
-"""Logistic regression on the representations of all images, split anew.
+"""Fits a logistic regression on a random part of the images of all splits.
 
-The protocol of some SimCLR reports: train, validation and test split are put
-together and cut again at random. The encoder may have been pre-trained, without
-labels, on most of what is then called test, so the figure says how well a linear map
-separates the classes in the representation and is no test accuracy.
+This is the protocol of some SimCLR reports: the train, validation and test splits are
+joined and split again at random. The encoder may have been pre-trained, without
+labels, on most of the new test images. So the score measures how well a linear map
+separates the classes in the representation; it is no test accuracy.
 """
 
 import dataclasses
@@ -17,9 +17,8 @@ from ssl_jax.evaluators import logistic, scores
 
 
 @dataclasses.dataclass(frozen=True)
-class Resplit:
-  """Multinomial logistic regression on a random part of everything.
-  """
+class LogisticRandomSplit:
+  """Multinomial logistic regression on a random part of the images of all splits."""
   test_fraction: float = config.field(
       0.25, above=0, below=1,
       doc="Fraction that is held out; 0.25 leaves 45,000 of CIFAR-10's 60,000 images")
@@ -41,13 +40,13 @@ class Resplit:
                test: features_lib.Features, num_classes: int) -> dict[str, Any]:
     everything = features_lib.concatenate(*(
         split.labelled(num_classes) for split in (train, validation, test) if split))
-    rows = np.random.default_rng(self.seed).permutation(len(everything.labels))
-    held_out = max(1, round(self.test_fraction * len(rows)))
-    test, train = (features_lib.Features(everything.features[r], everything.labels[r])
-                   for r in (rows[:held_out], rows[held_out:]))
+    order = np.random.default_rng(self.seed).permutation(len(everything.labels))
+    held_out = max(1, round(self.test_fraction * len(order)))
+    test, train = (features_lib.Features(everything.features[i], everything.labels[i])
+                   for i in (order[:held_out], order[held_out:]))
     (head, _), = self._logistic().fit(train, num_classes, [self.l2])
     return {
-        'protocol': f'logistic regression on {len(rows)} representations of all '
+        'protocol': f'logistic regression on {len(order)} representations of all '
                     f'splits, {held_out} of them held out at random, l2 {self.l2:g}',
         'chosen': {},
         **scores.score_splits(head, train=train, test=test), 'validation': None}

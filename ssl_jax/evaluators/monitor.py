@@ -1,4 +1,4 @@
-"""kNN accuracy while an encoder is being trained, on the validation split."""
+"""Measures kNN accuracy on the validation split while an encoder is being trained."""
 
 import dataclasses
 from collections.abc import Callable, Iterable
@@ -10,10 +10,22 @@ from ssl_jax.evaluators import knn
 
 @dataclasses.dataclass(frozen=True)
 class KnnMonitor:
-  """Looks every validation image up among training images. Test is not touched."""
+  """Classifies validation images by kNN among training images.
+
+  The test split is not used.
+
+  Attributes:
+    encode: returns the endpoints of a batch; see `features.extract`.
+    bank: returns batches of the training split.
+    queries: returns batches of the validation split.
+    num_classes: number of classes of the labels.
+    k: number of neighbours that vote.
+    endpoint: name of the endpoint that is compared.
+    pool: how a feature map becomes a vector; see `models.pooling.pooled`.
+  """
   encode: features_lib.Encode
-  bank: Callable[[], Iterable[Any]]        # batches of the training split
-  queries: Callable[[], Iterable[Any]]     # batches of the validation split
+  bank: Callable[[], Iterable[Any]]
+  queries: Callable[[], Iterable[Any]]
   num_classes: int
   k: int = 20
   endpoint: str = 'pooled'

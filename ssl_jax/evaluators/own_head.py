@@ -1,4 +1,4 @@
-"""The network's own classifier, where it has one: a supervised run, a probe."""
+"""Scores the network's own classifier, as supervised training and fine-tuning have."""
 
 import dataclasses
 from typing import Any, ClassVar
@@ -9,8 +9,8 @@ from ssl_jax.evaluators import scores
 
 
 @dataclasses.dataclass(frozen=True)
-class Classifier:
-  """Scores 'features' that are class scores already: endpoint 'logits'."""
+class OwnHead:
+  """Evaluation of features that are class scores already: the endpoint 'logits'."""
   protocol: ClassVar[str] = "the network's own classifier"
 
   def __call__(self, train: features_lib.Features,
@@ -19,9 +19,9 @@ class Classifier:
     columns = test.features.shape[1]
     if columns != num_classes:
       raise errors.UserError(
-          f'there are {num_classes} classes, but {columns} scores for an image; set '
-          "config.features.endpoint to 'logits' of a network that was trained to "
-          'tell these classes apart')
+          f'the data have {num_classes} classes, but each image has {columns} scores; '
+          "set config.features.endpoint to 'logits', and use a network that was "
+          'trained on these classes')
     return {'protocol': self.protocol, 'chosen': {},
             **scores.score_splits(
                 lambda logits: logits, train=train.labelled(num_classes),

@@ -1,4 +1,4 @@
-"""Accuracy in its several forms, from class scores and labels. NumPy only."""
+"""Computes accuracies and confusion matrices from class scores, with NumPy only."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,25 +8,26 @@ import numpy as np
 from ssl_jax import errors
 from ssl_jax.evaluators import features as features_lib
 
-# What a setting may be chosen by, and a report shows: keys of `score`.
+# Keys of `score` by which a setting may be chosen, and which a report shows.
 HEADLINES = ('top1', 'mean_per_class')
 
 
 def score(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-  """Scores predictions; everything returned can be written as JSON.
+  """Scores predictions and returns a dictionary that can be written as JSON.
 
-  Ties go to the lowest class id, in top-1 and top-5 alike, and a class at -inf
-  was never proposed: it is no hit, however few others there are.
+  If scores are equal, the lowest class id ranks first, in top-1 and in top-5. A
+  class with the score -inf is not predicted: it is never correct, even if fewer
+  than five classes have a higher score.
 
   Args:
     scores: float [N, C], higher is more likely: logits, log-probabilities, votes.
     labels: int [N] in [0, C).
 
   Returns:
-    `n`; `top1`, `top5` (top-C where there are fewer classes) and
-    `mean_per_class`, fractions in [0, 1]; `per_class`, the recall of each class
-    or None where no label names it; `confusion` [C][C], counts with the true
-    class along the rows and the predicted one along the columns.
+    'n', the number of images. 'top1', 'top5' (top-C for C < 5 classes) and
+    'mean_per_class', fractions in [0, 1]. 'per_class', the recall of each class, or
+    None for a class without images. 'confusion', counts [C][C], with the true class
+    along the rows and the predicted class along the columns.
 
   Raises:
     errors.UserError: a score is NaN.
@@ -34,7 +35,7 @@ def score(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
   n, num_classes = scores.shape
   if np.isnan(scores).any():
     raise errors.UserError(
-        'class scores are NaN: this head diverged, lower its learning rate')
+        'class scores are NaN, so this head diverged; lower its learning rate')
   own = scores[np.arange(n), labels][:, None]
   earlier = np.arange(num_classes)[None] < labels[:, None]
   rank = (scores > own).sum(1) + ((scores == own) & earlier).sum(1)
@@ -58,7 +59,15 @@ def score(scores: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 def score_splits(
     scores_of: Callable[[np.ndarray], np.ndarray],
     **splits: features_lib.Features | None) -> dict[str, dict[str, Any] | None]:
-  """Scores each split by name; `scores_of` maps features [N, D] to [N, C]."""
+  """Scores each split.
+
+  Args:
+    scores_of: maps features [N, D] to class scores [N, C].
+    **splits: labelled features by split name; None for a split that is not scored.
+
+  Returns:
+    The result of `score`, or None, by split name.
+  """
   return {name: None if split is None else score(scores_of(split.features),
                                                  split.labels)
           for name, split in splits.items()}

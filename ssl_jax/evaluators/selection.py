@@ -98,19 +98,19 @@ def score_of(head: Callable[[np.ndarray], np.ndarray], split: features_lib.Featu
 
 def at_edge(what: str, chosen: Mapping[str, float],
             grid: Sequence[Mapping[str, Any]]) -> list[str]:
-  """Names the settings that were chosen at an end of their range, and warns of them.
+  """Returns the names of settings chosen at an end of their range, and logs a warning.
 
-  A better value may lie beyond that end. Ranges of one or two values, and a value of
+  A better value may exist beyond that end. Ranges of one or two values, and a value of
   0, are never reported.
 
   Args:
     what: name of the search, for the warning.
-    chosen: chosen value by name of the setting.
-    grid: all settings; only the names in `chosen` are read.
+    chosen: the chosen values by name, for example {'learning_rate': 0.1}.
+    grid: all settings that were tried; only the names in `chosen` are read.
   """
   found = []
   for name, value in chosen.items():
-    values = sorted({cell[name] for cell in grid})
+    values = sorted({setting[name] for setting in grid})
     if len(values) > 2 and value and value in (values[0], values[-1]):
       found.append(name)
       logging.warning(

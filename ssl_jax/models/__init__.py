@@ -1,6 +1,6 @@
-"""Encoders and heads by name, from the fields of a config.
+"""Builds encoders and heads by name from the fields of a config.
 
-Encoders map images to named feature maps and know no task.
+An encoder maps images to feature maps by name, and does not depend on the task.
 """
 
 import functools
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from ssl_jax import config, errors
 from ssl_jax.models import heads, nin, resnet
 
-# A builder's keyword-only arguments, save `dtype`, are the fields of its config.
+# The keyword-only arguments of a builder, except `dtype`, are its config fields.
 MODELS: dict[str, Callable[..., nn.Module]] = {
     'resnet18': functools.partial(resnet.build, (2, 2, 2, 2), False),
     'resnet34': functools.partial(resnet.build, (3, 4, 6, 3), False),
@@ -29,7 +29,8 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     'resnet56': functools.partial(resnet.build_cifar, 9),
     'nin': nin.build,
 }
-# Likewise, of the probes; the one other argument is the number of classes.
+# Builders of classifiers. Their positional argument is the number of classes; their
+# keyword-only arguments, except `dtype`, are their config fields.
 HEADS: dict[str, Callable[..., nn.Module]] = {
     'linear': heads.build_linear,
     'mlp': heads.build_mlp,
@@ -42,8 +43,8 @@ def build(name: str, *, dtype: Any = jnp.float32, **fields: Any) -> nn.Module:
 
   Args:
     name: a key of `MODELS`.
-    dtype: of the computation; parameters and statistics are float32 regardless.
-    **fields: the builder's own, for example `width`, `stem`, `shortcut`.
+    dtype: type of the computation. Parameters and statistics are always float32.
+    **fields: fields of the builder, for example `width`, `stem`, `shortcut`.
 
   Raises:
     errors.UserError: the name, a field or a value is not accepted.
@@ -54,7 +55,11 @@ def build(name: str, *, dtype: Any = jnp.float32, **fields: Any) -> nn.Module:
 
 def build_projector(*, dtype: Any = jnp.float32,
                     **fields: Any) -> heads.ProjectionHead:
-  """Returns the projection head; `fields` are those of `heads.ProjectionHead`.
+  """Returns a projection head.
+
+  Args:
+    dtype: type of the matrix products.
+    **fields: fields of `heads.build_projector`, for example `layers`, `hidden`.
 
   Raises:
     errors.UserError: a field or a value is not accepted.
@@ -64,12 +69,12 @@ def build_projector(*, dtype: Any = jnp.float32,
 
 def build_predictor(dim: int, /, *, dtype: Any = jnp.float32,
                     **fields: Any) -> heads.ProjectionHead:
-  """Returns the predictor that stands on a projection head.
+  """Returns a predictor, whose input is the output of a projection head.
 
   Args:
-    dim: of the projections and the predictions.
-    dtype: of the matrix products.
-    **fields: those of `heads.build_predictor`.
+    dim: width of the projections and of the predictions.
+    dtype: type of the matrix products.
+    **fields: fields of `heads.build_predictor`, for example `layers`, `hidden`.
 
   Raises:
     errors.UserError: a field or a value is not accepted.
@@ -84,9 +89,10 @@ def build_head(name: str, num_classes: int, *, dtype: Any = jnp.float32,
 
   Args:
     name: a key of `HEADS`.
-    num_classes: of the logits.
-    dtype: of the computation; logits, parameters and statistics are float32.
-    **fields: the builder's own.
+    num_classes: number of logits.
+    dtype: type of the computation. Logits, parameters and statistics are always
+      float32.
+    **fields: fields of the builder, for example `hidden` of 'mlp'.
 
   Raises:
     errors.UserError: the name, a field or a value is not accepted.

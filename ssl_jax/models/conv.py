@@ -1,11 +1,13 @@
-"""Convolution in a form that XLA:CPU trains fast; elsewhere the plain one.
+"""Convolves images in a form that trains fast on XLA:CPU, and plainly elsewhere.
 
-XLA:CPU is good at convolutions. A training step loses its time around them:
+XLA:CPU computes convolutions fast. A training step is slow because of two things
+around them:
 
 * The gradient of a kernel is a convolution of transposed images. XLA fuses into
   that transpose the chain of normalisations, sums and ReLUs that made the images,
-  back to the start of the stage, and computes it anew in strides of an image.
-* For 1x1 kernels it takes the same road, where one matrix product would do.
+  back to the start of the stage, and repeats that computation with a memory stride of
+  one image.
+* A 1x1 convolution is computed in the same way, although one matrix product suffices.
 """
 
 from typing import Any
@@ -13,8 +15,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# The platform to lower for, where it is not the default backend. To compile for
-# a TPU that this host has not got: `with conv.platform('tpu'): ...lower(...)`.
+# The platform to lower for, if it is not the default backend. For example, to compile
+# for a TPU on a host without one: `with conv.platform('tpu'): ...lower(...)`.
 platform = jax.make_user_context(None)
 
 
@@ -25,22 +27,23 @@ def on_cpu() -> bool:
 
 def conv_general_dilated(lhs: jax.Array, rhs: jax.Array, window_strides: Any,
                          padding: Any, **options: Any) -> jax.Array:
-  """`jax.lax.conv_general_dilated`, for `flax.linen.Conv` to call.
+  """Computes `jax.lax.conv_general_dilated`; `flax.linen.Conv` calls it.
 
-  Values and gradients are the plain convolution's up to the order of its sums. On
-  GPU and TPU it is the plain convolution, operation for operation. The choice is
-  made when a function is traced, by `platform`; `jax.jit` keeps its traces apart.
+  Values and gradients equal those of the plain convolution up to the order of sums. On
+  GPU and TPU the operations are those of the plain convolution. The form is chosen
+  when a function is traced, by `platform`; `jax.jit` has a separate trace for each
+  platform.
 
   Args:
     lhs: images, [B, H, W, C].
     rhs: kernel, [k, k, C / groups, D].
-    window_strides: one per spatial dimension.
-    padding: (low, high) per spatial dimension.
-    **options: as of the plain convolution, with the dimension numbers of NHWC
-      images and HWIO kernels.
+    window_strides: stride of each spatial dimension.
+    padding: (low, high) of each spatial dimension.
+    **options: further arguments of the plain convolution. The dimension numbers must
+      be those of NHWC images and HWIO kernels.
 
   Returns:
-    [B, h, w, D], of the plain convolution's dtype.
+    [B, h, w, D], with the dtype of the plain convolution.
   """
   if on_cpu():
     lhs = computed_once(lhs)
@@ -57,10 +60,11 @@ def conv_general_dilated(lhs: jax.Array, rhs: jax.Array, window_strides: Any,
 
 @jax.custom_jvp
 def computed_once(x: jax.Array) -> jax.Array:
-  """The identity, in a form that XLA:CPU does not fuse into several users.
+  """Returns `x` in a form that XLA:CPU computes once, even if it has several users.
 
-  It drops `optimization_barrier` before it fuses, and repeats what has one large
-  operand. A select counts as two, and as such is computed and kept.
+  XLA:CPU removes `optimization_barrier` before fusion, and it fuses an operation with
+  one large operand into each of its users. A select has two large operands, so XLA:CPU
+  computes it once and stores the result.
   """
   return jnp.where(jnp.isnan(x), jnp.nan, x)
 

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 from ssl_jax import config, errors
 from ssl_jax.models import layers, nin
 
-# He et al. 2015, arXiv:1502.01852, backwards: variance 2/fan_out.
+# The initialisation of He et al. 2015, arXiv:1502.01852, which keeps the variance of
+# gradients in the backward pass: variance 2/fan_out.
 HE_FAN_OUT = nn.initializers.variance_scaling(2., 'fan_out', 'normal')
 
 
-# What follows the last matrix product of a normalised projection head.
+# The layers that may follow the last matrix product of a normalised projection head.
 LAST_LAYERS = {
     'bn_scale': 'BatchNorm with a scale and no shift (SimCLR)',
     'bn': 'BatchNorm without parameters (the projector of SimSiam)',
@@ -23,26 +24,27 @@ LAST_LAYERS = {
 
 
 class ProjectionHead(nn.Module):
-  """g of SimCLR: features h [B, D] -> embeddings z [B, dim], with all between.
+  """Projection head, the g of SimCLR: features h [B, D] -> embeddings z [B, dim].
 
-  Chen et al. 2020, arXiv:2002.05709, section 4.2: dense layers with ReLU between
-  them. With `batch_norm` hidden layers are normalised and have no bias of their own,
-  as in google-research/simclr; what the last layer has depends on `last_layer`.
-  Statistics are those of the whole batch, whatever the encoder's `bn_groups`: two
-  vectors per layer.
+  The head has dense layers with ReLU between them (Chen et al. 2020,
+  arXiv:2002.05709, section 4.2). With `batch_norm`, hidden layers are normalised and
+  have no bias of their own, as in google-research/simclr, and `last_layer` selects the
+  layer after the last product. Statistics are always those of the whole batch, even if
+  the encoder has `bn_groups`: a layer exchanges only two vectors.
 
-  Returns {'projection0': h, 'projection1': ..., 'projection{layers}': z} and z
-  once more as 'projection', all float32. A hidden layer is given after its ReLU,
-  as one fine-tunes from it in SimCLR v2.
+  It returns a dictionary of float32 arrays: 'projection0' (h), 'projection1', ...,
+  'projection{layers}' (z), and 'projection' (again z). Hidden layers are returned
+  after their ReLU, because SimCLR v2 fine-tunes from there.
 
   Attributes:
-    layers: dense layers. 0: no head, z is h; 1: linear; from 2: nonlinear.
-    hidden: width of the hidden layers; None for that of h.
+    layers: number of dense layers. With 0, z is h; with 1, the head is linear; with
+      2 or more, it is nonlinear.
+    hidden: width of the hidden layers; None is the width of h.
     dim: width of z.
-    batch_norm: normalise the hidden layers; otherwise every layer has a bias.
-    last_layer: a key of `LAST_LAYERS`; used with `batch_norm`.
-    dtype: of the matrix products.
-    endpoint: what the results are called; 'prediction' for a predictor.
+    batch_norm: whether hidden layers are normalised; otherwise every layer has a bias.
+    last_layer: a key of `LAST_LAYERS`; it has an effect only with `batch_norm`.
+    dtype: type of the matrix products.
+    endpoint: prefix of the names of the results; 'prediction' for a predictor.
   """
   layers: int = 2
   hidden: int | None = None
@@ -55,8 +57,8 @@ class ProjectionHead(nn.Module):
   @nn.compact
   def __call__(self, h: jax.Array, *, train: bool) -> dict[str, jax.Array]:
     last_layer = self.last_layer if self.batch_norm else 'bias'
-    # Where z is not normalised, N(0, 0.01) would shrink it to noise; as peers do,
-    # weights then scale by fan-in.
+    # If z is not normalised, weights from N(0, 0.01) would make it so small that noise
+    # dominates it. Weights then scale with the fan-in, as in other implementations.
     kernel_init = (nn.initializers.normal(0.01) if last_layer == 'bn_scale'
                    else nn.initializers.lecun_normal())
     x = h.astype(jnp.float32)
@@ -78,9 +80,10 @@ class ProjectionHead(nn.Module):
 
 
 class LinearHead(nn.Module):
-  """features [B, D] -> logits float32 [B, num_classes], computed in float32.
+  """Linear classifier: features [B, D] -> logits float32 [B, num_classes].
 
-  Weights start at N(0, 0.01), biases at 0 (google-research/simclr).
+  It computes in float32. Weights are initialised from N(0, 0.01) and biases with 0, as
+  in google-research/simclr.
   """
   num_classes: int
 
@@ -94,10 +97,11 @@ class LinearHead(nn.Module):
 
 
 class MLPHead(nn.Module):
-  """features [B, D] -> logits float32 [B, num_classes] by three dense layers.
+  """Classifier of three dense layers: features [B, D] -> logits [B, num_classes].
 
-  RotNet's nonlinear classifier (Gidaris et al. 2018, arXiv:1803.07728, section
-  4.1.1): the two hidden layers have BatchNorm and ReLU, and no bias.
+  This is RotNet's nonlinear classifier (Gidaris et al. 2018, arXiv:1803.07728, section
+  4.1.1). The two hidden layers have BatchNorm and ReLU, and no bias. Logits are
+  float32.
   """
   num_classes: int
   hidden: int
@@ -117,10 +121,10 @@ class MLPHead(nn.Module):
 
 
 class ConvBlockHead(nn.Module):
-  """A feature map [B, h, w, c] -> logits float32 [B, num_classes].
+  """Convolutional classifier: feature map [B, h, w, c] -> logits [B, num_classes].
 
-  RotNet's convolutional classifier (arXiv:1803.07728, table 3): one more NIN
-  block, the mean over space, and a linear layer.
+  This is RotNet's convolutional classifier (arXiv:1803.07728, table 3): one more NIN
+  block, the mean over space, and a linear layer. Logits are float32.
   """
   num_classes: int
   width: int
@@ -138,14 +142,14 @@ class ConvBlockHead(nn.Module):
 
 
 _MLP_RULES = {
-    'layers': config.Rule('Number of dense layers; 0 is none, from 2 it is nonlinear',
-                          low=0),
-    'hidden': config.Rule('Width of the hidden layers; None is that of the input',
+    'layers': config.Rule('Number of dense layers; with 0 the output is the input, '
+                          'with 2 or more the head is nonlinear', low=0),
+    'hidden': config.Rule('Width of the hidden layers; None is the width of the input',
                           low=1),
     'batch_norm': config.Rule('Whether hidden layers are normalised; otherwise every '
                               'layer has a bias'),
     'last_layer': config.Rule(
-        'What follows the last product: ' + '; '.join(
+        'The layer after the last matrix product: ' + '; '.join(
             f'{name} is {what}' for name, what in LAST_LAYERS.items()),
         choices=tuple(LAST_LAYERS))}
 
@@ -154,10 +158,18 @@ _MLP_RULES = {
 def build_projector(*, dtype: Any = jnp.float32, layers: int = 2,
                     hidden: int | None = None, dim: int = 128, batch_norm: bool = True,
                     last_layer: str = 'bn_scale') -> ProjectionHead:
-  """Builds a `ProjectionHead`; see there for the parameters.
+  """Builds a `ProjectionHead`, whose attributes the arguments are.
+
+  Args:
+    dtype: type of the matrix products.
+    layers: number of dense layers.
+    hidden: width of the hidden layers; None is the width of the features.
+    dim: width of the embeddings.
+    batch_norm: whether hidden layers are normalised.
+    last_layer: a key of `LAST_LAYERS`.
 
   Raises:
-    errors.UserError: `last_layer` needs `batch_norm`.
+    errors.UserError: `last_layer` is 'bn' or 'none' without `batch_norm`.
   """
   _check_last_layer('projector', batch_norm, last_layer)
   return ProjectionHead(layers, hidden, dim, batch_norm, last_layer, dtype)
@@ -170,15 +182,15 @@ def build_predictor(dim: int, *, dtype: Any = jnp.float32, layers: int = 2,
   """Builds a predictor: a `ProjectionHead` whose endpoints are called 'prediction'.
 
   Args:
-    dim: of the projections, which the predictions must have too.
-    dtype: of the matrix products.
-    layers: dense layers; 0 makes the prediction the projection itself.
-    hidden: width of the hidden layers; None for `dim`.
-    batch_norm: normalise the hidden layers.
+    dim: width of the projections and of the predictions.
+    dtype: type of the matrix products.
+    layers: number of dense layers; with 0 the prediction is the projection.
+    hidden: width of the hidden layers; None is `dim`.
+    batch_norm: whether hidden layers are normalised.
     last_layer: a key of `LAST_LAYERS`.
 
   Raises:
-    errors.UserError: as `build_projector`.
+    errors.UserError: `last_layer` is 'bn' or 'none' without `batch_norm`.
   """
   _check_last_layer('predictor', batch_norm, last_layer)
   return ProjectionHead(layers, hidden, dim, batch_norm, last_layer, dtype,
@@ -189,38 +201,51 @@ def _check_last_layer(section: str, batch_norm: bool, last_layer: str) -> None:
   if not batch_norm and last_layer in ('bn', 'none'):
     raise errors.UserError(
         f'config.{section}.last_layer is {last_layer!r}, but without batch_norm the '
-        f"last layer has a bias; set config.{section}.batch_norm to True, or leave "
-        'last_layer out')
+        f'last layer has a bias; set config.{section}.batch_norm to True, or '
+        f"config.{section}.last_layer to 'bias'")
 
 
 def build_linear(num_classes: int, *, dtype: Any = jnp.float32) -> LinearHead:
-  """A `LinearHead`, which computes in float32 whatever the `dtype`."""
+  """Returns a `LinearHead`, which computes in float32 and ignores `dtype`."""
   del dtype
   return LinearHead(num_classes)
 
 
 @config.parameters(hidden=config.Rule(
-    'Width of the hidden layers; None is min(20 C, 2048) for C classes', low=1))
+    'Width of the hidden layers; None is min(20 C, 2048) for C classes, as in RotNet',
+    low=1))
 def build_mlp(num_classes: int, *, dtype: Any = jnp.float32,
               hidden: int | None = None) -> MLPHead:
-  """Returns an `MLPHead`; with `hidden` None its width is RotNet's."""
+  """Returns an `MLPHead`.
+
+  Args:
+    num_classes: number C of logits.
+    dtype: type of the computation.
+    hidden: width of the hidden layers; None is min(20 C, 2048), as in RotNet.
+  """
   return MLPHead(num_classes, hidden or min(20 * num_classes, 2048), dtype)
 
 
 @config.parameters(width=config.Rule('Number of channels', low=1))
 def build_conv_block(num_classes: int, *, dtype: Any = jnp.float32,
                      width: int = 192) -> ConvBlockHead:
-  """Returns a `ConvBlockHead` with `width` channels."""
+  """Returns a `ConvBlockHead`.
+
+  Args:
+    num_classes: number of logits.
+    dtype: type of the computation.
+    width: number of channels.
+  """
   return ConvBlockHead(num_classes, width, dtype)
 
 
 def _require(features: jax.Array, ndim: int, name: str) -> None:
-  """Tells a feature map given to a head of vectors, and the other way around."""
+  """Raises `errors.UserError` if a head gets maps instead of vectors, or vice versa."""
   if features.ndim != ndim:
-    needs = ("vectors: set config.features.pool to 'mean', 'max', 'flatten' or a "
+    needs = ("vectors; set config.features.pool to 'mean', 'max', 'flatten' or a "
              'number of regions' if ndim == 2 else
-             "a feature map: set config.features.endpoint to one that is, such as "
+             "a feature map; set config.features.endpoint to the name of one, such as "
              "'block2', and config.features.pool to 'none'")
     raise errors.UserError(
-        f'features of shape {features.shape} do not suit config.head.name={name!r}, '
-        f'which needs {needs}')
+        f'features have the shape {features.shape}, but '
+        f'config.head.name={name!r} needs {needs}')

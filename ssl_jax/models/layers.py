@@ -1,4 +1,4 @@
-"""The layers that every network here is made of."""
+"""Builds the layers that all networks of this library consist of."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,14 +15,16 @@ from ssl_jax.parallel import mesh as mesh_lib
 LECUN = nn.initializers.lecun_normal()
 MOMENTUM = 0.9  # what running statistics keep of their old value at each step
 BN_GROUPS = config.Rule(
-    'Groups of a batch whose images BatchNorm normalises by themselves', low=1)
+    'Number of groups of a batch; BatchNorm normalises each group by its own '
+    'statistics', low=1)
 
 
 def _cast_late(operation: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
-  """Wraps f(inputs, kernel, ...) so that each device casts the kernel by itself.
+  """Wraps f(inputs, kernel, ...) so that each device casts the kernel to its dtype.
 
-  So its gradient is cast back before the devices sum it. If the kernel is cast
-  before them all, XLA sums in bfloat16, of 8 bits however many the devices.
+  Each device then casts its gradient back to float32 before the devices sum them. If
+  the kernel were cast once for all devices, XLA would sum gradients in bfloat16, whose
+  precision is 8 bits.
   """
   def late(inputs, kernel, *args, **options):
     run = lambda inputs, kernel: operation(
@@ -39,19 +41,27 @@ _dot = _cast_late(jax.lax.dot_general)
 
 def _cast_inputs(inputs: jax.Array, *params: jax.Array | None, dtype: Any,
                  **_: Any) -> list[jax.Array | None]:
-  """Flax' `promote_dtype`, but for parameters."""
+  """Casts the inputs like Flax' `promote_dtype`, but leaves the parameters float32."""
   return [inputs.astype(dtype), *params]
 
 
 def conv(features: int, kernel_size: int, strides: int = 1, *, dtype: Any, name: str,
          kernel_init: nn.initializers.Initializer = LECUN) -> nn.Conv:
-  """A square convolution without bias, to be followed by `batch_norm`.
+  """Builds a square convolution without bias, to be followed by `batch_norm`.
 
-  Zeros are added evenly on all sides, (k-1)/2 of them, whatever the stride.
-  Flax' 'SAME' would pad a strided layer more at the bottom and right, one pixel
-  away from where peers' networks sample. Unless `kernel_init` says otherwise,
-  weights start as truncated normals of variance 1/fan_in. Their gradient is summed
-  over devices in float32.
+  All sides are padded with (k-1)/2 zeros, for every stride. Flax' 'SAME' would pad a
+  strided layer more at the bottom and right, so that positions would differ by one
+  pixel from those of PyTorch's and Google's networks. Gradients of the kernel are
+  summed over devices in float32.
+
+  Args:
+    features: number of output channels.
+    kernel_size: k, the side of the kernel in pixels.
+    strides: stride in both directions, in pixels.
+    dtype: type of the products.
+    name: name of the module.
+    kernel_init: initialiser of the kernel; the default is a truncated normal
+      distribution of variance 1/fan_in.
   """
   pad = (kernel_size - 1) // 2
   return nn.Conv(
@@ -63,9 +73,16 @@ def conv(features: int, kernel_size: int, strides: int = 1, *, dtype: Any, name:
 
 def dense(features: int, *, dtype: Any, name: str, use_bias: bool = False,
           kernel_init: nn.initializers.Initializer = LECUN) -> nn.Dense:
-  """x [B, D] -> x W in `dtype`, or x W + b in float32.
+  """Builds a dense layer: x [B, D] -> x W, or x W + b with a bias.
 
-  The gradient of W is summed over devices in float32, as that of a convolution.
+  Gradients of W are summed over devices in float32, as for convolutions.
+
+  Args:
+    features: width of the output.
+    dtype: type of the product x W. The bias is float32, so the sum is too.
+    name: name of the module.
+    use_bias: whether the layer has a bias.
+    kernel_init: initialiser of W.
   """
   return nn.Dense(features, use_bias=use_bias, dtype=dtype, kernel_init=kernel_init,
                   promote_dtype=_cast_inputs, dot_general=_dot, name=name)

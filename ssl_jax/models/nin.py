@@ -1,7 +1,7 @@
-"""Network in Network, as RotNet builds it for CIFAR-10.
+"""Defines Network in Network as RotNet uses it for CIFAR-10.
 
-Lin et al. 2013, arXiv:1312.4400; the blocks, pools and their padding are those of
-Gidaris et al. 2018, arXiv:1803.07728, and its code.
+The network is from Lin et al. 2013, arXiv:1312.4400. The blocks, pools and their
+padding are those of Gidaris et al. 2018, arXiv:1803.07728, and of their code.
 """
 
 import functools
@@ -17,13 +17,20 @@ from ssl_jax.models import layers
 Plan = tuple[tuple[int, int], ...]  # (features, kernel size) of each convolution
 
 BLOCKS = (3, 4, 5)
-# Torch's default for convolutions, U(-b, b) with b = fan_in^-0.5: RotNet's code has
-# another initialisation for this network, but does not call it.
+# PyTorch's default for convolutions, U(-b, b) with b = fan_in^-0.5. RotNet's code
+# defines another initialisation for this network but does not call it.
 UNIFORM = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
 class Block(nn.Module):
-  """Convolutions, each with BatchNorm and ReLU; the resolution stays."""
+  """Convolutions, each with BatchNorm and ReLU, that keep the resolution.
+
+  Attributes:
+    plan: (features, kernel size) of each convolution.
+    dtype: type of the computation.
+    kernel_init: initialiser of the kernels.
+    bn_groups: groups of BatchNorm; see `layers.batch_norm`.
+  """
   plan: Plan
   dtype: Any
   kernel_init: nn.initializers.Initializer = UNIFORM
@@ -40,17 +47,17 @@ class Block(nn.Module):
 
 
 class NIN(nn.Module):
-  """float [B, H, W, C], already normalised -> {endpoint: array}.
+  """Network in Network: normalised images [B, H, W, C] -> endpoints by name.
 
-  Endpoints are 'block1', 'block2', ... in `dtype`, [B, h, w, c], the first two
-  after their pool: [B, 16, 16, 96] and [B, 8, 8, 192] of 32 px images, then
-  [B, 8, 8, 192] throughout. 'pooled' is the mean of the last over space, float32
-  [B, 192]. Parameters and batch statistics are float32.
+  Endpoints are 'block1', 'block2', ... in `dtype`, [B, h, w, c]. The first two are
+  taken after their pool. For images of 32 pixels they have the shapes [B, 16, 16, 96]
+  and [B, 8, 8, 192], and all later ones [B, 8, 8, 192]. 'pooled' is the mean of the
+  last block over space, float32 [B, 192]. Parameters and batch statistics are float32.
 
   Attributes:
-    plans: one per block.
-    dtype: of the computation.
-    bn_groups: see `layers.batch_norm`.
+    plans: (features, kernel size) of the convolutions of each block.
+    dtype: type of the computation.
+    bn_groups: groups of BatchNorm; see `layers.batch_norm`.
   """
   plans: tuple[Plan, ...]
   dtype: Any = jnp.float32
@@ -59,7 +66,7 @@ class NIN(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
     x, endpoints = x.astype(self.dtype), {}
-    # The zeros around the second block count in the mean, as torch has it.
+    # The zeros around the second block count in the mean, as in PyTorch.
     pools = {'block1': nn.max_pool,
              'block2': functools.partial(nn.avg_pool, count_include_pad=True)}
     for i, plan in enumerate(self.plans, start=1):
@@ -79,10 +86,16 @@ class NIN(nn.Module):
     bn_groups=layers.BN_GROUPS)
 def build(*, dtype: Any = jnp.float32, blocks: int = 4, width: float = 1,
           bn_groups: int = 1) -> NIN:
-  """RotNet's network of 3, 4 or 5 blocks.
+  """Builds RotNet's network of 3, 4 or 5 blocks.
 
   With a classifier of 4 classes and width 1 it has 1,004,484, 1,411,140 or
   1,817,796 parameters.
+
+  Args:
+    dtype: type of the computation.
+    blocks: number of blocks.
+    width: factor of all widths; 32 times the width must be a whole number.
+    bn_groups: groups of BatchNorm; see `layers.batch_norm`.
 
   Raises:
     errors.UserError: a value is not accepted.

@@ -1,4 +1,4 @@
-"""Pools a feature map to a vector."""
+"""Pools feature maps to vectors."""
 
 import jax
 import jax.numpy as jnp
@@ -8,16 +8,16 @@ from ssl_jax import errors
 
 
 def pooled(x: jax.Array, pool: str | int) -> jax.Array:
-  """Makes float32 [B, D] of an endpoint; the rule must be stated.
+  """Converts an endpoint to vectors, float32 [B, D].
 
   Args:
-    x: [B, D], left as it is, or a feature map [B, H, W, C].
-    pool: 'mean' and 'max' over the positions, 'flatten' in the order H, W, C, or
-      an integer s: the average over s x s regions of (almost) equal size, then
-      flattened.
+    x: vectors [B, D], of which only the dtype is changed, or a feature map
+      [B, H, W, C].
+    pool: 'mean' or 'max' over the positions, 'flatten' in the order H, W, C, or an
+      integer s: the averages over s x s regions of (almost) equal size, flattened.
 
   Raises:
-    errors.UserError: an unknown `pool`, or more regions than positions.
+    errors.UserError: `pool` is unknown, or the map has fewer positions than regions.
   """
   regions = isinstance(pool, int) and not isinstance(pool, bool) and pool > 0
   if not regions and pool not in ('mean', 'max', 'flatten'):
@@ -35,14 +35,18 @@ def pooled(x: jax.Array, pool: str | int) -> jax.Array:
     height, width = x.shape[1:3]
     if pool > min(height, width):
       raise errors.UserError(
-          f'pool is {pool}, but the feature map has {height} x {width} positions')
+          f'pool is {pool}, but the feature map has {height} x {width} positions; '
+          f'use at most {min(height, width)}')
     x = jnp.einsum('sh,bhwc,tw->bstc', _regions(height, pool), x,
                    _regions(width, pool), precision=jax.lax.Precision.HIGHEST)
   return x.reshape(x.shape[0], -1)
 
 
 def _regions(size: int, count: int) -> np.ndarray:
-  """Averages [count, size]; region i spans floor(i s/c) to ceil((i + 1) s/c)."""
+  """Returns the weights of averages over regions, float32 [count, size].
+
+  Region i of c = `count` spans floor(i s/c) to ceil((i + 1) s/c), where s = `size`.
+  """
   i, position = np.arange(count)[:, None], np.arange(size)[None]
   inside = (position >= i * size // count) & (position < -(-(i + 1) * size // count))
   return (inside / inside.sum(1, keepdims=True)).astype(np.float32)

@@ -1,9 +1,9 @@
-"""Residual networks: ResNet-18 to 200 and He's CIFAR ResNet-20 to 56.
+"""Defines residual networks: ResNet-18 to 200, and ResNet-8 to 56 for CIFAR.
 
-He et al. 2016, arXiv:1512.03385; the wide and selective-kernel variants are
-those of SimCLR v2 (Chen et al. 2020, arXiv:2006.10029). Bottlenecks carry their
-stride on the 3x3 convolution ("v1.5"), as google-research/simclr and
-torchvision do.
+The networks are from He et al. 2016, arXiv:1512.03385. The wide and selective-kernel
+variants are those of SimCLR v2 (Chen et al. 2020, arXiv:2006.10029). The 3x3
+convolution of a bottleneck has the stride ("v1.5"), as in google-research/simclr and
+torchvision.
 """
 
 import functools
@@ -28,24 +28,25 @@ SHORTCUTS = {
 
 
 class ResNet(nn.Module):
-  """float [B, H, W, C], already normalised -> {endpoint: array}.
+  """Residual network: normalised images [B, H, W, C] -> endpoints by name.
 
   Endpoints are 'stem', 'stage1', 'stage2', ... in `dtype`, [B, h, w, c], after
   their last ReLU (and the stem's max-pool), and 'pooled', the mean of the last
   stage over space, float32 [B, c]. Parameters and batch statistics are float32.
 
   Attributes:
-    stage_sizes: blocks per stage. Every stage after the first halves the
-      resolution and doubles the width.
-    base_width: channels of the first stage (a quarter of its output, where
-      blocks are bottlenecks).
-    bottleneck: 1x1, 3x3, 1x1 blocks instead of 3x3, 3x3.
+    stage_sizes: number of blocks of each stage. Every stage after the first halves
+      the resolution and doubles the width.
+    base_width: number of channels of the first stage. If blocks are bottlenecks, its
+      output has four times as many.
+    bottleneck: whether blocks are 1x1, 3x3, 1x1 instead of 3x3, 3x3.
     stem: a key of `STEMS`.
     shortcut: a key of `SHORTCUTS`.
-    sk_ratio: selective kernels in the bottlenecks and, as google-research/simclr
-      has it, the ResNet-D stem and shortcuts (arXiv:1812.01187); 0 for neither.
-    dtype: of the computation.
-    bn_groups: see `layers.batch_norm`.
+    sk_ratio: reduction ratio of the selective kernels in the bottlenecks; 0 for none.
+      With selective kernels, the stem and the shortcuts are those of ResNet-D
+      (arXiv:1812.01187), as in google-research/simclr.
+    dtype: type of the computation.
+    bn_groups: groups of BatchNorm; see `layers.batch_norm`.
   """
   stage_sizes: tuple[int, ...]
   base_width: int
@@ -98,7 +99,7 @@ class Stem(nn.Module):
 
 
 class Stage(nn.Module):
-  """Residual blocks at one resolution; the first may change shape."""
+  """Residual blocks at one resolution; the first block may change the shape."""
   size: int
   width: int
   strides: int
@@ -121,7 +122,7 @@ class Stage(nn.Module):
 
 
 class Block(nn.Module):
-  """relu(shortcut(x) + residual(x)); the residual is 0 at initialisation."""
+  """Residual block, relu(shortcut(x) + residual(x)); residuals are initialised as 0."""
   width: int
   strides: int
   bottleneck: bool
@@ -160,7 +161,7 @@ class Block(nn.Module):
 
 
 class Projection(nn.Module):
-  """A shortcut of another shape: 1x1 convolution and BatchNorm."""
+  """Shortcut that changes the shape: 1x1 convolution and BatchNorm."""
   features: int
   strides: int
   resnet_d: bool
@@ -171,8 +172,8 @@ class Projection(nn.Module):
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     strides = self.strides
     if self.resnet_d:
-      # google-research/simclr pools at stride 1 too. It counts the padding only
-      # where it pads by hand, that is, with a stride.
+      # google-research/simclr pools at stride 1 too. Its mean includes the padding
+      # only with a stride, because only then the code pads explicitly.
       x = nn.avg_pool(x, (2, 2), (strides, strides), ((0, 1), (0, 1)),
                       count_include_pad=strides > 1)
       strides = 1
@@ -182,15 +183,19 @@ class Projection(nn.Module):
 
 
 def _identity(x: jax.Array, features: int, strides: int) -> jax.Array:
-  """He et al., section 3.3, option A; x itself where the shape stays."""
+  """Returns the shortcut of option A of He et al., section 3.3.
+
+  It subsamples x and appends zero channels; if the shape does not change, it is x.
+  """
   x = x[:, ::strides, ::strides]
   return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, features - x.shape[-1])))
 
 
 class SelectiveKernel(nn.Module):
-  """Two 3x3 convolutions, mixed per channel by a softmax over the image.
+  """Two 3x3 convolutions, mixed with weights that depend on the image and channel.
 
-  Li et al. 2019, arXiv:1903.06586, with both kernels 3x3 as SimCLR v2 has them.
+  The weights are a softmax over the two convolutions (Li et al. 2019,
+  arXiv:1903.06586). Both kernels are 3x3, as in SimCLR v2.
   """
   features: int
   strides: int
@@ -227,7 +232,17 @@ def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
           dtype: Any = jnp.float32, width: float = 1, stem: str = 'imagenet',
           sk_ratio: float = 0.0, shortcut: str = 'torch',
           bn_groups: int = 1) -> ResNet:
-  """ResNet-18 to 200: four stages, 64 * `width` channels in the first.
+  """Builds ResNet-18 to 200: four stages, 64 * `width` channels in the first.
+
+  Args:
+    stage_sizes: number of blocks of each stage.
+    bottleneck: whether blocks are bottlenecks.
+    dtype: type of the computation.
+    width: factor of all widths; 64 times the width must be a whole number.
+    stem: a key of `STEMS`.
+    sk_ratio: reduction ratio of selective kernels; 0 for none.
+    shortcut: a key of `SHORTCUTS`.
+    bn_groups: groups of BatchNorm; see `layers.batch_norm`.
 
   Raises:
     errors.UserError: a value is not accepted.
@@ -247,13 +262,18 @@ def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
     bn_groups=layers.BN_GROUPS)
 def build_cifar(blocks: int, *, dtype: Any = jnp.float32, width: float = 1,
                 shortcut: str = 'identity', bn_groups: int = 1) -> ResNet:
-  """He et al., section 4.2: three stages, 16 * `width` channels in the first.
+  """Builds ResNets for CIFAR: three stages, 16 * `width` channels in the first.
 
-  With the paper's identity shortcuts ResNet-20 has 269,072 parameters, with
-  'torch' (1x1 projections, as many reimplementations have) 271,824.
+  They are those of He et al., section 4.2. ResNet-20 has 269,072 parameters with the
+  paper's identity shortcuts, and 271,824 with 'torch' (1x1 projections, as in many
+  reimplementations).
 
   Args:
-    blocks: n, blocks per stage; the depth is 6n+2.
+    blocks: n, the number of blocks of a stage; the depth is 6n+2.
+    dtype: type of the computation.
+    width: factor of all widths; 16 times the width must be a whole number.
+    shortcut: a key of `SHORTCUTS`.
+    bn_groups: groups of BatchNorm; see `layers.batch_norm`.
 
   Raises:
     errors.UserError: a value is not accepted.

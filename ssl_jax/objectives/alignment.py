@@ -1,7 +1,7 @@
-"""Objectives that pull the prediction of one view towards the other view.
+"""Computes losses that align the prediction of one view with the other view.
 
-Rows 2i and 2i+1 are the two views of image i. No row meets another image: the
-predictor and the stopped gradient must keep embeddings from becoming constant.
+Rows 2i and 2i+1 are the two views of image i. These losses do not compare different
+images, so the predictor and the stopped gradient must prevent constant embeddings.
 """
 
 import jax
@@ -11,15 +11,16 @@ from ssl_jax.objectives import contrastive
 
 
 def normalized_regression(predictions: jax.Array, targets: jax.Array) -> jax.Array:
-  """Computes BYOL's loss: squared distances of unit vectors, both ways round.
+  """Computes BYOL's loss, the symmetric squared distance of unit vectors.
 
-  Grill et al. 2020, arXiv:2006.07733, equation 2 and the symmetric loss below it:
-  2 - 2 cos of the prediction of view 1 and the target of view 2, plus the same with
-  the views swapped, averaged over images. No gradient reaches `targets`.
+  It is that of Grill et al. 2020, arXiv:2006.07733, equation 2, with the symmetric
+  term below it: 2 - 2 cos of the prediction of view 1 and the target of view 2, plus
+  the same with the views swapped, averaged over images. `targets` get no gradient.
 
   Args:
-    predictions: q(z) of the online network, [2N, D] of any float type.
-    targets: z' of the target network, [2N, D].
+    predictions: q(z), the predictions of the online network for both views, [2N, D]
+      of any float type.
+    targets: z', the projections of the target network for both views, [2N, D].
 
   Returns:
     A float32 scalar in [0, 8].
@@ -28,13 +29,14 @@ def normalized_regression(predictions: jax.Array, targets: jax.Array) -> jax.Arr
 
 
 def negative_cosine(predictions: jax.Array, targets: jax.Array) -> jax.Array:
-  """Computes SimSiam's loss: the negative cosine similarity, mean of both ways.
+  """Computes SimSiam's loss, the negative cosine similarity, averaged over views.
 
-  Chen & He 2021, arXiv:2011.10566, equations 1 to 4. No gradient reaches `targets`.
+  It is that of Chen & He 2021, arXiv:2011.10566, equations 1 to 4. `targets` get no
+  gradient.
 
   Args:
-    predictions: p of both views, [2N, D] of any float type.
-    targets: z of both views, [2N, D].
+    predictions: p, the predictions for both views, [2N, D] of any float type.
+    targets: z, the projections of both views, [2N, D].
 
   Returns:
     A float32 scalar in [-1, 1].
@@ -45,12 +47,13 @@ def negative_cosine(predictions: jax.Array, targets: jax.Array) -> jax.Array:
 def spread(z: jax.Array) -> jax.Array:
   """Measures how far embeddings are from collapse.
 
-  The standard deviation of each channel of the unit vectors, averaged, times
-  sqrt(D): 0 where all are equal, 1 where they point everywhere alike
-  (arXiv:2011.10566, section 4.1, there without the factor).
+  The measure is the standard deviation of each channel of the unit vectors, averaged
+  over channels and multiplied by sqrt(D). It is 0 if all embeddings are equal and 1 if
+  their directions are uniformly distributed. (arXiv:2011.10566, section 4.1, has it
+  without the factor sqrt(D).)
 
   Args:
-    z: [N, D] of any float type.
+    z: embeddings, [N, D] of any float type.
 
   Returns:
     A float32 scalar in [0, 1].
@@ -60,6 +63,6 @@ def spread(z: jax.Array) -> jax.Array:
 
 
 def _cosine_with_other_view(predictions: jax.Array, targets: jax.Array) -> jax.Array:
-  """[N, 2]: prediction v of an image with its target 1 - v."""
+  """Returns the cosine of prediction v of each image with target 1 - v, [N, 2]."""
   p, z = (contrastive.pairs(contrastive.unit(x)) for x in (predictions, targets))
   return (p * jax.lax.stop_gradient(z)[:, ::-1]).sum(-1)

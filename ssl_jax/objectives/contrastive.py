@@ -1,8 +1,8 @@
-"""NT-Xent: which row of the global batch is the other view of this one?
+"""Computes NT-Xent, which classifies each view by its other view in the global batch.
 
 Rows 2i and 2i+1 are the two views of image i. Functions are written as for one
-device: under `jit`, with rows sharded, the embeddings are gathered once and each
-device keeps the logits of its own rows.
+device. Under `jit` with sharded rows, the embeddings are gathered once and each
+device holds the logits of its own rows.
 """
 
 import jax
@@ -12,11 +12,11 @@ from ssl_jax import errors
 
 SIMILARITIES = {
     'cosine': 'of embeddings scaled to unit length',
-    'dot': 'of embeddings as they are',
+    'dot': 'of embeddings that are not scaled',
 }
 SCALES = {
-    'paper': 1.0,   # a mean over the 2N rows
-    'google': 2.0,  # the sum of a mean over first and one over second views
+    'paper': 1.0,   # the mean over all 2N views
+    'google': 2.0,  # the sum of the mean over first views and that over second views
 }
 
 
@@ -24,17 +24,18 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
             scale: str = 'paper') -> jax.Array:
   """Computes the normalised temperature-scaled cross-entropy (NT-Xent).
 
-  Chen et al. 2020, arXiv:2002.05709, equation 1 and algorithm 1. Each row is
-  classified among the 2N-1 others. If all embeddings are equal, the loss is
-  log(2N-1) in the paper's scale.
+  It is the loss of Chen et al. 2020, arXiv:2002.05709, equation 1 and algorithm 1.
+  Each view is classified among the 2N-1 others. If all embeddings are equal, the loss
+  is log(2N-1) in the paper's scale.
 
   Args:
-    z: [2N, D] of any float type, views interleaved; computed in float32.
+    z: embeddings, [2N, D] of any float type, views interleaved. The computation is
+      float32.
     temperature: tau, positive; similarities are divided by it.
     similarity: a key of `SIMILARITIES`.
     scale: a key of `SCALES`. 'google' is twice the paper's loss, as
-      google-research/simclr computes it. LARS does not see the difference, Adam
-      hardly; for SGD it is a factor in the learning rate.
+      google-research/simclr computes it. The factor does not change updates by LARS,
+      hardly changes those by Adam, and multiplies the learning rate of SGD.
 
   Returns:
     The loss, a float32 scalar.
@@ -56,18 +57,21 @@ def contrastive_metrics(z: jax.Array, temperature: float, *,
                         similarity: str = 'cosine') -> dict[str, jax.Array]:
   """Measures how well first views find their second views.
 
-  Only the N second views compete, where the loss has 2N-2 negatives: chance is
-  1/N, and the cost a quarter of the loss' forward pass.
+  Each first view is classified among the N second views, while the loss has 2N-2
+  negatives. So chance level is 1/N, and the cost is a quarter of the loss' forward
+  pass.
 
   Args:
-    z, temperature, similarity: as for `nt_xent`.
+    z: embeddings, [2N, D] of any float type, views interleaved.
+    temperature: tau, positive; similarities are divided by it.
+    similarity: a key of `SIMILARITIES`.
 
   Returns:
-    float32 scalars 'contrastive_accuracy' in [0, 1] and 'contrastive_entropy',
-    of the predictions, in nats, from 0 to log N.
+    Float32 scalars: 'contrastive_accuracy' in [0, 1], and 'contrastive_entropy', the
+    mean entropy of the predictions in nats, from 0 to log N.
 
   Raises:
-    errors.UserError: as `nt_xent`.
+    errors.UserError: `temperature` or `similarity` is not accepted.
   """
   first, second = jnp.unstack(pairs(embed(z, similarity)), axis=1)
   logits = _logits(first, second, temperature)
@@ -79,13 +83,22 @@ def contrastive_metrics(z: jax.Array, temperature: float, *,
 
 
 def embed(z: jax.Array, similarity: str) -> jax.Array:
-  """float32, of unit length where the similarity is the cosine."""
+  """Converts embeddings [2N, D] to float32, of unit length for the cosine similarity.
+
+  Args:
+    z: embeddings, [2N, D] of any float type.
+    similarity: a key of `SIMILARITIES`.
+
+  Raises:
+    errors.UserError: `similarity` is not accepted, or the batch has only one image.
+    ValueError: the number of rows is odd.
+  """
   errors.lookup('similarity', similarity, SIMILARITIES)
   if z.shape[0] % 2:
-    raise ValueError(f'views come in pairs, but there are {z.shape[0]} rows')
+    raise ValueError(f'embeddings have {z.shape[0]} rows; each image needs two views')
   if z.shape[0] < 4:
     raise errors.UserError(
-        f'there are {z.shape[0]} embeddings, the two views of one image, so NT-Xent '
+        f'a batch has {z.shape[0]} embeddings, the two views of one image, so NT-Xent '
         'has no negatives; use config.feed.batch_size=2 or more')
   return z.astype(jnp.float32) if similarity == 'dot' else unit(z)
 
@@ -98,19 +111,23 @@ def unit(z: jax.Array) -> jax.Array:
 
 
 def pairs(z: jax.Array) -> jax.Array:
-  """[2N, D] -> [N, 2, D]: each image's views, without leaving their device."""
+  """Reshapes [2N, D] to [N, 2, D], the two views of each image.
+
+  Both views of an image are on the same device, so no data are exchanged.
+  """
   return z.reshape(-1, 2, z.shape[-1])
 
 
 def _logits(a: jax.Array, b: jax.Array, temperature: float) -> jax.Array:
-  """[Na, Nb] similarities, divided by the temperature."""
+  """Computes similarities [Na, Nb] divided by the temperature."""
   check_temperature(temperature)
-  # By default GPUs round factors to 10 bits and TPUs to 8; 1/tau magnifies that.
+  # By default GPUs round factors to 10 bits and TPUs to 8, and 1/tau multiplies that
+  # error.
   return jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST) / temperature
 
 
 def check_temperature(temperature: float) -> None:
-  """Raises `errors.UserError` unless it is positive."""
+  """Raises `errors.UserError` unless the temperature is positive."""
   if temperature <= 0:
     raise errors.UserError(
         f'temperature is {temperature}; it must be positive, for example 0.5')

@@ -1,13 +1,13 @@
-"""NT-Xent without its N x N matrix: a tile of logits at a time.
+"""Computes NT-Xent one tile of logits at a time, without the N x N matrix.
 
-The value, gradient and metrics of objectives/contrastive.py. Each device keeps the
-logits of its own rows, as there, but of one block of images against another at a
-time. Two things cross devices: the embeddings, once, and in the backward pass the
-N floats log sum_j exp(s_ij). Since s is symmetric, those floats give every device
-both halves of the gradient of its rows, so none of it is sent back.
+The value, the gradient and the metrics are those of objectives/contrastive.py. Each
+device computes the logits of its own rows, but only for one block of images against
+another at a time. Devices exchange two things: the embeddings, once, and in the
+backward pass the N floats log sum_j exp(s_ij). Since s is symmetric, a device computes
+both halves of the gradient of its rows from these floats, so no gradients are sent.
 
-Log-sum-exp over tiles with a running maximum: Milakov & Gimelshein 2018,
-arXiv:1805.02867; for contrastive losses, Cheng et al. 2024, arXiv:2410.17243.
+The log-sum-exp over tiles has a running maximum (Milakov & Gimelshein 2018,
+arXiv:1805.02867; for contrastive losses, Cheng et al. 2024, arXiv:2410.17243).
 """
 
 import functools
@@ -20,29 +20,34 @@ from ssl_jax import errors
 from ssl_jax.objectives import contrastive
 from ssl_jax.parallel import mesh as mesh_lib
 
-# Dense logits that one device may hold, in bytes, before 'auto' tiles them: those of
-# 4096 images, SimCLR's batch. With their gradient they take half as much again,
-# still little beside the activations of as many images.
+# Largest size of dense logits on one device, in bytes, that 'auto' does not tile. It is
+# that of 4096 images, SimCLR's batch. With their gradient, logits take half as much
+# again, which is still little compared with the activations of as many images.
 DENSE_BYTES = 2**28
-# Images on either side of a tile: 2048 x 2048 logits, 16 MiB. On the CPU 256 are as
-# fast; more is meant to keep a GPU busy, without leaving its last cache.
+# Images on each side of a tile, which has 2048 x 2048 logits, 16 MiB. 256 images are as
+# fast on the CPU. The larger number is meant to use all of a GPU and still fit its
+# last-level cache.
 IMAGES = 1024
-# Rows up to which bfloat16 embeddings, too, are multiplied in float32.
+# Largest number of rows for which bfloat16 embeddings are multiplied in float32.
 EXACT_ROWS = 2**14
 
 MODES = {
-    'auto': 'on several devices, and on one whose logits would exceed DENSE_BYTES',
-    'always': 'whatever the size',
-    'never': 'the dense loss',
+    'auto': 'tiled on several devices, or if logits would exceed DENSE_BYTES',
+    'always': 'always tiled',
+    'never': 'never tiled',
 }
 
 
 def should_tile(mode: str, rows: int) -> bool:
   """Returns whether to tile the loss of `rows` embeddings on these devices.
 
-  Several devices send less to each other that way: of the dense loss the partitioner
-  gathers second views once more for its metrics, and sums a gradient of all
+  With several devices the tiled loss exchanges less data. For the dense loss, the
+  partitioner gathers second views again for the metrics, and sums a gradient of all
   embeddings over the devices.
+
+  Args:
+    mode: a key of `MODES`.
+    rows: number of embeddings in the global batch.
 
   Raises:
     errors.UserError: `mode` is no key of `MODES`.
@@ -54,22 +59,24 @@ def should_tile(mode: str, rows: int) -> bool:
 
 def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
             scale: str = 'paper') -> tuple[jax.Array, dict[str, jax.Array]]:
-  """`contrastive.nt_xent` and `contrastive.contrastive_metrics` in one pass.
+  """Computes `contrastive.nt_xent` and `contrastive.contrastive_metrics` in one pass.
 
-  Memory per device is that of all 2B embeddings and a few tiles. It multiplies
-  no more than the dense loss: the backward pass computes the logits again, but
-  their symmetry saves it one of two products.
+  A device needs memory for all 2B embeddings and a few tiles. The number of
+  multiplications is not larger than for the dense loss: the backward pass computes the
+  logits again, but saves one of two products because they are symmetric.
 
   Args:
-    z: [2B, D] of any float type, views interleaved; computed in float32, but for
-      the products of more than `EXACT_ROWS` bfloat16 rows.
-    temperature, similarity, scale: as for `contrastive.nt_xent`.
+    z: embeddings, [2B, D] of any float type, views interleaved. The computation is
+      float32, except products of more than `EXACT_ROWS` rows of bfloat16.
+    temperature: tau, positive; similarities are divided by it.
+    similarity: a key of `contrastive.SIMILARITIES`.
+    scale: a key of `contrastive.SCALES`.
 
   Returns:
-    The loss, a float32 scalar, and the metrics, through which no gradient flows.
+    The loss, a float32 scalar, and the metrics, which have no gradient.
 
   Raises:
-    errors.UserError: as `contrastive.nt_xent`.
+    errors.UserError: `temperature`, `similarity` or `scale` is not accepted.
   """
   factor = errors.lookup('scale', scale, contrastive.SCALES)
   contrastive.check_temperature(temperature)
@@ -82,18 +89,30 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
 
 
 class LogSumExpState(NamedTuple):
-  """Holds the running log-sum-exp of the logits of each row."""
-  peak: jax.Array      # [2] the largest
-  total: jax.Array     # [2] sum of exp(logit - peak)
-  best: jax.Array      # the largest of the first view among second views,
-  image: jax.Array     # whose that is,
-  crossed: jax.Array   # sum of exp(logit - best) over second views,
-  weighted: jax.Array  # and of exp(logit - best) * logit
+  """Holds the running sums over the logits of both views of one image.
+
+  Attributes:
+    peak: the largest logit of each view, [2].
+    total: sum of exp(logit - peak) of each view, [2].
+    best: the largest logit of the first view among second views.
+    image: index of the image with the logit `best`.
+    crossed: sum of exp(logit - best) of the first view over second views.
+    weighted: sum of exp(logit - best) * logit over the same logits.
+  """
+  peak: jax.Array
+  total: jax.Array
+  best: jax.Array
+  image: jax.Array
+  crossed: jax.Array
+  weighted: jax.Array
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _log_total(pairs, temperature):
-  """[B, 2, D] -> mean over rows of log sum_j exp(s_ij), j not i; the metrics."""
+  """Returns the mean over rows i of log sum_j exp(s_ij), j not i, and the metrics.
+
+  `pairs` are the embeddings [B, 2, D].
+  """
   return _forward(pairs, temperature)[0]
 
 
@@ -109,7 +128,10 @@ def _forward(pairs, temperature):
 
 
 def _backward(temperature, residuals, cotangents):
-  """dz_i = sum_j (p_ij + p_ji) z_j / (N tau), p_ij = exp(s_ij - log_total_i)."""
+  """Returns the gradient of `_log_total` by the embeddings.
+
+  It is dz_i = sum_j (p_ij + p_ji) z_j / (N tau), where p_ij = exp(s_ij - log_total_i).
+  """
   pairs, everywhere, log_totals = residuals
   of_image = functools.partial(_image_backward, temperature=temperature)
   pulled = mesh_lib.shard_map_rows(
@@ -123,40 +145,46 @@ def _backward(temperature, residuals, cotangents):
 _log_total.defvjp(_forward, _backward)
 
 
-def _by_blocks(of_image, rows, columns):
-  """`of_image(image's rows, columns)` for each image, IMAGES at a time."""
-  return jax.lax.map(lambda own: of_image(own, columns), rows, batch_size=IMAGES)
+def _by_blocks(of_image, images, columns):
+  """Applies `of_image(image, columns)` to each image, IMAGES at a time."""
+  return jax.lax.map(lambda own: of_image(own, columns), images, batch_size=IMAGES)
 
 
 def _image_forward(own, everywhere, *, temperature):
-  """One image against all, block by block."""
+  """Compares one image with all images, block by block.
+
+  Returns:
+    log sum_j exp(s_ij) of both views [2], whether the second view of the image is the
+    nearest one of its first view, and the entropy of that prediction in nats.
+  """
   image, pair = own
 
-  def body(row, block):
+  def body(state, block):
     first, columns = block
     logits = _tile(image, pair, first, columns, len(everywhere), temperature)
-    peak = jnp.maximum(row.peak, logits.max(-1))
-    total = (row.total * jnp.exp(row.peak - peak)
+    peak = jnp.maximum(state.peak, logits.max(-1))
+    total = (state.total * jnp.exp(state.peak - peak)
              + jnp.exp(logits - peak[:, None]).sum(-1))
     second = logits[0, 1::2]
-    best = jnp.maximum(row.best, second.max())
-    # On a tie the first image wins, as in an argmax.
-    winner = jnp.where(second.max() > row.best, first + second.argmax(), row.image)
-    p, rescale = jnp.exp(second - best), jnp.exp(row.best - best)
+    best = jnp.maximum(state.best, second.max())
+    # Among equal logits the first image wins, as in an argmax.
+    winner = jnp.where(second.max() > state.best, first + second.argmax(), state.image)
+    p, rescale = jnp.exp(second - best), jnp.exp(state.best - best)
     weighted = jnp.where(second == -jnp.inf, 0., p * second)
-    return LogSumExpState(peak, total, best, winner, row.crossed * rescale + p.sum(),
-               row.weighted * rescale + weighted.sum()), None
+    return LogSumExpState(
+        peak, total, best, winner, state.crossed * rescale + p.sum(),
+        state.weighted * rescale + weighted.sum()), None
 
   nothing, zero = jnp.full(2, -jnp.inf), jnp.float32(0)
-  row, _ = jax.lax.scan(
+  state, _ = jax.lax.scan(
       body, LogSumExpState(nothing, jnp.zeros(2), nothing[0], image, zero, zero),
       _blocks(everywhere))
-  entropy = row.best + jnp.log(row.crossed) - row.weighted / row.crossed
-  return row.peak + jnp.log(row.total), row.image == image, entropy
+  entropy = state.best + jnp.log(state.crossed) - state.weighted / state.crossed
+  return state.peak + jnp.log(state.total), state.image == image, entropy
 
 
 def _image_backward(own, everything, *, temperature):
-  """Its two rows of sum_j (p_ij + p_ji) z_j, float32 [2, D]."""
+  """Returns sum_j (p_ij + p_ji) z_j for both views i of an image, float32 [2, D]."""
   image, pair, log_total = own
   everywhere, log_totals = everything
 
@@ -174,14 +202,21 @@ def _image_backward(own, everything, *, temperature):
 
 
 def _blocks(x):
-  """[B, 2, ...] -> indices of first images, and [blocks, IMAGES, 2, ...]."""
+  """Cuts [B, 2, ...] into blocks of IMAGES images, padded with zeros.
+
+  Returns:
+    The index of the first image of each block, and [blocks, IMAGES, 2, ...].
+  """
   size = min(IMAGES, len(x))
   x = jnp.pad(x, ((0, -len(x) % size),) + ((0, 0),) * (x.ndim - 1))
   return jnp.arange(0, len(x), size), x.reshape(-1, size, *x.shape[1:])
 
 
 def _tile(image, pair, first, columns, images, temperature):
-  """[2, 2C] logits; -inf against itself and against padding."""
+  """Returns logits of one image with a block of C images, [2, 2C].
+
+  The logit of a view with itself and those with padding are -inf.
+  """
   logits = _matmul(pair, columns.reshape(-1, pair.shape[1]).T) / temperature
   column = 2 * first + jnp.arange(logits.shape[1])[None]
   itself = column == (2 * image + jnp.arange(2))[:, None]
@@ -189,6 +224,6 @@ def _tile(image, pair, first, columns, images, temperature):
 
 
 def _matmul(a, b):
-  """Exact float32 products, or those of bfloat16 summed in float32."""
+  """Multiplies float32 matrices exactly, or bfloat16 ones with float32 sums."""
   return jnp.matmul(a, b, precision=jax.lax.Precision.HIGHEST,
                     preferred_element_type=jnp.float32)

@@ -1,9 +1,9 @@
-"""Answers SIGTERM and Ctrl-C: a training saves before it stops, all else just stops.
+"""Handles SIGTERM and Ctrl-C: training saves its state before the process stops.
 
 Python runs signal handlers in the main thread, between two of its instructions. While
-that thread compiles, which may take minutes, nothing would happen. A binary therefore
-has a thread that `watch` starts, which ends the process at once where there is nothing
-to save.
+that thread compiles, which may take minutes, no handler runs. A binary therefore has a
+second thread, which `watch` starts. It ends the process at once if no state has to be
+saved.
 """
 
 import itertools
@@ -17,33 +17,34 @@ from typing import Any, NoReturn
 
 from ssl_jax import errors
 
-# JAX is imported where it is used: `make_report` runs where it is not installed.
+# JAX is imported in the functions that use it: `make_report` must run without JAX.
 
 _NAMES = {signal.SIGTERM: 'SIGTERM', signal.SIGINT: 'Ctrl-C'}
-# What JAX is told in the place of steps. It picks the number after the highest that
-# it has seen, and a dispatch of several steps would jump over that one. Counted over
-# all loops of a process: a signal between two of them is then heard at once.
+# The numbers that JAX receives instead of steps. After a signal, JAX stops all
+# processes at the number after the highest that it has received, and a dispatch of
+# several steps could skip that step. The count continues over all training loops of a
+# process, so that a signal between two loops stops the next one at once.
 _CALLS = itertools.count(1)
 
-_listening: 'Listener | None' = None  # the training that answers signals now
-_watched = False                      # whether this process has the thread
+_listening: 'Listener | None' = None  # the training that handles signals now
+_watched = False                      # whether this process has the second thread
 
 
 class Listener:
   """Records signals in its context; `reached()` returns whether to save and stop.
 
-  Signals are recorded from `listen` to the end of the context, within which the state
-  must be written. A second Ctrl-C exits at once.
+  Signals are recorded from the call of `listen` to the end of the context. The state
+  must be saved within the context. A second Ctrl-C exits at once.
 
-  With several processes, all of which must ask after each dispatch, JAX's
-  coordination service spreads one host's signal and makes them agree when the
-  answer is yes: at the first call that none of them has made yet.
+  With several processes, each of them must call `reached` after each dispatch. JAX's
+  coordination service sends a signal of one host to all processes and makes them agree
+  on the first call that returns True: the first one that no process has made yet.
 
   Args:
-    written: returns the newest step that is whole on disk, or None.
+    written: returns the newest step that is completely saved on disk, or None.
 
   Attributes:
-    cause: the name of the signal that came.
+    cause: the name of the signal that was received.
   """
 
   def __init__(self, written: Callable[[], int | None] = lambda: None):
@@ -61,11 +62,11 @@ class Listener:
     return self
 
   def listen(self) -> None:
-    """Notes signals from now on; until then there is nothing to save."""
+    """Starts to record signals; call it when the state is worth saving."""
     import jax
     global _listening
     for number in _NAMES:
-      # JAX has a handler of its own for SIGTERM where there are several processes.
+      # With several processes, JAX has its own handler for SIGTERM.
       if number == signal.SIGINT or jax.process_count() == 1:
         self._previous[number] = signal.signal(number, self._note)
     _listening = self
@@ -75,18 +76,18 @@ class Listener:
     if not self._previous:
       return
     if kind is errors.Preempted and _watched:
-      # The process is about to end with the state saved. Python would give SIGTERM its
-      # default action while it shuts down, but it leaves one that is ignored.
+      # The process is about to end and the state is saved. Python would restore the
+      # default action of SIGTERM during shutdown, unless the signal is ignored.
       signal.signal(signal.SIGTERM, signal.SIG_IGN)
       return
     for number, handler in self._previous.items():
       signal.signal(number, handler)
     _listening = None
     if kind is None and self._noted and not self._answered:
-      signal.raise_signal(self._noted)  # it came too late for `reached`
+      signal.raise_signal(self._noted)  # it was received after the last `reached`
 
   def reached(self) -> bool:
-    """Returns whether to save and stop. Once it is True it stays so."""
+    """Returns whether to save and stop; after the first True it is always True."""
     import jax
     from jax.experimental import multihost_utils
     if jax.process_count() == 1:
@@ -96,14 +97,14 @@ class Listener:
     return self._answered
 
   def interrupt(self) -> None:
-    """Says what a Ctrl-C does; leaves at the second. Runs in the watching thread."""
+    """Prints what a Ctrl-C does; exits at the second one. Runs in the second thread."""
     self._interrupts += 1
     step = self._written()
     if self._interrupts > 1 and step is None:
       _leave('stopped by a second Ctrl-C; nothing is saved', 128 + signal.SIGINT)
     elif self._interrupts > 1:
       _leave(f'stopped by a second Ctrl-C; step {step} is saved, later ones are not; '
-             'run the same command again to go on from there', errors.PREEMPTED)
+             'run the same command again to continue from there', errors.PREEMPTED)
     _say('Ctrl-C: this step will be saved; a second Ctrl-C leaves at once, with '
          + ('nothing saved' if step is None else f'step {step} as the last one saved'))
 
@@ -112,16 +113,16 @@ class Listener:
     if self._noted is None:
       self._noted = number
       if number == signal.SIGINT and jax.process_count() > 1:
-        os.kill(os.getpid(), signal.SIGTERM)  # which JAX tells the other processes
+        os.kill(os.getpid(), signal.SIGTERM)  # JAX sends it to the other processes
     elif number == signal.SIGINT and not _watched:
       raise KeyboardInterrupt
 
 
 def watch() -> None:
-  """Makes SIGTERM and Ctrl-C end this process in one sentence, where none listens.
+  """Makes SIGTERM and Ctrl-C end this process with one sentence instead of a traceback.
 
-  With several processes JAX puts its own handler of SIGTERM in the place of this one
-  as soon as they have met.
+  While a `Listener` records signals, it handles them instead. With several processes,
+  JAX replaces this handler of SIGTERM by its own when the processes have connected.
   """
   global _watched
   if _watched:
@@ -137,7 +138,7 @@ def watch() -> None:
 
 
 def _forget() -> None:
-  """Leaves the signals of a terminal to the parent; a worker ends by SIGTERM."""
+  """Makes a worker ignore Ctrl-C, which its parent handles, and end by SIGTERM."""
   global _watched, _listening
   _watched, _listening = False, None
   signal.set_wakeup_fd(-1)
@@ -150,7 +151,7 @@ def _answer(pipe: int) -> None:
     if number not in _NAMES:
       continue
     if _listening is None:
-      _leave(f'stopped by {_NAMES[number]} where nothing had to be saved; run the same '
+      _leave(f'stopped by {_NAMES[number]}; nothing had to be saved; run the same '
              'command again', 128 + number)
     if number == signal.SIGINT:
       _listening.interrupt()

@@ -1,4 +1,4 @@
-"""Records where a figure comes from: commit, hardware, versions of the code."""
+"""Records the commit, the hardware and the versions that produced a result."""
 
 import hashlib
 import os
@@ -9,7 +9,10 @@ import jax
 
 
 def versions() -> dict[str, str]:
-  """Returns what must be equal on all processes, besides the config."""
+  """Returns the versions that must be equal on all processes: of JAX and of the code.
+
+  'code' is a hash of all Python files of this package.
+  """
   root, source = pathlib.Path(__file__).parents[1], hashlib.sha256()
   for path in sorted(root.rglob('*.py')):
     source.update(f'{path.relative_to(root)}\0'.encode() + path.read_bytes())
@@ -17,7 +20,7 @@ def versions() -> dict[str, str]:
 
 
 def collect() -> dict[str, str]:
-  """Returns where a figure comes from: commit of the code, hardware, versions."""
+  """Returns the commit of the code, the hardware and the version of JAX."""
   device = jax.devices()[0]
   git = subprocess.run(['git', 'describe', '--always', '--dirty'], text=True,
                        cwd=pathlib.Path(__file__).parent, capture_output=True)

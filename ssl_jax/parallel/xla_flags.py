@@ -1,8 +1,9 @@
-"""Sets the XLA flag that makes an affected jaxlib compute sums right on the CPU.
+"""Sets the XLA flag with which an affected jaxlib computes sums correctly on the CPU.
 
-jaxlib 0.10.2 hands sums to YNNPACK, which returns wrong numbers for some shapes
-(https://github.com/jax-ml/jax/issues/39103). 0.10.0, 0.10.1 and 0.11.0 to 0.12.0.1
-were tried and are right. Nothing here imports JAX: reports are made without it.
+jaxlib 0.10.2 computes sums with YNNPACK, which returns wrong numbers for some shapes
+(https://github.com/jax-ml/jax/issues/39103). jaxlib 0.10.0, 0.10.1 and 0.11.0 to
+0.12.0.1 were tried and are correct. This module does not import JAX, because reports
+are made without it.
 """
 
 import glob
@@ -17,7 +18,7 @@ import warnings
 AFFECTED = ('0.10.2',)
 FLAG = 'xla_cpu_experimental_ynn_fusion_type'
 CURE = f'--{FLAG}=-reduce'
-# JAX prefers an accelerator to the CPU where both its plugin and one of these exist.
+# JAX prefers an accelerator to the CPU if both its plugin and one of these files exist.
 DEVICES = {
     'cuda': ('/dev/nvidia0', '/dev/nvidiactl', '/dev/dxg'),
     'rocm': ('/dev/kfd', '/dev/dxg'),
@@ -26,17 +27,18 @@ DEVICES = {
 
 
 def keep_cpu_sums_right() -> None:
-  """Adds `CURE` to XLA_FLAGS where an affected jaxlib will compute on the CPU.
+  """Adds `CURE` to XLA_FLAGS if an affected jaxlib will compute on the CPU.
 
-  XLA reads the variable once, when JAX starts its first backend. The function warns
-  if that has happened. It leaves the variable alone if the user sets the flag, and
-  where JAX computes on something else: a plugin may abort on a flag it does not know.
+  XLA reads the variable once, when JAX starts its first backend. If that has already
+  happened, the function warns instead. It does not change the variable if the user has
+  set the flag, or if JAX will compute on an accelerator, whose plugin may abort because
+  of an unknown flag.
   """
   version = _jaxlib_version()
   if version not in AFFECTED:
     return
   flags = os.environ.get('XLA_FLAGS', '').strip()
-  if flags and not flags.startswith('--'):  # XLA takes it for the name of a file
+  if flags and not flags.startswith('--'):  # XLA then reads flags from that file
     try:
       flags = pathlib.Path(flags).read_text()
     except OSError:
@@ -45,16 +47,16 @@ def keep_cpu_sums_right() -> None:
     return
   if _backend_started():
     warnings.warn(
-        f'jaxlib {version} computes some sums wrong on the CPU, and JAX has started '
+        f'jaxlib {version} computes some sums wrong on the CPU, and JAX was started '
         'before ssl_jax could prevent it: import ssl_jax before the first computation, '
         f'or set XLA_FLAGS={CURE}', RuntimeWarning, stacklevel=3)
   else:
-    # XLA ignores all that follows a word that is no flag, so the cure comes first.
+    # XLA ignores everything after a word that is no flag, so the cure comes first.
     os.environ['XLA_FLAGS'] = f'{CURE} {flags}'.strip()
 
 
 def accelerator_found() -> bool:
-  """Tells if JAX would choose an accelerator, from its plugins and device files."""
+  """Returns whether JAX would choose an accelerator, from its plugins and devices."""
   plugins = {entry.name for entry in importlib.metadata.entry_points(
       group='jax_plugins')}
   if namespace := importlib.util.find_spec('jax_plugins'):
@@ -66,7 +68,7 @@ def accelerator_found() -> bool:
 
 
 def _has_device(plugin: str) -> bool:
-  """Tells if a device of `plugin` is here; True if its devices are not known."""
+  """Returns whether a device of `plugin` exists; True if its files are not known."""
   for name, patterns in DEVICES.items():
     if name in plugin:
       return any(glob.glob(pattern) for pattern in patterns)
@@ -81,11 +83,11 @@ def _jaxlib_version() -> str | None:
 
 
 def _computes_on_cpu() -> bool:
-  """Tells if the CPU is, or will be, the backend that JAX computes on."""
+  """Returns whether the CPU is, or will be, the backend that JAX computes on."""
   jax = sys.modules.get('jax')
   if _backend_started():
     return jax.default_backend() == 'cpu'
-  # JAX reads the variable when it is imported; from then on its config counts.
+  # JAX reads the variable when it is imported; afterwards only its config matters.
   platforms = jax.config.jax_platforms if jax else os.environ.get('JAX_PLATFORMS')
   if platforms:
     return platforms.split(',')[0].strip() == 'cpu'
@@ -93,6 +95,6 @@ def _computes_on_cpu() -> bool:
 
 
 def _backend_started() -> bool:
-  # There is no public function. Only the versions in AFFECTED get here.
+  # JAX has no public function for this. Only the versions in AFFECTED use this code.
   bridge = sys.modules.get('jax._src.xla_bridge')
   return bridge is not None and bridge.backends_are_initialized()

@@ -4,15 +4,18 @@ import pathlib
 
 from ssl_jax.report import page, read, results_csv, sections, theme
 
-_REHEARSAL = 'From a rehearsal: these numbers are not results.'  # inside image files
+_REHEARSAL = 'From a rehearsal: these numbers are not results.'  # text in image files
 
 
 def write(workdir: str | pathlib.Path) -> pathlib.Path:
   """Writes `<workdir>/report/` from what the study has produced so far.
 
   The folder has index.html (self-contained), report.md, results.csv (one line per
-  method, evaluation and seed) and figures/ (PNG and SVG). The same files give the
-  same bytes again.
+  method, evaluation and seed) and figures/ (PNG and SVG). The bytes depend only on the
+  files of the study.
+
+  Args:
+    workdir: the folder of the study.
 
   Returns:
     The path of index.html.

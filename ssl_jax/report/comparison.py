@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from ssl_jax.report import statistics, tables
 from ssl_jax.report.study import MethodEvaluation, Study
 
-_MOST_SIZES = 3  # numbers of test images in a caption
+_MOST_SIZES = 3  # a caption names at most so many numbers of test images
 
 
 @dataclasses.dataclass(frozen=True)
 class Competition:
-  """Says which results compete for bold print.
+  """Describes which results compete for bold print.
 
   Attributes:
     scope: what competitors share, such as 'column'.
-    competitors: results of which one may be bold, for each competition.
+    competitors: a group of results for each competition, one of which may be bold.
   """
 
   scope: str
@@ -29,10 +29,10 @@ def table(study: Study, title: str, columns: Sequence[str],
   """Returns a table of test accuracies in percent with the published figures.
 
   An accuracy that is not requested is blank; one that is requested but has no result
-  is a dash. A column has a column of published figures to its right if there are any.
+  is a dash. Published figures of a column are in a further column to its right.
 
   Args:
-    study: the study; says which results are requested.
+    study: the study, which records the requested results.
     title: the beginning of the caption.
     columns: headers of the columns.
     rows: name of each row and its results, one per column; None for an empty cell.
@@ -80,7 +80,7 @@ def _caption(study: Study, title: str, entries: Sequence[MethodEvaluation]) -> s
 
 
 def _metric(study: Study, entries: Sequence[MethodEvaluation]) -> str:
-  """Returns the metric in words; names the exceptions if there are two metrics."""
+  """Returns the metric in words; with two metrics, it names the exceptions."""
   metrics = {e: {r.metric for r in study.results(*e)} for e in entries}
   exceptions = [e for e in entries if 'mean_per_class' in metrics[e]]
   if not exceptions:
@@ -97,5 +97,5 @@ def _sources(study: Study, entries: Sequence[MethodEvaluation]) -> list[str]:
                           if (p.method, p.evaluation) in entries)
   if not sources:
     return []
-  return [f'Published figures are from {"; ".join(sources)}; their number of seeds and '
-          'their spread are given there, if at all.']
+  return [f'Published figures are from {"; ".join(sources)}; see there for their '
+          'number of seeds and their spread, if reported.']

@@ -26,9 +26,9 @@ class Content:
 
 
 def merge(contents: Sequence[Content]) -> Content:
-  """Returns the material of all sections in their order, without tables of no rows.
+  """Joins the material of all sections in their order; leaves out tables without rows.
 
-  Sentences of two sections under the same heading stand together.
+  Sentences of several sections under the same heading become one list.
   """
   findings: dict[str, list[str]] = {}
   for content in contents:

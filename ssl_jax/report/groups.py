@@ -12,6 +12,8 @@ class Row:
 
   Attributes:
     name: the name to print.
+    method: the method.
+    group: the group of evaluations.
     entries: column -> the method and its evaluation.
   """
 

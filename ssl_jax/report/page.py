@@ -13,7 +13,7 @@ from ssl_jax.report import tables, theme
 from ssl_jax.report.content import Content
 from ssl_jax.report.study import Study
 
-_MOST_NAMED = 6  # runs in a warning
+_MOST_NAMED = 6  # a warning names at most so many runs
 _CODE = ('Command', 'Commit')  # facts in a fixed-width font
 
 
@@ -22,7 +22,7 @@ def html(study: Study, content: Content) -> str:
 
   Args:
     study: the study.
-    content: what the sections have for it.
+    content: the material of all sections.
   """
   environment = jinja2.Environment(
       loader=jinja2.PackageLoader('ssl_jax', 'report'), autoescape=True,
@@ -38,7 +38,7 @@ def markdown(study: Study, content: Content) -> str:
 
   Args:
     study: the study.
-    content: what the sections have for it.
+    content: the material of all sections.
   """
   parts = [f'> **{study.rehearsal}**'] if study.rehearsal else []
   parts.extend([f'# {study.title}', study.description])
@@ -66,7 +66,7 @@ def terminal(study: Study, content: Content) -> str:
 
   Args:
     study: the study.
-    content: what the sections have for it.
+    content: the material of all sections.
   """
   shown = [*content.results, *(d.table for d in content.figures if d.table)]
   parts = [textwrap.fill(study.rehearsal, 80), '\n'.join(warnings(study)),

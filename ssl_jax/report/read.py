@@ -30,7 +30,10 @@ REHEARSAL = ('Rehearsal: a scaled-down run that checks that everything works. It
 
 
 def study(workdir: str | pathlib.Path) -> Study:
-  """Reads what `ssl_jax.study` has written under `workdir` so far.
+  """Reads the files that `ssl_jax.study` has written in a folder so far.
+
+  Args:
+    workdir: the folder of the study.
 
   Raises:
     errors.UserError: `workdir` is not a study's folder, or its study.json
@@ -65,7 +68,7 @@ def _groups(value: Mapping[str, Sequence[str]] | None) -> Groups:
 
 
 def _rehearsal(value: str | bool | None) -> str:
-  """Returns the warning; early versions wrote only that a study is a rehearsal."""
+  """Returns the warning; early versions wrote only True for a rehearsal."""
   return REHEARSAL if value is True else value or ''
 
 
@@ -77,7 +80,7 @@ def _heatmap(value: Mapping[str, Any], methods: tuple[str, ...]) -> HeatmapLayou
 
 
 def _unused_published(study: Study) -> Iterator[str]:
-  """Yields a sentence for each published figure that no table has a place for."""
+  """Yields a sentence for each published figure that belongs to no table."""
   for p in study.published:
     if p.method not in study.methods or not study.requests(p.method, p.evaluation):
       yield (f'The published {p.value:.2f} % ({p.source}) is for {p.method}, '
@@ -85,7 +88,7 @@ def _unused_published(study: Study) -> Iterator[str]:
 
 
 def _head(folder: pathlib.Path) -> Mapping[str, Any]:
-  """Reads study.json and requires the fields that every page needs."""
+  """Reads study.json; raises `errors.UserError` if a field is missing."""
   if not folder.is_dir():
     raise errors.UserError(
         f'workdir is {str(folder)!r}, which is not a folder; give the folder that '
@@ -93,7 +96,7 @@ def _head(folder: pathlib.Path) -> Mapping[str, Any]:
   path = folder / 'study.json'
   if not path.is_file():
     raise errors.UserError(
-        f'workdir is {str(folder)!r}, which holds no study.json; give the folder '
+        f'workdir is {str(folder)!r}, which has no study.json; give the folder '
         'that `python -m ssl_jax.study` wrote')
   try:
     head = json.loads(path.read_text(encoding='utf-8'))

@@ -1,8 +1,8 @@
 """Decides which differences between methods are larger than noise.
 
-Two sources of noise count: the seeds (Welch's t interval) and the finite test split
-(binomial). Methods are taken as independent although they share test images, which
-makes the margins too wide rather than too narrow.
+Margins include two sources of noise: the seeds (Welch's t interval) and the finite test
+split (binomial). Methods are treated as independent although they share test images,
+so margins are too wide rather than too narrow.
 """
 
 import math
@@ -38,7 +38,7 @@ def error_bars(percent: np.ndarray) -> np.ndarray:
 
 
 def bars_in_words(percents: Iterable[np.ndarray]) -> str:
-  """Returns the end of a caption that explains error bars; '' if there are none.
+  """Returns the end of a caption that explains error bars; '' without error bars.
 
   Args:
     percents: the accuracies in percent [n, ...] of everything in the figure.
@@ -79,7 +79,7 @@ def _t95(u: float, n: int, v: float, m: int) -> float:
 
 
 def margin_between(study: Study, a: MethodEvaluation, b: MethodEvaluation) -> float:
-  """Returns `margin` for two evaluations of which the study has results.
+  """Returns `margin` for two evaluations, both of which must have results.
 
   Args:
     study: the study.
@@ -104,7 +104,15 @@ def separated(study: Study, a: MethodEvaluation, b: MethodEvaluation) -> bool:
 
 def best(study: Study, competitors: Sequence[MethodEvaluation]
          ) -> MethodEvaluation | None:
-  """Returns the competitor that is separated from all others and above, or None."""
+  """Returns the competitor whose mean is the highest, or None.
+
+  It is also None if a difference to another competitor is within its margin, or if
+  fewer than two competitors have results.
+
+  Args:
+    study: the study.
+    competitors: methods and their evaluations.
+  """
   present = [e for e in competitors if len(study.accuracy(*e))]
   if len(present) < 2:
     return None
@@ -113,7 +121,7 @@ def best(study: Study, competitors: Sequence[MethodEvaluation]
 
 
 def bold_rule(scope: str, any_bold: bool) -> str:
-  """Returns the note that explains bold numbers, or that there are none.
+  """Returns the note that explains bold numbers, or why no number is bold.
 
   Args:
     scope: what competitors share, such as 'column'.
@@ -121,7 +129,7 @@ def bold_rule(scope: str, any_bold: bool) -> str:
   """
   if not any_bold:
     return (f'No mean is bold: none leads its {scope} by more than the 95 % margin, '
-            'or there are too few seeds.')
+            'or the number of seeds is too small.')
   return (f'Bold: this mean leads every other mean of its {scope} by more than the '
           '95 % margin of their difference (Welch\'s t over seeds, with the sampling '
           'error of the test images). A result of a single seed is never bold.')

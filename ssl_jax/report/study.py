@@ -1,4 +1,4 @@
-"""Holds what the files of a study say, as read-only objects."""
+"""Defines the content of a study's files as read-only objects."""
 
 import collections
 import dataclasses
@@ -16,7 +16,7 @@ Groups = Mapping[str, tuple[str, str]]
 CONFIG = 'pretrain/config.json'
 METRICS = 'pretrain/metrics.jsonl'
 
-# Names that a study need not give, by evaluation or label subset.
+# Default names, by evaluation or label subset, which a study may replace.
 _DISPLAY_NAMES = {
     'linear': 'Linear probe', 'knn': 'kNN', 'nearest': '1-NN', 'nn1': '1-NN',
     'logistic': 'Logistic regression', 'resplit': 'Logistic regression, random split',
@@ -28,7 +28,7 @@ _DISPLAY_NAMES = {
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-  """Holds an accuracy that someone else published, in percent, and its source."""
+  """Holds a published accuracy in percent, its source, and what it is compared with."""
 
   method: str
   evaluation: str
@@ -38,13 +38,13 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class HeatmapLayout:
-  """Says which methods are the cells of a heat map.
+  """Describes which methods are the cells of a heat map.
 
   Attributes:
     axes: names of the rows.
-    columns: names of the columns, for a grid of two things such as batch size and
-      epochs. Empty if the cells are the unordered pairs of `axes`; a method with one
-      of them alone then is on the diagonal.
+    columns: names of the columns, for a grid of two quantities such as batch size and
+      epochs. Empty if the cells are the unordered pairs of `axes`; the diagonal then
+      has the methods with one of them alone.
     cells: method -> row and column, as indices.
   """
 
@@ -65,7 +65,7 @@ class EvaluationResult:
     confusion: counts [K, K], true class by predicted class, or None.
     images: number of test images, 0 if unknown.
     labelled: number of labelled training images, 0 if unknown.
-    protocol: one line about the evaluation.
+    protocol: a description of the evaluation in one line.
     settings: the evaluator's settings by name.
     searched: whether `settings` were chosen from several on the validation split.
     class_names: names of the K classes; empty if unknown.
@@ -133,8 +133,9 @@ class MethodRun:
   def curve(self, metric: str) -> np.ndarray:
     """Returns a logged metric over pre-training as [points, 2]: epoch, value.
 
-    The last line of a step wins, because a run that was killed repeats the steps
-    since its checkpoint. Values that are not finite are left out.
+    If the log has several lines for a step, the last one is used, because a run that
+    was killed repeats the steps since its checkpoint. Values that are not finite are
+    left out.
     """
     points = {line['step']: (line['epoch'], line[metric]) for line in self.metrics
               if {'step', 'epoch', metric} <= line.keys()
@@ -152,12 +153,21 @@ class Study:
   """Holds a study's description and all its runs, methods in the study's order.
 
   Attributes:
-    rehearsal: the sentence that warns of a rehearsal; empty if the numbers count.
+    name, title, description, data, command, commit, hardware, started: texts, which
+      are empty if unknown.
+    rehearsal: the sentence that warns of a rehearsal; empty for a real study.
+    config: the config of the study.
+    seeds: the seeds of each method.
+    methods: names of the methods.
+    evaluations: names of the evaluations.
     requested: evaluation -> the methods that it is requested for; an evaluation that
       is not named is requested for all.
     label_subsets: the evaluations in groups with a growing subset of the labels.
     data_sets: the evaluations in groups with several data sets.
+    heatmap: the methods that are cells of a heat map.
     display_names: method, evaluation, group or column -> the name to print.
+    published: accuracies for comparison.
+    runs: one run for each method and seed.
     notes: sentences about files and figures that were left out.
   """
 

@@ -12,16 +12,19 @@ import numpy as np
 
 from ssl_jax.report import statistics
 
-ABSENT = '–'             # requested, but there is no result
+ABSENT = '–'             # text of a requested result that is missing
 PUBLISHED = 'published'  # header of published figures, to the right of this study's
 _TERMINAL = 100          # characters of a line; wider tables continue below
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-  """Holds a value and, printed in a lighter colour, its spread and seed count.
+  """Holds the text of one cell.
 
   Attributes:
+    value: the value.
+    detail: its spread and number of seeds, printed in a lighter colour.
+    bold: whether the value is bold.
     link: address of a file, relative to the report's folder; '' for no link.
   """
 
@@ -39,9 +42,12 @@ class Table:
   """Holds rows of cells under a header.
 
   Attributes:
+    caption: text printed above the table.
+    header: header of each column.
+    rows: cells of each row.
     notes: sentences printed below the table.
     left_aligned: number of columns, from the left, that are aligned left.
-    title: the line that stands for the table while it is folded.
+    title: the line that is shown while the table is folded.
     file: name of a file in the report's folder with the same numbers, or ''.
   """
 
@@ -81,7 +87,7 @@ def terminal(table: Table) -> str:
 
   Columns beyond the width of a terminal continue below, after the first column.
   """
-  # A column with a star anywhere has a blank in its place in all other rows.
+  # If any cell of a column has a star, the other cells have a blank at its place.
   blank = [' ' * any(cells[j].bold for cells in table.rows)
            for j in range(len(table.header))]
   grid = [[name + b for name, b in zip(table.header, blank, strict=True)]]

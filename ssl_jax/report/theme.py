@@ -1,6 +1,6 @@
 """Defines the figures of a report and their style, for light and dark pages.
 
-A `Figure` says what it shows; it is drawn once per palette.
+A `Figure` describes its content, and is drawn once for each palette.
 """
 
 import dataclasses
@@ -27,8 +27,12 @@ class Palette:
   """Holds the colours of text, grid lines and background.
 
   Attributes:
-    heat: the colours of the lowest and the highest value of a heat map; text can be
-      read on both.
+    text: colour of text.
+    grid_line: colour of grid lines.
+    background: colour of the page.
+    heat: the colours of the lowest and the highest value of a heat map; text is
+      readable on both.
+    dark: whether the background is dark.
   """
 
   text: str
@@ -105,7 +109,8 @@ def render(drawing: Figure, palette: Palette, suffix: str, footer: str = '') -> 
     footer: a warning that is written below the figure, inside the image.
   """
   settings = {
-      # Text is not converted to paths: files are smaller, fonts are the reader's.
+      # Text is not converted to paths: files are smaller, and the reader's fonts are
+      # used.
       'svg.fonttype': 'none', 'svg.hashsalt': drawing.name,
       'font.family': 'sans-serif', 'font.size': 8.5,
       'font.sans-serif': ['Inter', 'Helvetica Neue', 'Helvetica', 'Arial',
@@ -124,7 +129,7 @@ def render(drawing: Figure, palette: Palette, suffix: str, footer: str = '') -> 
   with matplotlib.rc_context(settings):
     drawn = drawing.draw(palette)
     if footer:
-      below = -0.08 / drawn.get_figheight()  # saving grows the image around it
+      below = -0.08 / drawn.get_figheight()  # the saved image is extended to hold it
       drawn.text(0, below, textwrap.fill(footer, 130), va='top', fontsize=7,
                  fontstyle='italic')
     drawn.savefig(

@@ -32,8 +32,7 @@ class Section(Protocol):
   def content(study: Study) -> Content:
     """Returns the section's tables, sentences and figures for a study.
 
-    Figures are described, not yet drawn, so this is fast and may be called for a text
-    that shows none.
+    It does not draw the figures, so it is fast and also serves texts without figures.
     """
 
 

@@ -11,7 +11,7 @@ from ssl_jax.report import comparison, groups, statistics, tables, theme
 from ssl_jax.report.content import Content
 from ssl_jax.report.study import Study
 
-_MOST_LINES = 8  # lines in one panel
+_MOST_LINES = 8  # largest number of lines in one panel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +168,10 @@ def _name(study: Study, lines: Sequence[_Line], field: str, value: str) -> str:
 
 
 def _style(study: Study, lines: Sequence[_Line], line: _Line, split: str) -> _Style:
-  """Returns the style of a line: colours follow the method, unless panels do."""
+  """Returns the style of a line.
+
+  The colour depends on the method, or on the group if each panel shows one method.
+  """
   method = study.listed_methods.index(line.row.method)
   group = _distinct(lines, 'group').index(line.row.group)
   if not split:

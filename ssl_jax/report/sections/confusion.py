@@ -12,9 +12,9 @@ from ssl_jax.report import theme
 from ssl_jax.report.content import Content
 from ssl_jax.report.study import Study
 
-_MOST_NAMES = 30    # names along an axis
-_MOST_NUMBERS = 12  # rows of cells that have room for a number
-_MOST_PANELS = 6    # matrices in a figure
+_MOST_NAMES = 30    # largest number of classes whose names are shown
+_MOST_NUMBERS = 12  # largest number of classes for which cells show numbers
+_MOST_PANELS = 6    # largest number of matrices in a figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _matrix(study: Study, index: int) -> _Matrix | None:
 
 
 def _mean(values: np.ndarray) -> float:
-  """Returns the mean, or -1, below any accuracy, of no values."""
+  """Returns the mean of accuracies, or -1 for no values, which is below all others."""
   return float(values.mean()) if len(values) else -1.0
 
 
@@ -114,7 +114,7 @@ def _draw(study: Study, matrices: Sequence[_Matrix],
 
 def _label(ax: axes.Axes, rates: np.ndarray, names: Sequence[str],
            scale: colors.Colormap) -> None:
-  """Writes the names of classes and the numbers, as far as there is room.
+  """Writes the names of classes and the numbers, unless they are too many.
 
   Args:
     ax: the axes of the matrix.

@@ -12,8 +12,8 @@ from ssl_jax.report import theme
 from ssl_jax.report.content import Content
 from ssl_jax.report.study import MethodRun, Study
 
-_MOST_POINTS = 400  # a page has no room for more
-_MOST_LINES = 6     # lines in a panel that also shows each seed
+_MOST_POINTS = 400  # largest number of points of a curve
+_MOST_LINES = 6     # largest number of lines in a panel that also shows each seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,6 +188,6 @@ def _curves(panels: Sequence[_Panel], unit: str,
 
 
 def _draw_seeds(ax: axes.Axes, line: _Line, color: str, scale: float) -> None:
-  """Draws a thin line per seed if there are several."""
+  """Draws a thin line for each of several seeds; nothing for a single seed."""
   for curve in line.curves if len(line.curves) > 1 else ():
     ax.plot(curve[:, 0], scale * curve[:, 1], color=color, lw=0.6, alpha=0.45)

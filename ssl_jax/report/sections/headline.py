@@ -1,4 +1,4 @@
-"""Compares methods on the evaluations that stand alone: table and sentences."""
+"""Compares methods on the evaluations that belong to no group: table and sentences."""
 
 import math
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from ssl_jax.report.content import Content
 from ssl_jax.report.study import Study
 
 _BASELINES = ('random', 'supervised')  # first words of the names of baselines
-_MOST_COMPARED = 6  # pairs of a method and a baseline in one list of sentences
+_MOST_COMPARED = 6  # largest number of method-baseline pairs that are all compared
 
 
 def content(study: Study) -> Content:
@@ -35,7 +35,7 @@ def findings(study: Study) -> dict[str, list[str]]:
 
   For each evaluation, the best two methods are compared, and the best one with the
   baselines, `random*` and `supervised*`. The evaluation requested for most methods
-  compares every method with the baselines, if there are few. Sentences on published
+  compares every method with the baselines, if they are few. Sentences on published
   figures follow, except in a rehearsal.
   """
   found = {}

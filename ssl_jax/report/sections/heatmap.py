@@ -1,9 +1,9 @@
 """Shows a grid of methods as a heat map with its table.
 
-The grid is either one quantity by another, such as batch size by epochs, or the pairs
-of one kind of thing, such as augmentations, as in figure 5 of Chen et al. 2020,
-arXiv:2002.05709: the diagonal has each one alone and a last column has the average of
-the row. A pair has no order, so it appears twice.
+The grid is either one quantity by another, such as batch size by epochs, or it has all
+pairs of one kind of object, such as augmentations. Pairs are shown as in figure 5 of
+Chen et al. 2020, arXiv:2002.05709: the diagonal has each object alone, and the last
+column has the average of the row. A pair has no order, so it appears twice.
 """
 
 import dataclasses
@@ -28,8 +28,8 @@ class HeatmapData:
     rows: names of the R rows.
     columns: names of the C columns.
     means: test accuracy in percent, float [R, C], NaN without a result.
-    averages: average of each row of pairs [R], NaN unless all requested cells have
-      results; None if cells are no pairs.
+    averages: average of each row [R], NaN unless all requested cells have results;
+      None if the cells are not pairs.
     methods: (row, column) -> the method of that cell.
   """
 

@@ -7,7 +7,7 @@ from ssl_jax.report import statistics, tables, theme
 from ssl_jax.report.content import Content
 from ssl_jax.report.study import Study
 
-_MOST_CLASSES = 30  # a figure with more rows cannot be read
+_MOST_CLASSES = 30  # a figure with more classes is not readable
 
 
 def content(study: Study) -> Content:
