@@ -50,7 +50,7 @@ if __name__ == '__main__':
   # No default: to compile the step of a large network takes minutes on a CPU.
   _CONFIG = config_file.ConfigFlag(pretrain.Config, None)
   _TOPOLOGY = flags.DEFINE_string(
-      'topology', None, 'Compile for these TPUs or GPUs instead: v5e:16x16, h100:8, ...')
+      'topology', None, 'Compile for these TPUs or GPUs instead: v5e:16x16, h100:8.')
   _DATA = flags.DEFINE_string(
       'data', 'synthetic', '"synthetic": random images of the same shape, read without '
       'decoding; or "real".')

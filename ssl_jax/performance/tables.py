@@ -15,8 +15,9 @@ _HOW = (
 
 _KERNELS = (
     'A kernel is predicted to take the longer of its bytes over the bandwidth and its '
-    'FLOPs over the peak,\nand {launch:g} us for its launch. A small kernel touches less '
-    'than {small}. The time of collectives is\ncounted as communication, not here.')
+    'FLOPs over the\npeak, and {launch:g} us for its launch. A small kernel touches '
+    'less than {small}. {copies} kernels only copy\nan array. The time that links take '
+    'is counted as communication, not here.')
 
 
 def measured(result: Mapping[str, Any]) -> str:
@@ -102,7 +103,8 @@ def _kernels(found: Mapping[str, Any]) -> list[str]:
   copied += [(a['array'], str(a['count']), a['part'])
              for a in found['rearranged_activations']]
   return [aligned(rows), _KERNELS.format(
-      launch=1e6 * found['launch_seconds'], small=_size(found['small_bytes'])),
+      launch=1e6 * found['launch_seconds'], small=_size(found['small_bytes']),
+      copies=found['copies']['kernels']),
       aligned(convolutions), aligned(copied)]
 
 
