@@ -54,7 +54,7 @@ def test_a_program_that_does_not_fit_says_so():
     return tables.compiled({
         'topology': 'v5e:2x2', 'chips': 4, 'device': 'TPU v5e', 'batch_size': 16,
         'images_per_chip': 4, 'views_per_image': 2.0, 'compile_seconds': 1.0,
-        'libtpu': '0', 'memory_bytes': {**memory, 'in all': needed,
+        'compiler': 'libtpu 0', 'memory_bytes': {**memory, 'in all': needed,
                                         'of the chip': 16 * 2**30},
         'resident_data_bytes': 2**20, 'flops': 1e9, 'bytes_accessed': 2**20,
         'compiler_seconds': 0.001, 'train_flops_per_image': 1e9,
