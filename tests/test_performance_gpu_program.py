@@ -10,7 +10,9 @@ HloModule jit_dispatch
 %fused_dot (a: f32[64,4], b: f32[4,4]) -> f32[64,4] {
   %a = f32[64,4]{1,0} parameter(0)
   %b = f32[4,4]{1,0} parameter(1)
-  ROOT %dot = f32[64,4]{1,0} dot(%a, %b), lhs_contracting_dims={1}, rhs_contracting_dims={0}, metadata={op_name="jit(dispatch)/loss/jvp(Network)/projector/dense1/dot_general"}
+  ROOT %dot = f32[64,4]{1,0} dot(%a, %b), lhs_contracting_dims={1}, \
+rhs_contracting_dims={0}, \
+metadata={op_name="jit(dispatch)/loss/jvp(Network)/projector/dense1/dot_general"}
 }
 %fused_transpose (a: f32[64,4]) -> f32[4,64] {
   %a = f32[64,4]{1,0} parameter(0)
@@ -21,7 +23,8 @@ HloModule jit_dispatch
   %i = s32[] get-tuple-element(%s), index=0
   %v = f32[64,4]{1,0} get-tuple-element(%s), index=1
   %next = s32[] add(%i, %i), metadata={op_name="jit(dispatch)/views/while/body/add"}
-  %turned = f32[64,4]{1,0} copy(%v), metadata={op_name="jit(dispatch)/views/while/body/mul"}
+  %turned = f32[64,4]{1,0} copy(%v), \
+metadata={op_name="jit(dispatch)/views/while/body/mul"}
   ROOT %r = (s32[], f32[64,4]{1,0}) tuple(%next, %turned)
 }
 %condition (s: (s32[], f32[64,4])) -> pred[] {
@@ -41,15 +44,19 @@ ENTRY %main (w: f32[4,4], x: f32[64,4]) -> f32[64,4] {
   %w = f32[4,4]{1,0} parameter(0)
   %x = u8[64,4]{1,0} parameter(1)
   %zero = s32[] constant(0)
-  %views = f32[64,4]{1,0} fusion(%x), kind=kLoop, calls=%short.2, metadata={op_name="jit(dispatch)/views/mul"}
+  %views = f32[64,4]{1,0} fusion(%x), kind=kLoop, calls=%short.2, \
+metadata={op_name="jit(dispatch)/views/mul"}
   %start = (s32[], f32[64,4]{1,0}) tuple(%zero, %views)
-  %while = (s32[], f32[64,4]{1,0}) while(%start), condition=%condition, body=%body, backend_config={TRIPS}
+  %while = (s32[], f32[64,4]{1,0}) while(%start), condition=%condition, body=%body, \
+backend_config={TRIPS}
   %v = f32[64,4]{1,0} get-tuple-element(%while), index=1
   %dense = f32[64,4]{1,0} fusion(%v, %w), kind=kCustom, calls=%fused_dot
-  %turn = f32[64,4]{0,1} fusion(%dense), kind=kInput, calls=%fused_transpose, metadata={op_name="jit(dispatch)/loss/transpose(jvp(Network))/encoder/stage1/mul"}
+  %turn = f32[64,4]{0,1} fusion(%dense), kind=kInput, calls=%fused_transpose, \
+metadata={op_name="jit(dispatch)/loss/transpose(jvp(Network))/encoder/stage1/mul"}
   %sum-start = ((f32[4,4]{1,0}), f32[4,4]{1,0}) all-reduce-start(%w), to_apply=%add
   %sum-done = f32[4,4]{1,0} all-reduce-done(%sum-start)
-  %new = f32[4,4]{1,0} conditional(%zero, %sum-done, %sum-done), branch_computations={%short, %long}
+  %new = f32[4,4]{1,0} conditional(%zero, %sum-done, %sum-done), \
+branch_computations={%short, %long}
   %same = f32[4,4]{1,0} copy(%w)
   ROOT %bits = f32[64,4]{0,1} bitcast(%turn)
 }
@@ -112,6 +119,28 @@ def test_parts_by_scope_by_what_is_fused_and_by_what_is_copied():
 def test_the_part_of_a_scope(name, part):
   assert gpu_program.part_of(name) == part
   assert part in (*gpu_program.PARTS, '')
+
+
+@pytest.mark.parametrize('kind, scope, part', [
+    ('Forward', 'jvp(Network)', 'forward'),
+    ('Forward', 'transpose(jvp(Network))', 'backward'),  # as XLA likes it, for stride 1
+    ('BackwardFilter', 'transpose(jvp(Network))', 'backward')])
+def test_convolutions_are_parts_of_their_own(kind, scope, part):
+  found, = gpu_program.read(f"""
+ENTRY %main (x: f32[8,4,4,2], w: f32[2,1,1,2]) -> f32[8,4,4,2] {{
+  %x = f32[8,4,4,2]{{3,2,1,0}} parameter(0)
+  %w = f32[2,1,1,2]{{3,2,1,0}} parameter(1)
+  ROOT %c = (f32[8,4,4,2]{{3,2,1,0}}, u8[0]{{0}}) custom-call(%x, %w), \
+window={{size=1x1}}, dim_labels=b01f_o01i->b01f, \
+custom_call_target="__cudnn$conv{kind}", \
+metadata={{op_name="jit(dispatch)/loss/{scope}/encoder/conv1/conv"}}
+}}
+""")
+  assert found.part == f'convolutions {part}'
+  result = gpu_program.summary([found], 1e12, 1e12, images=8)
+  assert result['convolutions'] == [
+      {'kind': found.convolution.kind, 'dtypes': 'f32', 'layouts': 'NHWC OHWI',
+       'count': 1}]
 
 
 def test_sums_and_the_predicted_time():

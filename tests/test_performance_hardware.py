@@ -19,6 +19,12 @@ def test_the_longest_prefix_of_a_kind_counts():
   assert hardware.find('TPU v5').links.dimensions == 3
 
 
+def test_links_of_gpus():
+  """Each direction has half of what data sheets give for both."""
+  assert hardware.find('NVIDIA H100 80GB HBM3').links.bandwidth == 900e9 / 2
+  assert hardware.find('NVIDIA A100-SXM4-80GB').links.bandwidth == 600e9 / 2
+
+
 def test_this_cpu_is_measured_by_a_product_and_a_copy(monkeypatch):
   seconds = iter(range(100))
   monkeypatch.setattr(hardware, 'time', types.SimpleNamespace(

@@ -6,7 +6,7 @@ import pytest
 
 from ssl_jax.performance import hlo
 
-TEXT = r"""
+TEXT = """
 HloModule jit_step, is_scheduled=true, entry_computation_layout={(f32[4]{0})->f32[4]{0}}
 
 FileNames
@@ -19,10 +19,11 @@ FileNames
 }
 
 ENTRY %main (x.1: f32[4], y: (s32[], bf16[2,3])) -> (f32[4], (bf16[2,3], pred[])) {
-  %x.1 = f32[4]{0} parameter(0), metadata={op_name="state[\'x\']"}
+  %x.1 = f32[4]{0} parameter(0), metadata={op_name="state[\\'x\\']"}
   %y = (s32[], /*index=1*/bf16[2,3]{0,1:T(8,128)(2,1)}) parameter(1)
   %c = f32[3]{0} constant({5, 3, 1})
-  %f.2 = f32[4]{0} fusion(%x.1, /*index=1*/%c), kind=kLoop, calls=%add, metadata={op_name="jit(step)/views/vmap()/add" stack_frame_id=3}
+  %f.2 = f32[4]{0} fusion(%x.1, /*index=1*/%c), kind=kLoop, calls=%add, \
+metadata={op_name="jit(step)/views/vmap()/add" stack_frame_id=3}
   ROOT %t = (f32[4]{0}, (bf16[2,3]{0,1}, pred[])) tuple(%f.2, %y)
 }
 """
@@ -54,8 +55,9 @@ def test_what_an_instruction_holds(program):
 
 def test_arrays_of_nested_tuples_are_flat(program):
   root = program.computations['main'][-1]
-  assert root.arrays == (hlo.Array('f32', (4,), (0,)), hlo.Array('bf16', (2, 3), (0, 1)),
-                         hlo.Array('pred', (), ()))
+  assert root.arrays == (
+      hlo.Array('f32', (4,), (0,)), hlo.Array('bf16', (2, 3), (0, 1)),
+      hlo.Array('pred', (), ()))
   assert root.bytes == 4 * 4 + 2 * 6 + 1
   assert [str(a) for a in root.arrays] == ['f32[4]', 'bf16[2,3]', 'pred[]']
 

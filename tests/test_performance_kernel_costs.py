@@ -5,11 +5,13 @@ import pytest
 from ssl_jax.performance import hlo, kernel_costs
 
 CONVOLUTION = """
-ENTRY %main (x: bf16[8,16,16,3], w: bf16[32,3,5,3], d: bf16[8,8,8,32]) -> bf16[8,8,8,32] {{
+ENTRY %main (x: bf16[8,16,16,3], w: bf16[32,3,5,3]) -> bf16[8,8,8,32] {{
   %x = bf16[8,16,16,3]{{3,2,1,0}} parameter(0)
   %w = bf16[32,3,5,3]{{3,2,1,0}} parameter(1)
   %d = bf16[8,8,8,32]{{{layout}}} parameter(2)
-  ROOT %c = ({result}, u8[0]{{0}}) custom-call({operands}), window={{size=3x5 stride=2x2}}, dim_labels=b01f_o01i->b01f, custom_call_target="__cudnn$conv{kind}"
+  ROOT %c = ({result}, u8[0]{{0}}) custom-call({operands}), \
+window={{size=3x5 stride=2x2}}, dim_labels=b01f_o01i->b01f, \
+custom_call_target="__cudnn$conv{kind}"
 }}
 """
 MACS = 8 * 8 * 8 * 32 * 3 * 5 * 3  # of every output, the window of 3 x 5 and 3 channels
@@ -30,7 +32,8 @@ def fusion(body, operands, result='f32[8]{0}'):
   taken = [f'%{name}' for name in operands]
   parameters = ''.join(
       f'  %{name} = {shape} parameter({operands.index(name)})\n'
-      for name, shape in (('p', 'f32[1000]{0}'), ('q', 'f32[8]{0}')) if name in operands)
+      for name, shape in (('p', 'f32[1000]{0}'), ('q', 'f32[8]{0}'))
+      if name in operands)
   return kernel_costs.bytes_touched(*root(f"""
 %inner (p: f32[1000]) -> f32[8] {{
 {parameters}{body}

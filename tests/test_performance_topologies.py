@@ -64,7 +64,8 @@ def test_cards_are_those_of_the_table_of_devices(name):
   assert card.memory == pytest.approx(device.memory, rel=0.07)
   # Published float32 peaks in TFLOP/s: A100 19.5, H100 and H200 66.9.
   peak = card.cores * card.fpus_per_core * 2 * card.clock / 1e3
-  assert peak == pytest.approx({'a100': 19.5, 'h100': 66.9, 'h200': 66.9}[name], rel=2e-3)
+  published = {'a100': 19.5, 'h100': 66.9, 'h200': 66.9}[name]
+  assert peak == pytest.approx(published, rel=2e-3)
 
 
 @needs_gpu_compiler

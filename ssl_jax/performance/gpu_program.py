@@ -130,8 +130,8 @@ class _Reader:
     if _COLLECTIVE.match(one.op):
       return 'collectives'
     if convolution:
-      return ('convolutions forward' if convolution.kind == 'forward' else
-              'convolutions backward')
+      backward = 'transpose(' in one.op_name or convolution.kind != 'forward'
+      return f'convolutions {"backward" if backward else "forward"}'
     for name in (one.op_name, *(i.op_name for i in reversed(self._called(one)))):
       if part := part_of(name):
         return part

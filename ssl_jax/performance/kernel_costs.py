@@ -29,7 +29,9 @@ class Convolution:
   """One convolution by cuDNN.
 
   Attributes:
-    kind: 'forward', 'gradient of images' or 'gradient of kernels'.
+    kind: 'forward', 'gradient of images' or 'gradient of kernels', by the function of
+      cuDNN. XLA may compute a gradient of images of stride 1 by the first, with the
+      kernel turned.
     dtypes: of its operands and its result, without repetition.
     layouts: of images, kernel and result, without repetition, such as 'NHWC' or 'OHWI'.
   """
