@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax import methods
-from ssl_jax.models import conv
+from ssl_jax.parallel import platforms
 
 
 def mebibytes(model: str, images: int, size: int, chunks: int) -> float:
@@ -27,7 +27,7 @@ def mebibytes(model: str, images: int, size: int, chunks: int) -> float:
     (loss, aux), gradient = jax.value_and_grad(method.loss, has_aux=True)(
         params, variables, views, labels)
     return loss, gradient, aux.model_state, aux.metrics
-  with conv.platform('gpu'):
+  with platforms.compile_for('gpu'):
     compiled = jax.jit(gradient).lower(
         variables.params, variables, views, labels).compile()
   return compiled.memory_analysis().temp_size_in_bytes / 2**20

@@ -13,8 +13,9 @@ import tiny
 from ssl_jax import errors, methods
 from ssl_jax.methods import base, rotnet, simclr
 from ssl_jax.methods.network import Network
-from ssl_jax.models import conv, heads, layers
+from ssl_jax.models import heads, layers
 from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.parallel import platforms
 
 IMAGES = 32
 
@@ -92,7 +93,7 @@ def same(a, b):
 def test_without_batch_norm_nothing_changes_and_no_image_moves(platform, devices):
   """Unrolled, as on the CPU, and in a loop, as elsewhere."""
   start, x = variables(norm=False), views()
-  with conv.platform(platform):
+  with platforms.compile_for(platform):
     program = compiled(method(2, norm=False), x, devices)
   (loss, gradient, _), pooled = jax.device_get(program(start.params, x))
   (expected, expected_gradient, _), expected_pooled = in_one_pass()
@@ -115,7 +116,7 @@ def in_one_pass():
 def test_batch_norm_sees_a_part_as_if_it_were_a_group(platform):
   chunks, x = 2, views()
   order = np.arange(len(x)).reshape(-1, chunks, 2).swapaxes(0, 1).reshape(-1)
-  with conv.platform(platform):
+  with platforms.compile_for(platform):
     (loss, gradient, stats), pooled = run(method(chunks), x)
   # Images in another order are the same loss.
   expected, expected_pooled = in_groups(chunks, tuple(order))
@@ -130,7 +131,7 @@ def in_groups(groups, order):
 
 def test_memory_of_the_loop_falls_with_the_number_of_parts():
   def temp(chunks):
-    with conv.platform('gpu'):
+    with platforms.compile_for('gpu'):
       program = compiled(method(chunks, width=16, depth=3), views(size=16))
     return program.memory_analysis().temp_size_in_bytes
   one, four, sixteen = map(temp, (1, 4, 16))

@@ -8,6 +8,7 @@ import pytest
 from ssl_jax import models
 from ssl_jax.models import conv
 from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.parallel import platforms
 
 NHWC = ('NHWC', 'HWIO', 'NHWC')
 
@@ -128,7 +129,7 @@ def test_other_platforms_lower_to_the_plain_convolution():
     assert (lowered(mine, 'cpu', kernel_size)
             != lowered(reference, 'cpu', kernel_size))
     for platform in ('tpu', 'cuda'):
-      with conv.platform(platform):
+      with platforms.compile_for(platform):
         assert (lowered(mine, platform, kernel_size)
                 == lowered(reference, platform, kernel_size))
 
@@ -178,7 +179,7 @@ def test_gradients_of_resnet20_are_those_of_plain_convolutions():
     return jax.grad(loss)(params)
 
   mine = gradients(params)
-  with conv.platform('tpu'):
+  with platforms.compile_for('tpu'):
     reference = gradients(params)
   for a, b in zip(jax.tree.leaves(mine), jax.tree.leaves(reference), strict=True):
     assert np.abs(b).max() > 1e-3  # the values are larger than rounding errors

@@ -1,4 +1,4 @@
-"""Tests the compilation of a run for TPU slices that this host does not have."""
+"""Tests the compilation of a run for TPUs and GPUs that this host does not have."""
 
 import importlib.util
 import json
@@ -7,31 +7,13 @@ import jax
 import pytest
 import tiny
 
-from ssl_jax import errors, plain_config
-from ssl_jax.performance import (
-  ahead_of_time,
-  tables,
-)
-
-
-@pytest.mark.parametrize('name, sentence', [
-    ('v5e', 'give one of v4, v5e'), ('v9:2x2', 'v9:2x2'), ('v5e:2', 'for example v4')])
-def test_no_such_topology(name, sentence):
-  with pytest.raises(errors.UserError, match=sentence):
-    ahead_of_time.describe(name)
-
-
-def test_without_the_tpu_compiler_the_command_is_told(monkeypatch):
-  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
-  with pytest.raises(errors.UserError, match=r"pip install -e '\.\[tpu\]'"):
-    ahead_of_time.describe('v5e:2x2')
+from ssl_jax import plain_config
+from ssl_jax.performance import ahead_of_time, tables, topologies
 
 
 @pytest.mark.skipif(importlib.util.find_spec('libtpu') is None,
                     reason="the TPU compiler is not here: pip install -e '.[tpu]'")
 def test_compiles_for_a_slice_that_is_not_here():
-  with pytest.raises(errors.UserError, match='does not know'):
-    ahead_of_time.describe('v5e:3x3')
   result = ahead_of_time.run(tiny.config(online_probe=False), 'v5e:2x2')
   json.dumps(result)
   assert result['chips'] == 4 and result['images_per_chip'] == 4
@@ -50,4 +32,28 @@ def test_compiles_for_a_slice_that_is_not_here():
   assert [s['chips'] for s in result['weak_scaling']] == [8, 64, 256]
   assert all(0 < s['efficiency'] < 1 for s in result['weak_scaling'])
   assert 'v5e:2x2' in tables.compiled(result)
+  assert jax.default_backend() == 'cpu'
+
+
+@pytest.mark.skipif(not topologies.gpu_compiler(),
+                    reason="the GPU compiler is not here: pip install -e '.[cuda]'")
+def test_compiles_for_gpus_that_are_not_here(tmp_path):
+  result = ahead_of_time.run(tiny.config(online_probe=False), 'h100:2',
+                             tmp_path / 'step.hlo')
+  json.dumps(result)
+  assert result['chips'] == 2 and result['images_per_chip'] == 8
+  assert plain_config.plain(result['config'])['train']['precision'] == 'bfloat16'
+  memory, kernels = result['memory_bytes'], result['kernels']
+  assert 0 < memory['temporary'] < memory['in all'] < memory['of the chip'] == 80e9
+  assert result['flops'] == kernels['flops'] > 0
+  assert result['bytes_accessed'] == kernels['bytes']
+  assert result['compiler_seconds'] > 1e-6 * kernels['kernels'] > 0
+  assert sum(c['count'] for c in kernels['convolutions']) == 20  # as for TPUs
+  assert {p['part'] for p in kernels['parts']} >= {
+      'augmentation', 'encoder forward', 'encoder backward', 'loss', 'optimizer'}
+  assert {c['op'] for c in result['collectives']} == {'all-reduce', 'all-gather'}
+  assert [s['chips'] for s in result['weak_scaling']] == [2, 4, 8]
+  table = tables.compiled(result)
+  assert 'h100:2' in table and 'convolutions backward' in table
+  assert (tmp_path / 'step.hlo').read_text().startswith('HloModule jit_dispatch')
   assert jax.default_backend() == 'cpu'

@@ -39,6 +39,17 @@ def test_reads_a_text():
   }
 
 
+def test_gpus_write_the_operands_of_an_all_reduce_too():
+  text = """
+  %a = ((f32[32]{0}), f32[32]{0}) all-reduce-start(%p), channel_id=3, to_apply=%add
+  %b = f32[32]{0} all-reduce-done(%a)
+  %c = ((f32[8]{0}, f32[]), (f32[8]{0}, f32[])) all-reduce-start(%q, %r), to_apply=%add
+"""
+  assert [(c.op, c.arrays, c.count) for c in collectives.parse(text)] == [
+      ('all-reduce', (('f32', (32,)),), 1),
+      ('all-reduce', (('f32', (8,)), ('f32', ())), 1)]
+
+
 def test_one_that_runs_beside_several_fusions_is_one():
   """As compilers for TPUs write it, each line in a computation of its own."""
   line = ('  %all-gather.{0} = f32[64,8]{{1,0:T(8,128)S(1)}} all-gather(%p.{0}), '
@@ -89,6 +100,11 @@ def test_communication_by_hand():
   line = 3 / 4 * 1e6 / 0.5e9 + 2e-6
   assert collectives.communication([gather], torus, 4) == pytest.approx(line)
   assert collectives.communication([reduce, gather], torus, 1) == 0
+  # A switch: all the bandwidth, and one hop.
+  switch = hardware.Switch(1e9)
+  each = 7 / 8 * 1e6 / 1e9 + 1e-6
+  assert collectives.communication([reduce, gather], switch, 8) == pytest.approx(
+      (3 * 2 + 1) * each)
 
 
 def test_what_grows_with_the_chips():

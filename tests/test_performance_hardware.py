@@ -15,8 +15,14 @@ def test_devices_by_kind():
 
 def test_the_longest_prefix_of_a_kind_counts():
   assert hardware.find('NVIDIA A100-SXM4-80GB').memory == 80e9
-  assert hardware.find('TPU v5 lite').torus.dimensions == 2
-  assert hardware.find('TPU v5').torus.dimensions == 3
+  assert hardware.find('TPU v5 lite').links.dimensions == 2
+  assert hardware.find('TPU v5').links.dimensions == 3
+
+
+def test_links_of_gpus():
+  """Each direction has half of what data sheets give for both."""
+  assert hardware.find('NVIDIA H100 80GB HBM3').links.bandwidth == 900e9 / 2
+  assert hardware.find('NVIDIA A100-SXM4-80GB').links.bandwidth == 600e9 / 2
 
 
 def test_this_cpu_is_measured_by_a_product_and_a_copy(monkeypatch):

@@ -48,23 +48,45 @@ def test_what_is_not_known_is_left_out():
   assert not any(x.startswith(('MFU', 'roofline', 'peak')) for x in table.splitlines())
 
 
+COMPILED = {
+    'topology': 'v5e:2x2', 'chips': 4, 'device': 'TPU v5e', 'batch_size': 16,
+    'images_per_chip': 4, 'views_per_image': 2.0, 'compile_seconds': 1.0,
+    'compiler': 'libtpu 0', 'memory_bytes': {
+        **dict.fromkeys(('arguments', 'outputs', 'of them shared', 'temporary'), 512),
+        'in all': 8 * 2**30, 'of the chip': 16 * 2**30},
+    'resident_data_bytes': 2**20, 'flops': 1e9, 'bytes_accessed': 2**20,
+    'compiler_seconds': 0.001, 'train_flops_per_image': 1e9,
+    'compute_seconds': 0.002, 'communication_seconds': 0.001,
+    'collectives': [{'op': 'all-reduce', 'count': 3, 'bytes': 2048, 'arrays': 'f'}],
+    'weak_scaling': [{'chips': 8, 'compute_seconds': 0.002, 'efficiency': 0.5,
+                      'communication_seconds': 0.001}]}
+
+
 def test_a_program_that_does_not_fit_says_so():
-  def compiled(needed):
-    memory = dict.fromkeys(('arguments', 'outputs', 'of them shared', 'temporary'), 512)
-    return tables.compiled({
-        'topology': 'v5e:2x2', 'chips': 4, 'device': 'TPU v5e', 'batch_size': 16,
-        'images_per_chip': 4, 'views_per_image': 2.0, 'compile_seconds': 1.0,
-        'libtpu': '0', 'memory_bytes': {**memory, 'in all': needed,
-                                        'of the chip': 16 * 2**30},
-        'resident_data_bytes': 2**20, 'flops': 1e9, 'bytes_accessed': 2**20,
-        'compiler_seconds': 0.001, 'train_flops_per_image': 1e9,
-        'compute_seconds': 0.002, 'communication_seconds': 0.001,
-        'collectives': [{'op': 'all-reduce', 'count': 3, 'bytes': 2048, 'arrays': 'f'}],
-        'weak_scaling': [{'chips': 8, 'compute_seconds': 0.002, 'efficiency': 0.5,
-                          'communication_seconds': 0.001}]})
-  assert 'DOES NOT FIT' in compiled(17 * 2**30)
-  table = compiled(8 * 2**30)
+  memory = {**COMPILED['memory_bytes'], 'in all': 17 * 2**30}
+  assert 'DOES NOT FIT' in tables.compiled({**COMPILED, 'memory_bytes': memory})
+  table = tables.compiled(COMPILED)
   assert 'DOES NOT FIT' not in table
   assert line(table, 'memory per chip') == '8 GiB of 16 GiB (50%)'
   assert line(table, 'all-reduce').split() == ['3', '2', 'KiB', 'f']
   assert line(table, '8 ').endswith('50.0%')
+  assert 'kernel' not in table
+
+
+def test_kernels_of_a_gpu():
+  costs = {'kernels': 3, 'small_kernels': 1, 'bytes': 3 * 2**20, 'flops': 2e9,
+           'seconds': 0.5}
+  table = tables.compiled({**COMPILED, 'chips': 1, 'weak_scaling': [], 'kernels': {
+      **costs, 'kernels': 4, 'launch_seconds': 1e-6, 'small_bytes': 2**16,
+      'copies': {**costs, 'kernels': 2},
+      'parts': [{**costs, 'part': 'optimizer'}],
+      'convolutions': [{'kind': 'forward', 'dtypes': 'bf16', 'layouts': 'NHWC OHWI',
+                        'count': 20}],
+      'rearranged_activations': [{'part': 'loss', 'array': 'f32[8,8]', 'count': 6}]}})
+  assert line(table, 'optimizer').split() == ['3', '1', '3', 'MiB', '2', '500', 'ms']
+  assert line(table, 'all ').split() == ['4', '1', '3', 'MiB', '2', '500', 'ms']
+  assert line(table, 'forward').split() == ['20', 'bf16', 'NHWC', 'OHWI']
+  assert line(table, 'f32[8,8]').split() == ['6', 'loss']
+  assert '1 us for its launch' in table and '2 kernels only copy' in table
+  assert 'less than 64 KiB' in table
+  assert 'all-reduce' not in table  # a single chip sends nothing

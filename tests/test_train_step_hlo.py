@@ -10,8 +10,8 @@ import pytest
 import stub_encoder
 import tiny
 
-from ssl_jax.models import conv
 from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.parallel import platforms
 from ssl_jax.performance import collectives
 from ssl_jax.train import online_probe, step
 
@@ -113,7 +113,7 @@ def test_convolutions_on_the_cpu_have_the_layout_that_it_is_fast_at():
 
 
 def test_accelerators_convolve_in_bfloat16():
-  with conv.platform('tpu'):  # whatever is not a CPU
+  with platforms.compile_for('tpu'):  # whatever is not a CPU
     trace, _ = traced(tiny.config(precision='bfloat16'))
   for platform in ('tpu', 'cuda'):
     text = trace.lower(lowering_platforms=(platform,)).as_text()

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax import errors
-from ssl_jax.models import conv
 from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.parallel import platforms
 
 Tree = Any
 
@@ -54,7 +54,7 @@ def forward(network: nn.Module, params: Tree, model_state: Tree, views: jax.Arra
   # Image i is in chunk i % chunks: consecutive blocks would lie on other devices.
   parts = views.reshape(-1, chunks, views_per_image, *views.shape[1:]).swapaxes(0, 1)
   parts = parts.reshape(chunks, -1, *views.shape[1:])
-  if conv.on_cpu():
+  if platforms.on_cpu():
     endpoints, model_state = jax.tree.map(lambda *x: jnp.stack(x), *map(run, parts))
   else:
     endpoints, model_state = jax.lax.map(run, parts)

@@ -15,14 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-# The platform to lower for, if it is not the default backend. For example, to compile
-# for a TPU on a host without one: `with conv.platform('tpu'): ...lower(...)`.
-platform = jax.make_user_context(None)
-
-
-def on_cpu() -> bool:
-  """Returns whether the function being traced will run on the CPU."""
-  return (platform.value or jax.default_backend()) == 'cpu'
+from ssl_jax.parallel import platforms
 
 
 def conv_general_dilated(lhs: jax.Array, rhs: jax.Array, window_strides: Any,
@@ -31,8 +24,7 @@ def conv_general_dilated(lhs: jax.Array, rhs: jax.Array, window_strides: Any,
 
   Values and gradients equal those of the plain convolution up to the order of sums. On
   GPU and TPU the operations are those of the plain convolution. The form is chosen
-  when a function is traced, by `platform`; `jax.jit` has a separate trace for each
-  platform.
+  when a function is traced, by `parallel.platforms`.
 
   Args:
     lhs: images, [B, H, W, C].
@@ -45,7 +37,7 @@ def conv_general_dilated(lhs: jax.Array, rhs: jax.Array, window_strides: Any,
   Returns:
     [B, h, w, D], with the dtype of the plain convolution.
   """
-  if on_cpu():
+  if platforms.on_cpu():
     lhs = computed_once(lhs)
     if _is_product(lhs, rhs, padding, **options):
       rows, columns = window_strides

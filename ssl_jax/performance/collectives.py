@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from ssl_jax.performance import hardware
+from ssl_jax.performance import hardware, hlo
 
 _OPS = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all',
         'ragged-all-to-all', 'collective-permute', 'collective-broadcast')
@@ -15,7 +15,6 @@ _LINE = re.compile(
     rf'^\s*(?:ROOT )?%?[\w.-]+ = (.*?) ({"|".join(_OPS)})(-start)?\((.*)$',
     re.MULTILINE)
 _CHAIN = re.compile(r'\bchain_id="(\w+)"')
-_ARRAY = re.compile(r'\b(pred|[a-z]+\d+[a-z\d]*)\[([\d,]*)\]')
 HOP = 1e-6  # seconds from one chip to the next, send and receive included
 
 
@@ -36,7 +35,7 @@ class Collective:
   def bytes(self) -> int:
     """That one device has after one such operation."""
     return math.ceil(sum(
-        itemsize(dtype) * math.prod(shape) for dtype, shape in self.arrays))
+        hlo.itemsize(dtype) * math.prod(shape) for dtype, shape in self.arrays))
 
   @property
   def shapes(self) -> str:
@@ -59,25 +58,20 @@ def parse(text: str) -> list[Collective]:
       if chain[1] in chains:
         continue
       chains.add(chain[1])
-    arrays = [(dtype, tuple(int(d) for d in dims.split(',') if d))
-              for dtype, dims in _ARRAY.findall(shape)]
+    arrays = [(a.dtype, a.shape) for a in hlo.arrays(shape)]
     if start and op == 'collective-permute':  # (operand, result, context, ...)
       arrays = arrays[1:2]
-    elif start and op != 'all-reduce':        # (operands, results)
+    elif start and (op != 'all-reduce' or shape.startswith('((')):
+      # (operands, results); of an all-reduce, GPUs write ((operands), results).
       arrays = arrays[len(arrays) // 2:]
     found[op, tuple(arrays)] += 1
   kinds = [Collective(*kind, count) for kind, count in found.items()]
   return sorted(kinds, key=lambda c: (-c.count * c.bytes, c.op, c.arrays))
 
 
-def itemsize(dtype: str) -> float:
-  """Bytes of HLO's 'f32', 'bf16', 'pred', 's4', 'f8e4m3fn', ..."""
-  return 1 if dtype == 'pred' else int(re.search(r'\d+', dtype)[0]) / 8
-
-
-def communication(sent: Iterable[Collective], torus: hardware.Torus,
-                  chips: int) -> float:
-  """Seconds that the collectives of a step take, one after the other.
+def communication(sent: Iterable[Collective],
+                  links: hardware.Torus | hardware.Switch, chips: int) -> float:
+  """Returns the seconds that the collectives of a step take, one after the other.
 
   Each costs its bytes over the bandwidth of all links of a chip, and its way
   across the slice, hop by hop; an all-reduce costs that twice. Nothing is hidden
@@ -85,15 +79,12 @@ def communication(sent: Iterable[Collective], torus: hardware.Torus,
 
   Args:
     sent: as compiled for `chips`; see `resized`.
-    torus: how chips are wired.
-    chips: of the slice, taken to be as close to a square or cube as can be.
+    links: how chips are wired.
+    chips: of the slice or the host.
   """
   if chips == 1:
     return 0.0
-  closed = chips >= torus.closed_from
-  bandwidth = torus.bandwidth if closed else torus.bandwidth / 2
-  side = chips ** (1 / torus.dimensions)
-  hops = torus.dimensions * (side / 2 if closed else side - 1)
+  bandwidth, hops = links.route(chips)
   total = 0.0
   for c in sent:
     sent = c.bytes * (chips - 1) / chips

@@ -22,6 +22,31 @@ class Torus:
   bandwidth: float
   closed_from: int
 
+  def route(self, chips: int) -> tuple[float, float]:
+    """Returns the bytes/s that one chip sends, and the hops across the slice.
+
+    The slice is taken to be as close to a square or cube as can be.
+    """
+    closed = chips >= self.closed_from
+    side = chips ** (1 / self.dimensions)
+    hops = self.dimensions * (side / 2 if closed else side - 1)
+    return (self.bandwidth if closed else self.bandwidth / 2), hops
+
+
+@dataclasses.dataclass(frozen=True)
+class Switch:
+  """Describes how the GPUs of a host are wired: each with each, by one switch.
+
+  Attributes:
+    bandwidth: bytes/s that one GPU sends over all of its links together.
+  """
+  bandwidth: float
+
+  def route(self, chips: int) -> tuple[float, float]:
+    """Returns the bytes/s that one GPU sends, and the hops to any other."""
+    del chips
+    return self.bandwidth, 1.0
+
 
 @dataclasses.dataclass(frozen=True)
 class Device:
@@ -32,29 +57,32 @@ class Device:
     flops: peak of dense matrix products, FLOP/s; bfloat16 but on a CPU.
     bandwidth: of its memory, bytes/s.
     memory: bytes.
-    torus: of TPUs.
+    links: to the other chips of a slice, or to the other GPUs of a host.
   """
   name: str
   flops: float
   bandwidth: float
   memory: int
-  torus: Torus | None = None
+  links: Torus | Switch | None = None
 
 
 _GB, _GIB = 10**9, 2**30
+# Data sheets: 900 GB/s (H100, H200) and 600 GB/s (A100) in both directions together.
+_NVLINK_4, _NVLINK_3 = Switch(450e9), Switch(300e9)
 # By the beginning of `device_kind`; the first that fits counts.
 _TABLE = {
     # 790 TFLOP/s of 989 and 4.3 TB/s of 4.8 are what a bfloat16 product of 8192^3
     # and a copy of 8 GB reach; NVIDIA H200 data sheet for the rest.
-    'NVIDIA H200': Device('H200', 790e12, 4.3e12, 141 * _GB),
+    'NVIDIA H200': Device('H200', 790e12, 4.3e12, 141 * _GB, _NVLINK_4),
     # NVIDIA H100 SXM data sheet: 989 TFLOP/s, 3.35 TB/s; the same die as the H200,
     # so the same share of each is taken.
-    'NVIDIA H100': Device('H100', 790e12, 3.0e12, 80 * _GB),
+    'NVIDIA H100': Device('H100', 790e12, 3.0e12, 80 * _GB, _NVLINK_4),
     # NVIDIA A100 data sheet: 312 TFLOP/s, 2.04 TB/s (1.56 with 40 GB), of which
     # about 88 % can be had.
-    'NVIDIA A100-SXM4-40GB': Device('A100 40GB', 312e12, 1.38e12, 40 * _GB),
+    'NVIDIA A100-SXM4-40GB': Device('A100 40GB', 312e12, 1.38e12, 40 * _GB,
+                                    _NVLINK_3),
     'NVIDIA A100-PCIE-40GB': Device('A100 40GB', 312e12, 1.38e12, 40 * _GB),
-    'NVIDIA A100': Device('A100', 312e12, 1.8e12, 80 * _GB),
+    'NVIDIA A100': Device('A100', 312e12, 1.8e12, 80 * _GB, _NVLINK_3),
     # cloud.google.com/tpu/docs/v6e: 918 TFLOP/s, 32 GB, 1638 GB/s, links of 800
     # GB/s in both directions together.
     'TPU v6 lite': Device('TPU v6e', 918e12, 1.638e12, 32 * _GB,

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from jax.extend import core
 
-from ssl_jax.models import conv
+from ssl_jax.parallel import platforms
 from ssl_jax.performance import hardware
 
 
@@ -33,7 +33,7 @@ def trace(function: Callable[..., Any], *args: Any) -> list[Layer]:
 
   Loops of known length count every turn; branches of a condition count all.
   """
-  with conv.platform('tpu'):  # on CPUs 1x1 convolutions are written as products
+  with platforms.compile_for('tpu'):  # on CPUs 1x1 convolutions are written as products
     jaxpr = jax.make_jaxpr(function)(*args)
   return list(_layers(jaxpr.jaxpr))
 

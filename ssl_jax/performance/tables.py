@@ -13,6 +13,13 @@ _HOW = (
     'than nothing where XLA merges parts).')
 
 
+_KERNELS = (
+    'A kernel is predicted to take the longer of its bytes over the bandwidth and its '
+    'FLOPs over the\npeak, and {launch:g} us for its launch. A small kernel touches '
+    'less than {small}. {copies} kernels only copy\nan array. The time that links take '
+    'is counted as communication, not here.')
+
+
 def measured(result: Mapping[str, Any]) -> str:
   """The table of what `measure.run` returns."""
   r = result
@@ -51,7 +58,7 @@ def compiled(result: Mapping[str, Any]) -> str:
       ('topology', f'{r["topology"]}: {r["chips"]} x {r["device"]}, not executed'),
       ('batch', f'{r["batch_size"]} images, {r["images_per_chip"]} per chip, '
                 f'{r["views_per_image"]:g} views each'),
-      ('compilation', f'{r["compile_seconds"]:.3g} s (libtpu {r["libtpu"]})'),
+      ('compilation', f'{r["compile_seconds"]:.3g} s ({r["compiler"]})'),
       ('memory per chip', f'{_size(memory["in all"])} of {_size(memory["of the chip"])}'
        f' ({memory["in all"] / memory["of the chip"]:.0%})'
        + ('' if memory['in all'] <= memory['of the chip'] else ': DOES NOT FIT')),
@@ -59,9 +66,9 @@ def compiled(result: Mapping[str, Any]) -> str:
                      ('arguments', 'outputs', 'of them shared', 'temporary'))),
       ('', f'a resident data set: {_size(r["resident_data_bytes"])} besides'
        if r['resident_data_bytes'] < memory['of the chip'] else 'data are streamed'),
-      ('compiler counts', f'{r["flops"] / 1e9:,.4g} GFLOP and '
-                          f'{_size(r["bytes_accessed"])} per chip and step: '
-                          f'{1e3 * r["compiler_seconds"]:.4g} ms'),
+      ('kernels count' if 'kernels' in r else 'compiler counts',
+       f'{r["flops"] / 1e9:,.4g} GFLOP and {_size(r["bytes_accessed"])} per chip and '
+       f'step: {1e3 * r["compiler_seconds"]:.4g} ms'),
       ('network needs',
        f'{r["train_flops_per_image"] * r["images_per_chip"] / 1e9:,.4g} GFLOP'),
       ('predicted step',
@@ -75,9 +82,30 @@ def compiled(result: Mapping[str, Any]) -> str:
   scaling += [(str(s['chips']), f'{1e3 * s["compute_seconds"]:.4g} ms',
                f'{1e3 * s["communication_seconds"]:.4g} ms', f'{s["efficiency"]:.1%}')
               for s in r['weak_scaling']]
-  return '\n\n'.join([
-      aligned(rows), aligned(sent),
-      f'Predicted, {r["images_per_chip"]} images per chip:\n' + aligned(scaling)])
+  parts = [aligned(rows), *(_kernels(r['kernels']) if 'kernels' in r else ())]
+  if r['chips'] > 1:
+    parts += [aligned(sent), f'Predicted, {r["images_per_chip"]} images per chip:\n'
+              + aligned(scaling)]
+  return '\n\n'.join(parts)
+
+
+def _kernels(found: Mapping[str, Any]) -> list[str]:
+  """The tables of what `gpu_program.summary` returns."""
+  rows = [('part of the step', 'kernels', 'small', 'bytes', 'GFLOP', 'predicted')]
+  for part in (*found['parts'], {**found, 'part': 'all'}):
+    rows.append((part['part'], str(part['kernels']), str(part['small_kernels']),
+                 _size(part['bytes']), f'{part["flops"] / 1e9:,.4g}',
+                 f'{1e3 * part["seconds"]:.4g} ms'))
+  convolutions = [('convolution', 'count', 'dtypes', 'layouts')]
+  convolutions += [(c['kind'], str(c['count']), c['dtypes'], c['layouts'])
+                   for c in found['convolutions']]
+  copied = [('transposed or copied activation', 'count', 'part of the step')]
+  copied += [(a['array'], str(a['count']), a['part'])
+             for a in found['rearranged_activations']]
+  return [aligned(rows), _KERNELS.format(
+      launch=1e6 * found['launch_seconds'], small=_size(found['small_bytes']),
+      copies=found['copies']['kernels']),
+      aligned(convolutions), aligned(copied)]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -70,18 +70,24 @@ class TrainStep:
       The new state and float32 scalars for the log.
     """
     variables, done = state.variables, state.step + 1
-    views = self.method.views(jax.random.fold_in(key, state.step), batch)
-    (loss, output), grads = jax.value_and_grad(self.method.loss, has_aux=True)(
-        variables.params, variables, views, batch['label'])
-    updates, opt_state = self.tx.update(grads, state.opt_state, variables.params)
-    variables = updated(variables, output,
-                        optax.apply_updates(variables.params, updates))
-    variables = self.method.after_update(variables, done / max(self.total_steps, 1))
-    metrics = {'loss': loss, 'grad_norm': norms.global_norm(grads), **output.metrics}
+    # Profiles and performance/gpu_program.py tell the parts of a step by these scopes.
+    with jax.named_scope('views'):
+      views = self.method.views(jax.random.fold_in(key, state.step), batch)
+    with jax.named_scope('loss'):
+      (loss, output), grads = jax.value_and_grad(self.method.loss, has_aux=True)(
+          variables.params, variables, views, batch['label'])
+    with jax.named_scope('optimizer'):
+      updates, opt_state = self.tx.update(grads, state.opt_state, variables.params)
+      variables = updated(variables, output,
+                          optax.apply_updates(variables.params, updates))
+      variables = self.method.after_update(variables, done / max(self.total_steps, 1))
+    with jax.named_scope('metrics'):
+      metrics = {'loss': loss, 'grad_norm': norms.global_norm(grads), **output.metrics}
     probe_state = state.probe
     if self.probe is not None:
-      probe_state, metrics['probe/top1'] = self.probe.update(
-          probe_state, output.endpoints, batch['label'])
+      with jax.named_scope('probe'):
+        probe_state, metrics['probe/top1'] = self.probe.update(
+            probe_state, output.endpoints, batch['label'])
     return TrainState(done, variables, opt_state, probe_state), metrics
 
 
