@@ -100,3 +100,9 @@ def test_all_gather_makes_the_whole_available_everywhere():
   found = gathered(mesh_lib.put_sharded(mesh, rows))
   assert found.sharding.is_fully_replicated
   np.testing.assert_array_equal(found, rows)
+
+
+def test_a_cpu_keeps_a_state_in_the_default_layout():
+  tree = {'kernel': np.zeros((3, 3, 2, 4)), 'bias': np.zeros(4)}
+  mesh = mesh_lib.data_mesh()
+  assert mesh_lib.stored(tree, mesh) == dict.fromkeys(tree, mesh_lib.replicated(mesh))

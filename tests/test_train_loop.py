@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import stub_encoder
 import tiny
+from jax.experimental.layout import Format, Layout
 from PIL import Image
 
 from ssl_jax import errors, jsonl
 from ssl_jax.jobs import pretrain
-from ssl_jax.train import checkpoint, loop, reporter, training
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.train import checkpoint, loop, reporter, step, training
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -74,6 +76,39 @@ def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatc
     np.testing.assert_array_equal(x, y)
   assert rows_without_time(tmp_path / 'killed') == rows_without_time(
       tmp_path / 'undisturbed')
+
+
+def test_a_state_kept_with_outputs_first_trains_and_resumes_the_same(
+    tmp_path, monkeypatch):
+  """On GPUs kernels have another layout in memory; here the CPU is given that one."""
+  fields = {**tiny.config(knn_every_epochs=0.4), 'model': dict(tiny.MODEL)}
+  pretrain.run(fields, tmp_path / 'default')
+  layouts, one_dispatch = [], step.make_dispatch
+
+  def outputs_first(tree, mesh):
+    whole = mesh_lib.replicated(mesh)
+    first = Format(Layout((3, 0, 1, 2)), whole)
+    return jax.tree.map(lambda x: first if x.ndim == 4 else whole, tree)
+
+  def watched(*args):
+    dispatch = one_dispatch(*args)
+    def call(state, *rest):
+      state, metrics = dispatch(state, *rest)
+      layouts.append({x.format.layout.major_to_minor
+                      for x in jax.tree.leaves(state) if x.ndim == 4})
+      return state, metrics
+    return call
+
+  monkeypatch.setattr(mesh_lib, 'stored', outputs_first)
+  monkeypatch.setattr(step, 'make_dispatch', watched)
+  with monkeypatch.context() as patch, pytest.raises(errors.Preempted):
+    patch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=2))
+    pretrain.run(fields, tmp_path / 'first')
+  assert pretrain.run(fields, tmp_path / 'first')['steps'] == 10
+  assert layouts == [{(3, 0, 1, 2)}] * 10
+  for a, b in zip(final_arrays(tmp_path / 'default')[1],
+                  final_arrays(tmp_path / 'first')[1], strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
 @pytest.fixture
