@@ -11,6 +11,7 @@ arXiv:1805.02867; for contrastive losses, Cheng et al. 2024, arXiv:2410.17243).
 """
 
 import functools
+import math
 from typing import NamedTuple
 
 import jax
@@ -24,9 +25,9 @@ from ssl_jax.parallel import mesh as mesh_lib
 # that of 4096 images, SimCLR's batch. With their gradient, logits take half as much
 # again, which is still little compared with the activations of as many images.
 DENSE_BYTES = 2**28
-# Images on each side of a tile, which has 2048 x 2048 logits, 16 MiB. 256 images are as
-# fast on the CPU. The larger number is meant to use all of a GPU and still fit its
-# last-level cache.
+# Images on each side of a tile, which has 2048 x 2048 logits, 16 MiB. A device that has
+# fewer images takes a wider tile of the same size. 256 images are as fast on the CPU.
+# The larger number is meant to use all of a GPU and still fit its last-level cache.
 IMAGES = 1024
 # Largest number of rows for which bfloat16 embeddings are multiplied in float32.
 EXACT_ROWS = 2**14
@@ -118,7 +119,8 @@ def _log_total(pairs, temperature):
 
 def _forward(pairs, temperature):
   everywhere = mesh_lib.all_gather(pairs)
-  of_image = functools.partial(_image_forward, temperature=temperature)
+  of_image = functools.partial(_image_forward, temperature=temperature,
+                               width=_width(len(pairs)))
   log_totals, hits, entropies = mesh_lib.shard_map_rows(
       functools.partial(_by_blocks, of_image),
       (jnp.arange(len(pairs)), pairs), everywhere)
@@ -133,7 +135,8 @@ def _backward(temperature, residuals, cotangents):
   It is dz_i = sum_j (p_ij + p_ji) z_j / (N tau), where p_ij = exp(s_ij - log_total_i).
   """
   pairs, everywhere, log_totals = residuals
-  of_image = functools.partial(_image_backward, temperature=temperature)
+  of_image = functools.partial(_image_backward, temperature=temperature,
+                               width=_width(len(pairs)))
   pulled = mesh_lib.shard_map_rows(
       functools.partial(_by_blocks, of_image),
       (jnp.arange(len(pairs)), pairs, log_totals),
@@ -150,7 +153,7 @@ def _by_blocks(of_image, images, columns):
   return jax.lax.map(lambda own: of_image(own, columns), images, batch_size=IMAGES)
 
 
-def _image_forward(own, everywhere, *, temperature):
+def _image_forward(own, everywhere, *, temperature, width):
   """Compares one image with all images, block by block.
 
   Returns:
@@ -178,12 +181,12 @@ def _image_forward(own, everywhere, *, temperature):
   nothing, zero = jnp.full(2, -jnp.inf), jnp.float32(0)
   state, _ = jax.lax.scan(
       body, LogSumExpState(nothing, jnp.zeros(2), nothing[0], image, zero, zero),
-      _blocks(everywhere))
+      _blocks(everywhere, width))
   entropy = state.best + jnp.log(state.crossed) - state.weighted / state.crossed
   return state.peak + jnp.log(state.total), state.image == image, entropy
 
 
-def _image_backward(own, everything, *, temperature):
+def _image_backward(own, everything, *, temperature, width):
   """Returns sum_j (p_ij + p_ji) z_j for both views i of an image, float32 [2, D]."""
   image, pair, log_total = own
   everywhere, log_totals = everything
@@ -197,17 +200,23 @@ def _image_backward(own, everything, *, temperature):
     return pulled + _matmul(p.astype(columns.dtype), columns), None
 
   pulled, _ = jax.lax.scan(body, jnp.zeros(pair.shape, jnp.float32),
-                           (_blocks(everywhere), _blocks(log_totals)))
+                           (_blocks(everywhere, width), _blocks(log_totals, width)))
   return pulled
 
 
-def _blocks(x):
-  """Cuts [B, 2, ...] into blocks of IMAGES images, padded with zeros.
+def _width(images):
+  """Returns the number of images across a tile, for a global batch of `images`."""
+  own = min(IMAGES, images // mesh_lib.num_devices())
+  tiles = math.ceil(images / (IMAGES**2 // own))
+  return math.ceil(images / tiles)  # equal tiles need the least padding
+
+
+def _blocks(x, size):
+  """Cuts [B, 2, ...] into blocks of `size` images, padded with zeros.
 
   Returns:
-    The index of the first image of each block, and [blocks, IMAGES, 2, ...].
+    The index of the first image of each block, and [blocks, size, 2, ...].
   """
-  size = min(IMAGES, len(x))
   x = jnp.pad(x, ((0, -len(x) % size),) + ((0, 0),) * (x.ndim - 1))
   return jnp.arange(0, len(x), size), x.reshape(-1, size, *x.shape[1:])
 
