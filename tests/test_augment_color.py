@@ -11,6 +11,14 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from ssl_jax import errors
 from ssl_jax.augment import color
+from ssl_jax.parallel import platforms
+
+
+@pytest.fixture(autouse=True, params=['cpu', 'gpu'])
+def platform(request):
+  """Tests the form for the CPU and the form for GPUs."""
+  with platforms.compile_for(request.param):
+    yield
 
 
 @pytest.fixture

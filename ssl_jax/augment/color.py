@@ -42,9 +42,16 @@ def _has_color(image: jax.Array) -> bool:
 
 
 def _extremes(image: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Largest and smallest channel, [H, W, 1], as slices: a reduce would not fuse."""
-  r, g, b = jnp.split(image, 3, axis=-1)
-  return (jnp.maximum(jnp.maximum(r, g), b), jnp.minimum(jnp.minimum(r, g), b))
+  """Returns the largest and smallest channel, as [H, W, 1] or as large as the image.
+
+  Neither form has a reduction, which would not fuse.
+  """
+  if platforms.on_gpu():  # slices would be written to memory, rolls fuse
+    first, second, third = image, jnp.roll(image, 1, -1), jnp.roll(image, 2, -1)
+  else:  # rolls take XLA:CPU three times as long
+    first, second, third = jnp.split(image, 3, axis=-1)
+  return (jnp.maximum(jnp.maximum(first, second), third),
+          jnp.minimum(jnp.minimum(first, second), third))
 
 
 def _luma(image: jax.Array) -> jax.Array:
