@@ -52,7 +52,7 @@ def _extremes(image: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _luma(image: jax.Array) -> jax.Array:
-  """Returns the grey image [H, W, 1]; an image of one channel is returned as it is."""
+  """Returns the grey image [H, W, 1]; an image of one channel does not change."""
   if not _has_color(image):
     return image
   r, g, b = jnp.split(image, 3, axis=-1)

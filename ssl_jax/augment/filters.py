@@ -51,6 +51,12 @@ def sobel(image: jax.Array) -> jax.Array:
 
 
 def add_noise(key: jax.Array, image: jax.Array, std: float) -> jax.Array:
-  """Adds independent Gaussian noise to every value and clips to [0, 1]."""
+  """Adds independent Gaussian noise to every value and clips to [0, 1].
+
+  Args:
+    key: a PRNG key.
+    image: float32 [H, W, C].
+    std: standard deviation of the noise.
+  """
   noise = std * jax.random.normal(key, image.shape, image.dtype)
   return jnp.clip(image + noise, 0, 1)

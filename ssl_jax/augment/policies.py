@@ -54,7 +54,7 @@ class Policy:
       key: a PRNG key.
       image: [H, W, C], uint8 or floats in [0, 1].
       valid_size: int [2], the image's true height and width, if it is at the top left
-        of a larger canvas; None if there is no canvas.
+        of a larger canvas; None if the image fills the array.
 
     Returns:
       float32 [h, w, C], in [0, 1] unless normalised.

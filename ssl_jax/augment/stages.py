@@ -116,7 +116,7 @@ class FirstStage(_Checked):
 
   `size` is the side of a square result in pixels; None keeps the input's shape. A call
   may also take `valid_size`, int [2], the true height and width of an image that is at
-  the top left of a larger canvas; None means that there is no canvas.
+  the top left of a larger canvas; None means that the image fills the array.
   """
   size: int | None = config.field(
       None, low=1, doc="Side of the result in pixels; None keeps the input's shape")

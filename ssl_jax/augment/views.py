@@ -21,7 +21,7 @@ def make(policies: tuple[Policy, ...], key: jax.Array, images: jax.Array,
     images: uint8 or float [B, H, W, C].
     dtype: dtype of the result.
     valid_sizes: int [B, 2], the true heights and widths of images on a canvas; None if
-      there is no canvas.
+      images fill the array.
 
   Returns:
     [B * V, h, w, C]; row i * V + v is view v of image i. If policies have several

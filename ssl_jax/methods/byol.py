@@ -45,6 +45,7 @@ class BYOL(base.Base):
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    """Computes the symmetric regression loss; the metric is 'embedding_spread'."""
     del labels
     online, model_state = self.forward(params, variables.model_state, views)
     target = variables.non_trainable

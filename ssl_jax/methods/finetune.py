@@ -100,6 +100,7 @@ class FineTune(base.Base):
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    """Computes the loss of the labels; the metric is 'accuracy'."""
     whole = self.encoder_variables(variables.replace(params=params))
     frozen = (freezing.modules(variables.non_trainable.get('params', {}))
               - freezing.modules(params))

@@ -68,6 +68,7 @@ class RotNet(base.Base):
   def loss(self, params: base.Tree, variables: base.Variables,
            views: tuple[jax.Array, jax.Array],
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    """Computes the loss of the rotations; the metric is 'rotation_accuracy'."""
     del labels
     rotated, rotations = views
     endpoints, model_state = self.forward(params, variables.model_state, rotated)

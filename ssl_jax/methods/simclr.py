@@ -44,6 +44,7 @@ class SimCLR(base.Base):
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    """Computes NT-Xent, with the metrics of `contrastive.contrastive_metrics`."""
     del labels
     endpoints, model_state = self.forward(params, variables.model_state, views)
     z = endpoints['projection']

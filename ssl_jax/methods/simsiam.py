@@ -28,6 +28,7 @@ class SimSiam(base.Base):
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    """Computes the symmetric loss; the metric is 'embedding_spread'."""
     del labels
     endpoints, model_state = self.forward(params, variables.model_state, views)
     z = endpoints['projection']

@@ -31,6 +31,7 @@ class Supervised(base.Base):
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    """Computes the loss of the labels; the metric is 'accuracy'."""
     endpoints, model_state = self.forward(params, variables.model_state, views)
     logits = endpoints['logits']
     loss = classification.softmax_cross_entropy(

@@ -127,9 +127,10 @@ def _sums(a: jax.Array, b: jax.Array, axes: Sequence[int]
 
 
 def _images_per_sum(x: jax.Array, axes: Sequence[int]) -> int:
-  """Returns the number of images in a partial sum, so that there are few of these.
+  """Returns the number of images in a partial sum.
 
-  The images of a partial sum are on one device and in one group.
+  It is as large as is needed for at least `_POSITIONS` positions, if the images of a
+  partial sum can be on one device and in one group.
   """
   images, *space = axes
   positions = math.prod(x.shape[axis] for axis in space)

@@ -3,7 +3,7 @@
 Each instruction of the entry computation is one kernel launch, except those that only
 name, group or reinterpret arrays. The body of a loop counts as often as the loop is
 known to run; XLA then does not evaluate its condition. A loop of unknown length counts
-once, with its condition. If there are several branches, the longest counts.
+once, with its condition. Only the longest of several branches counts.
 `kernel_costs` states how bytes and FLOPs are counted.
 """
 

@@ -72,8 +72,8 @@ _GB, _GIB = 10**9, 2**30
 _NVLINK_4, _NVLINK_3 = Switch(450e9), Switch(300e9)
 # Keys are prefixes of `jax.Device.device_kind`; the longest that fits counts.
 _TABLE = {
-    # Of 989 TFLOP/s a bfloat16 product of 8192^3 reaches 790, and of 4.8 TB/s a copy of
-    # 8 GB reaches 4.3; the other values are from NVIDIA's H200 data sheet.
+    # A bfloat16 product of 8192^3 reaches 790 of 989 TFLOP/s, and a copy of 8 GB 4.3 of
+    # 4.8 TB/s; the other values are from NVIDIA's H200 data sheet.
     'NVIDIA H200': Device('H200', 790e12, 4.3e12, 141 * _GB, _NVLINK_4),
     # NVIDIA H100 SXM data sheet: 989 TFLOP/s, 3.35 TB/s. The die is that of the H200,
     # so that the same fractions of these are assumed.
