@@ -1,11 +1,12 @@
-r"""Two SimCLR views of a batch: ours in one jitted call against PIL by the image.
+r"""Compares the speed of two SimCLR views of a batch, by our jitted code and by PIL.
 
   python -m benchmarks.augment_cpu --batch_size=512 --rounds=7
 
-The peer is what a data loader's worker does: torchvision's recipe (random
-resized crop, flip, colour jitter, grey) written with PIL, on as many processes
-as `--workers` says. Rounds alternate; the JSON gives views per second, and the
-ratio (PIL's time by ours) of the rounds as median and range.
+Our code makes all views in one call. The peer makes them one by one, as the workers of
+a data loader do: torchvision's recipe (random resized crop, flip, colour jitter, grey)
+written with PIL, in as many processes as `--workers`. In a round each side is timed
+once. The JSON has the views per second of both, and the median and range over rounds of
+the ratio, PIL's time divided by ours.
 """
 
 import argparse
@@ -24,19 +25,32 @@ from ssl_jax.augment import policies, views
 
 
 def pil_batch(images: np.ndarray, strength: float, seed: int) -> np.ndarray:
-  """uint8 [B, H, W, 3] -> float32 [2B, H, W, 3], in this process."""
+  """Makes two views of each image in this process.
+
+  Args:
+    images: uint8 [B, H, W, 3].
+    strength: strength of the colour jitter.
+    seed: seed of all random numbers.
+
+  Returns:
+    float32 [2B, H, W, 3] in [0, 1].
+  """
   made = pil_views.pairs(images, strength, seed)
   return made.reshape(-1, *images.shape[1:]).astype(np.float32) / 255
 
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--batch_size', type=int, default=512)
-  parser.add_argument('--size', type=int, default=32)
-  parser.add_argument('--strength', type=float, default=0.5)
-  parser.add_argument('--recipe', default='simclr_v2')
-  parser.add_argument('--rounds', type=int, default=7)
-  parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)))
+  parser.add_argument('--batch_size', type=int, default=512, help='number of images')
+  parser.add_argument('--size', type=int, default=32,
+                      help='side of images and views in pixels')
+  parser.add_argument('--strength', type=float, default=0.5,
+                      help='strength of the colour jitter')
+  parser.add_argument('--recipe', default='simclr_v2', help='our recipe')
+  parser.add_argument('--rounds', type=int, default=7,
+                      help='number of times that each side is timed')
+  parser.add_argument('--workers', type=int, default=len(os.sched_getaffinity(0)),
+                      help="number of PIL's processes")
   args = parser.parse_args()
 
   shape = (args.batch_size, args.size, args.size, 3)
@@ -44,20 +58,20 @@ def main() -> None:
   policy = policies.build(args.recipe, strength=args.strength, blur=0.)
   ours = jax.jit(functools.partial(views.make, (policy, policy)))
   keys = list(jax.random.split(jax.random.key(0), args.rounds))
-  # Forked workers and JAX's threads do not mix.
+  # Workers are spawned, because a fork of a process with JAX's threads may deadlock.
   with multiprocessing.get_context('spawn').Pool(args.workers) as pool:
     def ours_once(i):
       return np.asarray(ours(keys[i], images))
-    def theirs_once(i):
+    def pil_once(i):
       parts = np.array_split(images, args.workers)
       seeds = range(i * args.workers, (i + 1) * args.workers)
       work = [(part, args.strength, seed)
               for part, seed in zip(parts, seeds, strict=True)]
       return np.concatenate(pool.starmap(pil_batch, work))
-    for once in (ours_once, theirs_once):  # compiles; starts the workers
+    for once in (ours_once, pil_once):  # compiles our code, and starts the workers
       made = once(0)
       assert made.shape == (2 * shape[0], *shape[1:]) and 0 <= made.mean() <= 1
-    seconds = {ours_once: [], theirs_once: []}
+    seconds = {ours_once: [], pil_once: []}
     for i in range(args.rounds):
       for once, times in seconds.items():
         start = time.perf_counter()
@@ -65,13 +79,12 @@ def main() -> None:
         times.append(time.perf_counter() - start)
 
   rate = lambda once: 2 * args.batch_size / statistics.median(seconds[once])
-  ratios = [t / o for o, t in zip(seconds[ours_once], seconds[theirs_once],
-                                  strict=True)]
+  ratios = [p / o for o, p in zip(seconds[ours_once], seconds[pil_once], strict=True)]
   print(json.dumps({
       **vars(args), 'backend': jax.default_backend(), 'jax': jax.__version__,
       'cores': len(os.sched_getaffinity(0)),
       'ours_views_per_second': round(rate(ours_once)),
-      'pil_views_per_second': round(rate(theirs_once)),
+      'pil_views_per_second': round(rate(pil_once)),
       'ratio_median': round(statistics.median(ratios), 2),
       'ratio_range': [round(min(ratios), 2), round(max(ratios), 2)]}))
 

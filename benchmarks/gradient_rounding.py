@@ -2,11 +2,12 @@
 
     python -m benchmarks.gradient_rounding
 
-Gradients of all kernels of ResNet-20 under SimCLR, in bfloat16, one for each of 256
-parts of a batch of synthetic images. They are summed in float32, and with a rounding
-to bfloat16 after every addition: in rings of 16 along both axes of a torus, and in one
-ring of 256. Prints the distance to the exact sum, relative to its norm. It is a model
-of hardware that rounds what it sends on; no device is asked.
+The command computes gradients of all kernels of ResNet-20 under SimCLR, in bfloat16,
+one for each of 256 parts of a batch of synthetic images. It sums them in float32, and
+with a rounding to bfloat16 after every addition: in rings of 16 along both axes of a
+torus, and in one ring of 256. It prints the distance of each sum to the exact sum,
+relative to the norm of the latter. This models hardware that rounds what it sends; no
+accelerator is used.
 """
 
 import functools
@@ -25,7 +26,11 @@ DEVICES, RING, ROWS = 256, 16, 4
 
 
 def gradients() -> np.ndarray:
-  """float32 [DEVICES, n] of bfloat16's precision. Examples meet in the loss alone."""
+  """Returns the gradient of each part, float32 [DEVICES, n] of bfloat16's precision.
+
+  The network runs without BatchNorm statistics of the batch, so that images depend on
+  each other only in the loss.
+  """
   source = datasets.load(name='synthetic', split='train', validation_fraction=0,
                         num_examples=DEVICES * ROWS // 2)
   images = np.repeat(source.read(np.arange(len(source))).images, 2, axis=0)
@@ -35,7 +40,7 @@ def gradients() -> np.ndarray:
       models.build('resnet20', dtype=jnp.bfloat16),
       models.build_projector(layers=2, dim=64, dtype=jnp.bfloat16))
   variables = network.init(jax.random.key(0), views[:2], train=False)
-  # As they are at first, residual branches are silent and have no gradients.
+  # Residual branches are initialised to output 0, so that they would have no gradients.
   params = jax.tree_util.tree_map_with_path(
       lambda path, p: jnp.full_like(p, 0.5) if path[-1].key == 'scale' else p,
       variables['params'])
@@ -43,11 +48,11 @@ def gradients() -> np.ndarray:
   def embed(params, x):
     return network.apply({**variables, 'params': params}, x, train=False)['projection']
 
-  pull = jax.jit(jax.grad(lambda z: contrastive.nt_xent(z, 0.5)))(
+  cotangents = jax.jit(jax.grad(lambda z: contrastive.nt_xent(z, 0.5)))(
       jax.jit(embed)(params, views))
   part = jax.jit(lambda x, dz: jax.vjp(lambda p: embed(p, x), params)[1](dz)[0])
   return np.stack([_kernels(part(x, dz)) for x, dz in zip(
-      jnp.split(views, DEVICES), jnp.split(pull, DEVICES), strict=True)])
+      jnp.split(views, DEVICES), jnp.split(cotangents, DEVICES), strict=True)])
 
 
 def _kernels(tree: Tree) -> np.ndarray:
@@ -61,7 +66,7 @@ def _rounded(x: np.ndarray) -> np.ndarray:
 
 
 def ring(parts: np.ndarray) -> np.ndarray:
-  """Their sum, one after the other, rounded each time."""
+  """Adds up rows [parts, n] one after the other, and rounds after each addition."""
   return functools.reduce(lambda total, x: _rounded(total + x), parts)
 
 

@@ -3,14 +3,16 @@ r"""Measures how many images a second one core decodes for the streamed feed.
   python -m benchmarks.host_decode --output=host_decode.json
   python -m benchmarks.host_decode --folder=/data/imagenet/train --sides 384 512
 
-Without --folder, JPEGs are drawn whose sizes, shapes and bytes are about those of
-ILSVRC 2012. They go the way of training (`data.streamed`: read, decode, shrink, batch,
-copy to the device, here a CPU), onto a canvas of each side in --sides and into the
-256 px square that is cut where there is no canvas. Cases alternate.
+Without --folder, random JPEGs are written whose sizes, shapes and bytes are about those
+of ILSVRC 2012. Each case processes them as training does (`data.streamed`: read,
+decode, shrink, batch, copy to the device, here a CPU). The cases are a canvas of each
+side in --sides, and the 256 px square that is cut without a canvas. Samples of
+the cases alternate.
 
-Images per second of CPU time, all threads counted, is what a core does. By it and the
-roofline of ResNet-50 at 224 px (`ssl_jax.performance`; two views of an image), which no
-program reaches, follows how many cores keep one device busy at most.
+The speed of a core is the number of images per second of CPU time over all threads. The
+roofline of ResNet-50 at 224 px with two views of an image (`ssl_jax.performance`) is an
+upper bound of the images that a device needs. Their ratio is an upper bound of the
+number of cores that keep a device busy.
 """
 
 import argparse
@@ -32,30 +34,36 @@ from ssl_jax import methods, plain_config
 from ssl_jax.data import datasets, sources, streamed
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import provenance
-from ssl_jax.performance import hardware, network
+from ssl_jax.performance import hardware, network, timing
 
 SQUARE = 256
 BATCH = 64
-# Width, height and their share; ILSVRC's longer side is mostly 500.
+# Width, height and fraction of the images; most images of ILSVRC have a longer side of
+# 500 pixels.
 SHAPES = ((500, 375, .5), (375, 500, .2), (500, 333, .12), (500, 500, .08),
           (300, 225, .06), (1024, 768, .03), (2048, 1536, .01))
 HOSTS = {'H200': ('NVIDIA H200', 1), 'v5e host of 8 chips': ('TPU v5 lite', 8)}
 
 
 def photo(size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
-  """Smooth structure of several sizes, and grain: about as many bytes as a photo."""
+  """Draws an image of smooth structures and noise, of about the bytes of a photo.
+
+  Args:
+    size: width and height in pixels.
+    rng: source of random numbers.
+  """
   width, height = size
   pixels = np.zeros((height, width, 3), np.float32)
   for cells, strength in ((3, 60), (12, 25), (60, 12)):
     noise = rng.integers(0, 256, (cells, cells, 3), np.uint8)
     layer = Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC)
     pixels += (np.asarray(layer, np.float32) - 128) * (strength / 74)
-  pixels += 11 * rng.standard_normal((height, width, 1), np.float32)  # of brightness
+  pixels += 11 * rng.standard_normal((height, width, 1), np.float32)  # grey
   return Image.fromarray(np.clip(128 + pixels, 0, 255).astype(np.uint8))
 
 
 def draw(folder: pathlib.Path, count: int) -> None:
-  """Writes `count` JPEGs of quality 90 to folder/train."""
+  """Writes `count` random JPEGs of quality 90 to folder/train."""
   rng = np.random.default_rng(0)
   shares = np.array([share for *_, share in SHAPES])
   shapes = rng.choice(len(SHAPES), count, p=shares / shares.sum())
@@ -65,14 +73,21 @@ def draw(folder: pathlib.Path, count: int) -> None:
 
 
 class Case:
-  """A feed of one kind, as far as it says how fast it is."""
+  """Measures the speed of one streamed feed.
+
+  Args:
+    root: folder of the images.
+    side: side of the canvas or of the square in pixels.
+    canvas: whether images are placed on a canvas instead of cut to a square.
+    threads: number of threads that decode.
+  """
 
   def __init__(self, root: str, side: int, canvas: bool, threads: int):
     self.name = f'canvas of {side}' if canvas else f'square of {side}'
     self.threads = threads
     source = datasets.load(f'folder:{root}', image_size=side, canvas=canvas,
                           validation_fraction=0)
-    self._begun, self._read = [], []  # how many images, whenever some are
+    self._begun, self._read = [], []  # sizes of batches that were begun, and read
     source.read = self._counted(source.read)
     self._feed = streamed.StreamedFeed(
         source, BATCH, 0, mesh_lib.data_mesh(jax.devices()[:1]),
@@ -80,25 +95,29 @@ class Case:
     self._step = 0
 
   def sample(self, steps: int) -> dict[str, float]:
-    """Images per second of the clock and of CPU time, workers running."""
-    self._take(1)  # starts them
+    """Returns images per second of wall time and of CPU time, after workers started."""
+    self._take(1)  # starts the workers
     before = time.perf_counter(), time.process_time(), sum(self._read)
     self._take(steps)
     clock, cpu, images = (y - x for x, y in zip(before, (
         time.perf_counter(), time.process_time(), sum(self._read)), strict=True))
     self._feed.close()
-    while len(self._begun) > len(self._read):  # the next case should be alone
+    while len(self._begun) > len(self._read):  # the next case should run alone
       time.sleep(0.05)
     return {'per_second': images / clock, 'per_cpu_second': images / cpu}
 
   def _counted(self, read: Callable[[np.ndarray], sources.Examples]
                ) -> Callable[[np.ndarray], sources.Examples]:
-    """Skips batches that were partly decoded before the clock started."""
+    """Wraps a `read` so that it records when a batch is begun and when it is read.
+
+    `sample` counts the batches that were read. One that was begun before the clock
+    started counts in full, and one that is not read when it stops does not count.
+    """
     def counted(indices):
       self._begun.append(len(indices))
-      rows = read(indices)
+      examples = read(indices)
       self._read.append(len(indices))
-      return rows
+      return examples
     return counted
 
   def _take(self, steps: int) -> None:
@@ -108,17 +127,27 @@ class Case:
 
 
 def measure(cases: list[Case], repeats: int, steps: int) -> list[dict[str, Any]]:
+  """Measures all cases in alternation.
+
+  Args:
+    cases: cases to measure.
+    repeats: number of samples of each case.
+    steps: number of batches of a sample.
+
+  Returns:
+    The images per second of each case, as median and range.
+  """
   samples = {case: [] for case in cases}
   for _ in range(repeats):
     for case in cases:
       samples[case].append(case.sample(steps))
   return [{'case': case.name, 'threads': case.threads,
-           **{k: compare.summary([s[k] for s in found]) for k in found[0]}}
+           **{k: timing.summary([s[k] for s in found]) for k in found[0]}}
           for case, found in samples.items()]
 
 
 def wanted() -> dict[str, float]:
-  """Images per second of each host's devices at the roofline of the step."""
+  """Returns the images per second of each host's devices at the roofline."""
   config = plain_config.plain(simclr_imagenet.get_config())
   config['train']['precision'] = 'bfloat16'
   method, size = methods.build(config, 1000), config['augment']['size']
@@ -156,7 +185,7 @@ def cores(rates: list[dict[str, Any]], needed: dict[str, float]) -> dict[str, An
 
 @contextlib.contextmanager
 def photos(folder: str | None, count: int) -> Iterator[str]:
-  """The folder that was asked for, or one that is drawn and removed again."""
+  """Gives `folder`, or a temporary folder with `count` random images if it is None."""
   if folder:
     yield folder
     return
@@ -168,15 +197,18 @@ def photos(folder: str | None, count: int) -> Iterator[str]:
 def main() -> None:
   parser = argparse.ArgumentParser(
       description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-  parser.add_argument('--folder', help='of images, see data.folder; drawn if not given')
-  parser.add_argument('--count', type=int, default=400, help='of drawn images')
+  parser.add_argument('--folder', help='folder of images, see data.folder; without '
+                      'it random images are written to a temporary folder')
+  parser.add_argument('--count', type=int, default=400,
+                      help='number of random images')
   parser.add_argument('--sides', type=int, nargs='+', default=[256, 384, 512],
-                      help='of canvases')
-  parser.add_argument('--threads', type=int, nargs='+', default=[1, 2])
-  parser.add_argument('--repeats', type=int, default=7)
+                      help='sides of canvases in pixels')
+  parser.add_argument('--threads', type=int, nargs='+', default=[1, 2],
+                      help='numbers of threads that decode')
+  parser.add_argument('--repeats', type=int, default=7, help='samples of a case')
   parser.add_argument('--steps', type=int, default=8,
-                      help=f'of a sample, {BATCH} images each')
-  parser.add_argument('--output', type=pathlib.Path, help='JSON file')
+                      help=f'batches of a sample, of {BATCH} images each')
+  parser.add_argument('--output', type=pathlib.Path, help='JSON file of the result')
   args = parser.parse_args()
   machine = compare.machine()
   if warning := compare.busy(machine):

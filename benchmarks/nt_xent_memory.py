@@ -1,11 +1,12 @@
-r"""Memory and time of the tiled NT-Xent against the dense one.
+r"""Compares memory and time of the tiled NT-Xent with those of the dense one.
 
   python -m benchmarks.nt_xent_memory
 
-Memory is XLA's own account of temporary buffers per device, of value, gradient
-and metrics; the programs are compiled for fake CPU devices and not run. Time is
-on one of them, in rounds that alternate; the ratio (dense by tiled) is given as
-median and range. Prints the rows of docs/benchmarks.md.
+Memory is that of the temporary buffers of value, gradient and metrics per device, as
+XLA counts them. The programs are compiled for up to 8 simulated CPU devices and not
+executed. Time is measured on one of them, with both forms in every round. The ratio of
+a round is the time of the dense form divided by that of the tiled form. The command
+prints the tables of docs/benchmarks.md.
 """
 
 import argparse
@@ -21,12 +22,20 @@ from ssl_jax.parallel import mesh as mesh_lib
 
 
 def dense_nt_xent(z, temperature):
+  """Returns loss and metrics of embeddings z, as `tiled.nt_xent` does."""
   return (contrastive.nt_xent(z, temperature),
           contrastive.contrastive_metrics(z, temperature))
 
 
 def compiled(loss, rows: int, dim: int, devices: int):
-  """Value, metrics and gradient of [rows, dim] float32 embeddings."""
+  """Compiles loss, metrics and gradient of float32 embeddings.
+
+  Args:
+    loss: maps embeddings and a temperature to loss and metrics.
+    rows: number of embeddings.
+    dim: dimension of an embedding.
+    devices: number of devices that the rows are sharded over.
+  """
   mesh = mesh_lib.data_mesh(jax.devices()[:devices])
   shape = jax.ShapeDtypeStruct((rows, dim), jnp.float32,
                                sharding=mesh_lib.sharded(mesh))
@@ -39,12 +48,22 @@ def compiled(loss, rows: int, dim: int, devices: int):
 
 
 def mebibytes(loss, rows: int, dim: int, devices: int) -> str:
+  """Returns the MiB of temporary buffers per device; for arguments see `compiled`."""
   memory = compiled(loss, rows, dim, devices).memory_analysis()
   return f'{memory.temp_size_in_bytes / 2**20:,.0f}'
 
 
 def ratios(rows: int, dim: int, rounds: int) -> tuple[float, float, list[float]]:
-  """Median seconds of dense and tiled, and dense by tiled of every round."""
+  """Measures the dense and the tiled form on one device.
+
+  Args:
+    rows: number of embeddings.
+    dim: dimension of an embedding.
+    rounds: number of rounds.
+
+  Returns:
+    The median seconds of the dense and of the tiled form, and the ratio of every round.
+  """
   z = jax.random.normal(jax.random.key(0), (rows, dim))
   losses = [compiled(loss, rows, dim, 1) for loss in (dense_nt_xent, tiled.nt_xent)]
   seconds = [[], []]
@@ -52,7 +71,7 @@ def ratios(rows: int, dim: int, rounds: int) -> tuple[float, float, list[float]]
     for f, times in zip(losses, seconds, strict=True):
       start = time.perf_counter()
       jax.block_until_ready(f(z))
-      if i:  # not the first: it pages memory in
+      if i:  # the first round is left out, since it allocates memory
         times.append(time.perf_counter() - start)
   return (*map(statistics.median, seconds),
           [a / b for a, b in zip(*seconds, strict=True)])
@@ -60,11 +79,16 @@ def ratios(rows: int, dim: int, rounds: int) -> tuple[float, float, list[float]]
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--dim', type=int, default=128)
-  parser.add_argument('--rounds', type=int, default=7)
-  parser.add_argument('--max_rows', type=int, default=2**20)
-  parser.add_argument('--max_dense_rows', type=int, default=2**17)
-  parser.add_argument('--max_timed_rows', type=int, default=2**13)
+  parser.add_argument('--dim', type=int, default=128,
+                      help='dimension of the embeddings')
+  parser.add_argument('--rounds', type=int, default=7,
+                      help='number of times that each form is timed')
+  parser.add_argument('--max_rows', type=int, default=2**20,
+                      help='most embeddings of the tiled form')
+  parser.add_argument('--max_dense_rows', type=int, default=2**17,
+                      help='most embeddings of the dense form')
+  parser.add_argument('--max_timed_rows', type=int, default=2**13,
+                      help='most embeddings that are timed')
   args = parser.parse_args()
   jax.config.update('jax_platforms', 'cpu')
   jax.config.update('jax_num_cpu_devices', 8)

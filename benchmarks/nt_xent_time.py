@@ -1,4 +1,7 @@
-"""Value and gradient of NT-Xent by framework: seconds, and memory on a GPU."""
+"""Measures seconds, and memory on a GPU, of NT-Xent's value and gradient.
+
+Each class is that of one framework, and runs in a `benchmarks.harness.worker` process.
+"""
 
 import time
 from collections.abc import Callable
@@ -8,7 +11,7 @@ DIM, TEMPERATURE = 128, 0.1
 
 
 def _seconds(once: Callable[[], None], repeats: int) -> dict[str, float]:
-  """Times calls that wait for their result; the first, which compiles, is left out."""
+  """Times calls that wait for their result, except the first, which compiles."""
   once()
   times = []
   for _ in range(repeats):
@@ -19,7 +22,7 @@ def _seconds(once: Callable[[], None], repeats: int) -> dict[str, float]:
 
 
 class Jax:
-  """`form` is 'tiled' or 'dense', as ssl_jax.objectives has them."""
+  """Measures our loss: `form` is 'tiled' or 'dense', see ssl_jax.objectives."""
 
   def __init__(self, form: str):
     import jax
@@ -30,7 +33,12 @@ class Jax:
     self._jax, self._function = jax, jax.jit(jax.value_and_grad(loss))
 
   def measure(self, rows: int, repeats: int) -> dict[str, Any]:
-    """Measures embeddings bfloat16 [rows, DIM], the dtype of a bfloat16 network."""
+    """Measures bfloat16 embeddings [rows, DIM], the dtype of a bfloat16 network.
+
+    Args:
+      rows: number of embeddings.
+      repeats: number of calls that are timed.
+    """
     jax = self._jax
     z = jax.random.normal(jax.random.key(rows), (rows, DIM), 'bfloat16')
     seconds = _seconds(lambda: jax.block_until_ready(self._function(z)), repeats)
@@ -41,7 +49,7 @@ class Jax:
 
 
 class Torch:
-  """`form` is 'dense', eager, or 'compiled'."""
+  """Measures PyTorch's loss: `form` is 'dense', which is eager, or 'compiled'."""
 
   def __init__(self, form: str):
     import torch

@@ -1,4 +1,4 @@
-"""Flips, turns, shifts and holes against NumPy."""
+"""Tests flips, rotations, shifts and masks against NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ def test_four_quarter_turns_are_the_identity(image):
   np.testing.assert_array_equal(turned, image)
 
 
-def test_rotate_all_keeps_the_turns_of_an_image_together(image):
+def test_rotate_all_keeps_the_rotations_of_an_image_adjacent(image):
   images = np.stack([image, 1 - image])
   got = jax.jit(lambda x: geometry.rotate_all(x, (3, 0, 1)))(images)
   want = [np.rot90(x, k) for x in images for k in (3, 0, 1)]

@@ -180,7 +180,7 @@ def test_a_policy_survives_json_and_hashes(recipe):
     ('compose', {'ops': ('crop', 'flp')}, "did you mean 'flip'"),
     ('compose', {'ops': (('blur', {'sgma': 1}),)}, "did you mean 'sigma'"),
 ])
-def test_mistakes_are_told_when_the_policy_is_built(recipe, fields, message):
+def test_mistakes_are_reported_when_the_policy_is_built(recipe, fields, message):
   with pytest.raises(errors.UserError, match=message):
     policies.build(recipe, **fields)
 
@@ -195,7 +195,7 @@ def test_channels_must_suit_the_normalisation(key, images):
 @pytest.mark.parametrize('recipe, fields', [
     ('simclr_v2', {'strength': 0.0, 'area': (0.9, 1.0), 'blur': 0.0}),
     ('rotnet', {'pad': 1})])
-def test_recipes_mirror_as_often_as_they_are_told(recipe, fields, p):
+def test_recipes_flip_with_their_probability(recipe, fields, p):
   policy = policies.build(recipe, **fields, flip_p=p)
   image = jnp.zeros((16, 16, 1)).at[:, :8].set(1.0)
   views = jax.jit(jax.vmap(policy, (0, None)))(
@@ -251,7 +251,7 @@ def test_a_section_with_views_shares_the_other_fields():
 
 
 @pytest.mark.parametrize('views, num_crops, message', [
-    ({'a': {}}, 2, r'config.augment.views has 1 views \(a\).*makes 2.*name 2'),
+    ({'a': {}}, 2, r'config.augment.views has 1 views \(a\).*makes 2.*give 2'),
     ({'a': {'mean': (0.,), 'std': (1.,)}}, 1,
      'config.augment.views.a.mean is set.*augment.mean'),
     ({'a': {'count': 0}}, None, 'config.augment.views.a.count is 0'),

@@ -65,7 +65,7 @@ def test_views_do_not_depend_on_the_number_of_devices(key, images):
   np.testing.assert_allclose(*results, rtol=0, atol=64 * np.finfo(np.float32).eps)
   rows = NamedSharding(mesh, PartitionSpec(meshes.DATA_AXIS))
   assert results[1].sharding.is_equivalent_to(rows, 4)
-  # Every view is made where its image lies: nothing is exchanged at all.
+  # Every view is made on the device of its image, so that nothing is exchanged.
   assert not re.search(r'all-(to-all|gather|reduce)|collective-permute|reduce-scatter',
                        compiled.as_text())
 

@@ -1,4 +1,4 @@
-"""What the benchmarks are made of, without the other framework."""
+"""Tests the parts of the benchmarks that do not need PyTorch."""
 
 import argparse
 import dataclasses
@@ -23,14 +23,14 @@ from ssl_jax.performance import workload  # noqa: E402
 
 
 class Served:
-  """What the processes of these tests are made of."""
+  """Defines methods that the tests call in another process."""
 
   def __init__(self, word='yes'):
     self._word = word
 
   def answer(self, times):
     print('not an answer')
-    return {'said': self._word * times, 'pid': os.getpid()}
+    return {'words': self._word * times, 'pid': os.getpid()}
 
   def fail(self):
     raise ValueError('no\nsuch thing')
@@ -53,14 +53,14 @@ def served():
 
 
 def test_a_worker_answers_from_its_own_process_whatever_it_prints(served):
-  said = served.call('answer', times=2)
-  assert said['said'] == 'hoho' and said['pid'] != os.getpid()
+  answer = served.call('answer', times=2)
+  assert answer['words'] == 'hoho' and answer['pid'] != os.getpid()
 
 
-def test_a_worker_that_fails_says_why_and_goes_on(served):
+def test_a_worker_that_fails_gives_the_reason_and_continues(served):
   with pytest.raises(worker.Failed, match='ValueError: no such thing'):
     served.call('fail')
-  assert served.call('answer', times=1)['said'] == 'ho'
+  assert served.call('answer', times=1)['words'] == 'ho'
   with pytest.raises(worker.Failed, match='ended with status 3: last words'):
     served.call('leave')
   with pytest.raises(worker.Failed, match='ended with status 3'):
@@ -74,7 +74,7 @@ def test_a_worker_that_hangs_is_ended(served):
 
 
 class Clock:
-  """A program whose steps take what it was told, in turn."""
+  """Replaces a worker; its steps take the given seconds, one after the other."""
 
   def __init__(self, log, seconds):
     self._log, self._seconds = log, iter(seconds)
@@ -90,7 +90,7 @@ def test_rounds_alternate_and_ratios_are_of_a_round():
   log = []
   ours = Clock(log, [9, 0.25, 1, 2, 4])    # two to warm up
   peer = Clock(log, [9, 0.5, 3, 2, 2])
-  result = compare.in_turns(ours, peer, rounds=3)
+  result = compare.alternate(ours, peer, rounds=3)
   assert result['ratios'] == [3, 1, 0.5]
   assert result['ratio'] == {'median': 1, 'min': 0.5, 'max': 3}
   assert result['ours_seconds']['median'] == 2
@@ -99,7 +99,7 @@ def test_rounds_alternate_and_ratios_are_of_a_round():
   assert {steps for program, steps in log[4:] if program is peer} == {2}
 
 
-def test_a_busy_machine_is_told():
+def test_a_busy_machine_gives_a_warning():
   assert compare.busy({'load': 0.3, 'cores': 2}) == ''
   assert 'load average is 1.4 on 2 cores' in compare.busy({'load': 1.4, 'cores': 2})
 
@@ -138,14 +138,14 @@ def test_a_step_fed_by_the_host_gets_two_fresh_views_of_every_image():
   np.testing.assert_allclose(views[5], first[2, 1] / 255, rtol=1e-6)
 
 
-def test_a_sweep_keeps_what_it_has_and_begins_nothing_late(tmp_path, capsys):
-  rows = sweep.Sweep(argparse.Namespace(output=tmp_path, dry_run=False, seconds=1000),
-                     'g')
+def test_a_sweep_keeps_results_and_begins_nothing_late(tmp_path, capsys):
+  results = sweep.Sweep(
+      argparse.Namespace(output=tmp_path, dry_run=False, seconds=1000), 'g')
   def fail():
     raise worker.Failed('out of memory')
-  assert rows.row('a', lambda: {'teraflops': 2.0}) == {'teraflops': 2.0}
-  assert rows.row('b', fail) is None
-  assert rows.row('c', lambda: {'teraflops': 1 / 0}, least=2000) is None
+  assert results.record('a', lambda: {'teraflops': 2.0}) == {'teraflops': 2.0}
+  assert results.record('b', fail) is None
+  assert results.record('c', lambda: {'teraflops': 1 / 0}, least=2000) is None
   written = json.loads((tmp_path / 'g.json').read_text())['rows']
   assert written['a'] == {'teraflops': 2.0} and written['b'] == {
       'error': 'out of memory'}

@@ -1,4 +1,4 @@
-"""The peer of the benchmarks trains what we train; needs torch, which we do not."""
+"""Tests that the PyTorch peer of the benchmarks trains the same as our step."""
 
 import pathlib
 import sys
@@ -42,7 +42,7 @@ def as_torch(network, tree):
 
 
 def noisy(key, tree):
-  """Away from the initialisation, at which residual branches are silent."""
+  """Adds noise to parameters, since residual branches are initialised to output 0."""
   leaves, structure = jax.tree.flatten(tree)
   keys = jax.random.split(key, len(leaves))
   return jax.tree.unflatten(structure, [

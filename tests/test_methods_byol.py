@@ -140,7 +140,7 @@ def test_mistakes_are_explained():
   with pytest.raises(errors.UserError, match='config.method.tau is 1.5.*from 0 to 1'):
     methods.build(config(tau=1.5), 0)
   one = {'recipe': 'none', 'views': {'a': {}}}
-  with pytest.raises(errors.UserError, match=r'has 1 views \(a\).*makes 2.*name 2'):
+  with pytest.raises(errors.UserError, match=r'has 1 views \(a\).*makes 2.*give 2'):
     methods.build({**config(), 'augment': one}, 0)
 
 

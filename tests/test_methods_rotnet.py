@@ -41,7 +41,7 @@ def views(method, images, seed=0):
 
 
 @pytest.mark.parametrize('rotations', ['all', '0_180', '90_270'])
-def test_turns_of_one_crop_lie_side_by_side(rotations, images):
+def test_rotations_of_a_crop_are_adjacent_rows(rotations, images):
   method = build(rotations)
   turns = {'all': [0, 1, 2, 3], '0_180': [0, 2], '90_270': [1, 3]}[rotations]
   rotated, labels = views(method, images)
@@ -72,7 +72,7 @@ def test_one_turn_of_each_image_drawn_at_random(images):
 
 @pytest.mark.parametrize('rotations, classes', [
     ('all', 4), ('random', 4), ('0_180', 2), ('90_270', 2)])
-def test_loss_of_an_empty_head_is_log_of_the_turns(rotations, classes, images):
+def test_loss_of_a_zero_head_is_log_of_the_count(rotations, classes, images):
   method = build(rotations)
   variables = jax.jit(lambda key: method.init(key, (8, 8, 3)))(jax.random.key(0))
   params = {**variables.params,
@@ -136,12 +136,12 @@ def test_mistakes_are_explained():
   with pytest.raises(errors.UserError, match="config.method.rotations is 'four'; "
                      "accepted is 'all', 'random', '0_180' or '90_270'"):
     build('four')
-  with pytest.raises(errors.UserError, match='images are 8x6; rotations need square'):
+  with pytest.raises(errors.UserError, match='images are 8x6, and rotations need'):
     jax.eval_shape(build().views, jax.random.key(0),
                    {'image': jnp.zeros((2, 8, 6, 3), jnp.uint8)})
 
 
-def test_turns_are_those_of_the_head():
+def test_the_head_has_a_logit_for_each_rotation():
   for rotations, turns in rotnet.ROTATIONS.items():
     assert build(rotations).quarter_turns == turns
     assert build(rotations).network.head.num_classes == len(turns)

@@ -12,8 +12,8 @@ from ssl_jax.performance import ahead_of_time, tables, topologies
 
 
 @pytest.mark.skipif(importlib.util.find_spec('libtpu') is None,
-                    reason="the TPU compiler is not here: pip install -e '.[tpu]'")
-def test_compiles_for_a_slice_that_is_not_here():
+                    reason="the TPU compiler is missing: pip install -e '.[tpu]'")
+def test_compiles_for_a_slice_that_this_host_does_not_have():
   result = ahead_of_time.run(tiny.config(online_probe=False), 'v5e:2x2')
   json.dumps(result)
   assert result['chips'] == 4 and result['images_per_chip'] == 4
@@ -36,8 +36,8 @@ def test_compiles_for_a_slice_that_is_not_here():
 
 
 @pytest.mark.skipif(not topologies.gpu_compiler(),
-                    reason="the GPU compiler is not here: pip install -e '.[cuda]'")
-def test_compiles_for_gpus_that_are_not_here(tmp_path):
+                    reason="the GPU compiler is missing: pip install -e '.[cuda]'")
+def test_compiles_for_gpus_that_this_host_does_not_have(tmp_path):
   result = ahead_of_time.run(tiny.config(online_probe=False), 'h100:2',
                              tmp_path / 'step.hlo')
   json.dumps(result)

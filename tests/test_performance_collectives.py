@@ -50,7 +50,7 @@ def test_gpus_write_the_operands_of_an_all_reduce_too():
       ('all-reduce', (('f32', (8,)), ('f32', ())), 1)]
 
 
-def test_one_that_runs_beside_several_fusions_is_one():
+def test_an_operation_named_in_several_fusions_counts_once():
   """As compilers for TPUs write it, each line in a computation of its own."""
   line = ('  %all-gather.{0} = f32[64,8]{{1,0:T(8,128)S(1)}} all-gather(%p.{0}), '
           'channel_id=48, frontend_attributes={{chain_id="{1}"}}\n')

@@ -1,4 +1,4 @@
-"""A tiny run measured on the CPU; the same one compiled for TPUs."""
+"""Tests the figures of a tiny run, by a clock and samples that the test controls."""
 
 import json
 import types
@@ -19,7 +19,7 @@ from ssl_jax.performance import (
 PARTS = ['augmentation', 'forward', 'backward', 'loss', 'optimizer']
 BATCH = 16
 TIMES = {  # seconds in each of three rounds; every sum below is exact
-    'fed': (4.0, 2.0, 3.0), 'held': (3.5, 2.0, 2.5),
+    'with feed': (4.0, 2.0, 3.0), 'without feed': (3.5, 2.0, 2.5),
     'augmentation': (0.25, 0.5, 0.25), 'forward and objective': (0.5, 0.625, 0.75),
     'gradient': (1.5, 1.25, 1.75), 'objective': (0.125, 0.125, 0.25),
     'loss': (0.25, 0.25, 0.25), 'optimizer': (0.125, 0.125, 0.25)}
@@ -48,13 +48,13 @@ def one_device_and_no_real_clock():
 
 @pytest.fixture(scope='module')
 def result():
-  """A real step; hand-made samples, cost and device, which two shards share."""
+  """Returns figures of a real step, with given samples, cost and two devices."""
   cost = types.SimpleNamespace(views=2, train_flops=6e9, seconds=lambda device: 0.05)
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(measure, 'sample_parts', lambda *unused: TIMES)
     patch.setattr(measure, 'find_device',
-                  lambda plan: hardware.Device('chip', 1e12, 1e11, 1))
-    patch.setattr(measure, 'independent_devices', lambda plan: 2)
+                  lambda run: hardware.Device('chip', 1e12, 1e11, 1))
+    patch.setattr(measure, 'independent_devices', lambda run: 2)
     patch.setattr(measure.network, 'cost', lambda *unused: cost)
     return measure.run(tiny.config(), 'synthetic', repeats=3)
 
@@ -66,7 +66,7 @@ def test_speed_is_images_by_seconds(result):
   assert result['images_per_second'] == {'median': BATCH / 3, 'min': 4, 'max': 8}
   assert result['views_per_second'] == {'median': BATCH * 2 / 3, 'min': 8, 'max': 16}
   assert result['peak_memory_bytes'] > 0
-  # The clock is looked at before all, around the compiler and around the first step.
+  # The clock is read at the start, around the compiler and around the first step.
   assert (result['compile_seconds'], result['first_step_seconds']) == (1, 5)
 
 
@@ -92,8 +92,8 @@ def test_the_split_adds_up_to_the_step(result):
 
 
 def test_every_part_is_compiled_and_sampled_in_every_round():
-  plan = workload.training_run(tiny.config(), 'synthetic')
-  times = measure.sample_parts(plan, timing.CompiledStep(plan), repeats=2)
+  run = workload.training_run(tiny.config(), 'synthetic')
+  times = measure.sample_parts(run, timing.CompiledStep(run), repeats=2)
   assert times == dict.fromkeys(TIMES, [1., 1.])  # one call, one second by this clock
 
 

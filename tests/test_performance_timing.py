@@ -37,9 +37,9 @@ def test_a_step_is_a_share_of_its_dispatches(monkeypatch):
   config = {**tiny.config(), 'model': {'name': 'stub'}}
   config['log']['steps_per_dispatch'] = 4
   with stub_encoder.registered():
-    plan = workload.training_run(config, 'synthetic')
-  step, asked, inputs = timing.CompiledStep(plan), [], plan.feed.inputs
-  monkeypatch.setattr(plan.feed, 'inputs', lambda first, steps: (
+    run = workload.training_run(config, 'synthetic')
+  step, asked, inputs = timing.CompiledStep(run), [], run.feed.inputs
+  monkeypatch.setattr(run.feed, 'inputs', lambda first, steps: (
       asked.append((first, steps)), inputs(first, steps))[1])
   assert step.per_dispatch == 4
   assert step.repeat(3) == 1 / (3 * 4)
@@ -51,9 +51,10 @@ def test_a_step_is_a_share_of_its_dispatches(monkeypatch):
     (0.25, 4), (0.3, 4), (2., 1), (1e-6, 100), (0., 100)])
 def test_calls_per_sample(seconds, calls):
   assert timing.calls_per_sample(seconds) == calls
+  assert timing.calls_per_sample(seconds, most=3) == min(calls, 3)
 
 
-def test_a_loss_that_is_not_finite_is_no_speed():
+def test_a_loss_that_is_not_finite_is_an_error():
   config = tiny.config(online_probe=False)
   config['optim']['learning_rate'] = 1e38
   step = timing.CompiledStep(workload.training_run(config, 'synthetic'))

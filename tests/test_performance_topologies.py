@@ -79,7 +79,7 @@ def test_gpus_that_are_not_here(name, count):
 
 
 @pytest.mark.skipif(importlib.util.find_spec('libtpu') is None,
-                    reason="the TPU compiler is not here: pip install -e '.[tpu]'")
+                    reason="the TPU compiler is missing: pip install -e '.[tpu]'")
 def test_chips_that_are_not_here():
   found = topologies.describe('v5e:2x2')
   assert found.platform == 'tpu' and len(found.devices) == 4

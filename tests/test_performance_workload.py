@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from ssl_jax import errors
-from ssl_jax.performance import (
-  workload,
-)
+from ssl_jax.performance import workload
 
 
 def test_noise_has_the_shape_of_the_data_and_is_not_zero():

@@ -2,9 +2,9 @@ r"""Profiles a training step on the GPU: time by kernel and by part of the step.
 
   python -m benchmarks.gpu.profile_kernels
 
-A JAX profiler trace of a few dispatches, summed by kernel; beside it the floor of
-all layers by the roofline (ssl_jax/performance/roofline.py) and the split of
-`python -m ssl_jax.benchmark`, whose JSON has a file of its own.
+The command sums a JAX profiler trace of a few dispatches by kernel. It also runs
+`python -m ssl_jax.benchmark`, which measures the parts of the step and compares them
+with the roofline (ssl_jax/performance/roofline.py); the JSON of that is another file.
 """
 
 import json
@@ -20,9 +20,11 @@ from benchmarks.harness import cases, sweep, worker
 PLAN = {'resnet18': 512, 'resnet50_224': 128}
 
 
-def trace(rows: sweep.Sweep, config: dict[str, Any]) -> dict[str, Any]:
+def trace(results: sweep.Sweep, config: dict[str, Any]) -> dict[str, Any]:
+  """Profiles the step of a config, and prints the milliseconds by kind of kernel."""
+  limit = max(60, results.left)
   with tempfile.TemporaryDirectory() as folder, worker.Worker(
-      train_step.OURS, rows.environment, max(60, rows.left), config=config) as program:
+      train_step.OURS, results.environment, limit, config=config) as program:
     found = program.call('trace', folder=folder, dispatches=2)
   seconds = found['seconds_per_step']
   found['seconds'] = {'median': seconds, 'min': seconds, 'max': seconds}
@@ -33,17 +35,30 @@ def trace(rows: sweep.Sweep, config: dict[str, Any]) -> dict[str, Any]:
   return found
 
 
-def split(rows: sweep.Sweep, config: str, flags: list[str],
+def split(results: sweep.Sweep, config: str, flags: list[str],
           path: pathlib.Path) -> dict[str, Any]:
-  """`python -m ssl_jax.benchmark`, its table shown."""
+  """Runs `python -m ssl_jax.benchmark` and prints its table.
+
+  Args:
+    results: the sweep, which limits the time.
+    config: value of --config.
+    flags: further flags.
+    path: JSON file of the result.
+
+  Returns:
+    The speed, and the name of the JSON file.
+
+  Raises:
+    worker.Failed: the command failed or took too long.
+  """
   try:
     done = subprocess.run(
         [sys.executable, '-m', 'ssl_jax.benchmark', f'--config={config}',
          f'--output={path.absolute()}', '--repeats=3', *flags],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        timeout=max(60, rows.left))
+        timeout=max(60, results.left))
   except subprocess.TimeoutExpired as e:
-    raise worker.Failed('ssl_jax.benchmark: out of time') from e
+    raise worker.Failed('ssl_jax.benchmark took longer than the time left') from e
   if done.returncode:
     raise worker.Failed(f'ssl_jax.benchmark: {done.stdout.strip().splitlines()[-1]}')
   print(done.stdout)
@@ -55,18 +70,18 @@ def split(rows: sweep.Sweep, config: str, flags: list[str],
 
 def main() -> None:
   args = sweep.arguments(__doc__)
-  rows = sweep.Sweep(args, 'profile_kernels')
+  results = sweep.Sweep(args, 'profile_kernels')
   plan = {'resnet18': 2} if args.dry_run else PLAN
   for case, images in plan.items():
     config = cases.config(case, images, log={'steps_per_dispatch':
                                              1 if args.dry_run else 4})
-    rows.row(f'{case}, {images} images, trace',
-             lambda config=config: trace(rows, config))
+    results.record(f'{case}, {images} images, trace',
+                   lambda config=config: trace(results, config))
   for case, images in {} if args.dry_run else plan.items():
     about = cases.CASES[case]
-    rows.row(f'{case}, {images} images, split', lambda about=about, images=images,
+    results.record(f'{case}, {images} images, split', lambda about=about, images=images,
              case=case: split(
-                 rows, f'configs/{about.config}.py:{about.model}',
+                 results, f'configs/{about.config}.py:{about.model}',
                  [f'--config.feed.batch_size={images}'],
                  args.output / f'split_{case}.json'), least=120)
 

@@ -1,4 +1,7 @@
-"""Measures the device by a matrix product and a copy, in either framework."""
+"""Measures the speed of a matrix product and of a copy, in either framework.
+
+Each class is that of one framework, and runs in a `benchmarks.harness.worker` process.
+"""
 
 import time
 from collections.abc import Callable
@@ -9,7 +12,7 @@ _REPEATS, _CALLS = 5, 10
 
 def _figures(product: Callable[[int], None], copy: Callable[[int], None],
              size: int, gigabytes: float) -> dict[str, float]:
-  """Returns the best of a few timings of a product and of a copy."""
+  """Returns the speeds of the fastest of a few products and of a few copies."""
   def best(function):
     function(_CALLS)
     seconds = []
@@ -23,10 +26,18 @@ def _figures(product: Callable[[int], None], copy: Callable[[int], None],
 
 
 class Jax:
-  """See `benchmarks.harness.worker`."""
+  """Measures JAX."""
 
   def measure(self, size: int, gigabytes: float) -> dict[str, Any]:
-    """bfloat16 products of `size` squared; `gigabytes` read and written."""
+    """Measures a bfloat16 matrix product and a float32 copy.
+
+    Args:
+      size: side of the square matrices.
+      gigabytes: size of the array that is read and written.
+
+    Returns:
+      'teraflops' (TFLOP/s) and 'terabytes_per_second'.
+    """
     import jax
     import jax.numpy as jnp
     matrix = jax.random.normal(jax.random.key(0), (size, size), jnp.bfloat16)
@@ -42,7 +53,7 @@ class Jax:
 
 
 class Torch:
-  """See `benchmarks.harness.worker`."""
+  """Measures PyTorch."""
 
   def measure(self, size: int, gigabytes: float) -> dict[str, Any]:
     """Measures as `Jax.measure` does."""

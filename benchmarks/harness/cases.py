@@ -1,7 +1,7 @@
-"""Lists what is compared: our own configs, cut down to what both sides can do.
+"""Lists the cases of the benchmarks: our configs, without features that peers lack.
 
-A case is a plain config. Ours is built from it as training would be, the peer reads
-the same dictionary, so that shapes, recipe and optimizer are stated once.
+A case is a plain config. Our step is built from it as in training. The peer reads the
+same dictionary, so that shapes, recipe and optimizer are stated once.
 """
 
 import importlib
@@ -11,7 +11,13 @@ from ssl_jax import methods, plain_config
 
 
 class Case(NamedTuple):
-  """A config file, the argument of its `get_config`, images per step on a CPU."""
+  """Describes a case.
+
+  Attributes:
+    config: name of the config file.
+    model: argument of its `get_config`, if any.
+    images: number of images per step on a CPU.
+  """
   config: str
   model: str | None
   images: int
@@ -25,21 +31,24 @@ CASES = {
     'resnet50x2': Case('simclr_cifar10', 'resnet50x2', 4),
     'resnet50_224': Case('simclr_imagenet', 'resnet50', 4),
 }
-_STEPS = 128  # in an epoch at least, so that one dispatch can hold as many
-_BYTES = 2**31  # of resident images at most
+_STEPS = 128  # the least steps of an epoch, so that a dispatch can have as many
+_BYTES = 2**31  # the most bytes of resident images
 
 
 def config(name: str, images: int | None = None,
            **sections: dict[str, Any]) -> dict[str, Any]:
-  """The plain config of a case.
+  """Returns the plain config of a case.
 
-  The data set is as resident noise, the learning rate constant and small (noise is
-  all there is to learn), and what watches training is off: the online probe, kNN.
+  The data are random images that are resident on the devices. The learning rate is
+  constant and small, because there is nothing to learn. The online probe and kNN during
+  training are off.
 
   Args:
     name: a key of `CASES`.
-    images: per step, before views; None for what a CPU does in about a second.
-    **sections: fields over those of the config, `train={'grad_cache_chunks': 4}`.
+    images: number of images per step, before views; None for the number that a CPU
+      trains on in about a second.
+    **sections: fields that replace those of the config, by section, such as
+      `train={'grad_cache_chunks': 4}`.
   """
   case = CASES[name]
   module = importlib.import_module(f'configs.{case.config}')
@@ -50,7 +59,7 @@ def config(name: str, images: int | None = None,
   enough = max(50_000, _STEPS * images)
   made['data'] |= {'name': 'synthetic', 'image_size': side, 'num_classes': 10,
                    'num_examples': max(images, min(enough, _BYTES // (3 * side**2)))}
-  made['model'].pop('bn_groups', None)  # the peer has none
+  made['model'].pop('bn_groups', None)  # the peers lack it
   made['feed'] = {'batch_size': images, 'mode': 'resident', 'resident_fraction': 1.0}
   made['optim'] |= {'learning_rate': 0.01, 'learning_rate_scaling': 'none',
                     'schedule': 'constant', 'warmup_epochs': 0.,

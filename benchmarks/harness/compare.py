@@ -1,38 +1,41 @@
-"""Two programs in turns, and what the one takes by what the other takes."""
+"""Compares the seconds per step of two programs, each in a process of its own.
 
-import math
+`ssl_jax/performance/timing.py` samples a program in its own process. This module uses
+its functions, and alternates between processes, since two frameworks cannot share one.
+"""
+
 import os
-import statistics
-from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.harness import worker
-
-WINDOW = 1.0  # seconds that one sample lasts at least
-
-
-def summary(values: Sequence[float]) -> dict[str, float]:
-  return {'median': statistics.median(values), 'min': min(values), 'max': max(values)}
+from ssl_jax.performance import timing
 
 
 def steps_per_sample(program: worker.Worker) -> int:
-  """So many that they last `WINDOW`; warms up on the way."""
-  program.call('run', steps=1)  # compiles, or has caches to fill
-  rough = program.call('run', steps=1)
-  return max(1, min(2000, math.ceil(WINDOW / max(rough, 1e-9))))
+  """Returns the number of steps of a sample, after the program has warmed up."""
+  program.call('run', steps=1)  # compiles, and fills caches
+  return timing.calls_per_sample(program.call('run', steps=1), most=2000)
 
 
 def alone(program: worker.Worker, samples: int) -> dict[str, float]:
-  """Seconds per step of one program."""
+  """Returns the seconds per step of one program, as median and range of samples."""
   steps = steps_per_sample(program)
-  return summary([program.call('run', steps=steps) for _ in range(samples)])
+  return timing.summary([program.call('run', steps=steps) for _ in range(samples)])
 
 
-def in_turns(ours: worker.Worker, peer: worker.Worker,
-             rounds: int) -> dict[str, Any]:
-  """Seconds per step of both, and peer by ours of every round: above 1 we are faster.
+def alternate(ours: worker.Worker, peer: worker.Worker, rounds: int) -> dict[str, Any]:
+  """Compares two programs in rounds of one sample of each.
 
-  The one that comes first changes from round to round.
+  The program that is first alternates between rounds.
+
+  Args:
+    ours: our program.
+    peer: the program to compare with.
+    rounds: number of rounds.
+
+  Returns:
+    Seconds per step of both, and the ratio, peer / ours, of the rounds. It is above 1
+    if ours is faster.
   """
   steps = {program: steps_per_sample(program) for program in (ours, peer)}
   seconds = {ours: [], peer: []}
@@ -40,25 +43,26 @@ def in_turns(ours: worker.Worker, peer: worker.Worker,
     for program in (ours, peer) if i % 2 == 0 else (peer, ours):
       seconds[program].append(program.call('run', steps=steps[program]))
   each = [p / o for o, p in zip(seconds[ours], seconds[peer], strict=True)]
-  return {'ours_seconds': summary(seconds[ours]),
-          'peer_seconds': summary(seconds[peer]),
-          'ratio': summary(each), 'ratios': each}
+  return {'ours_seconds': timing.summary(seconds[ours]),
+          'peer_seconds': timing.summary(seconds[peer]),
+          'ratio': timing.summary(each), 'ratios': each}
 
 
 def machine() -> dict[str, Any]:
-  """Cores of this process, and the load average of the last minute."""
+  """Returns the cores of this process and the load average of the last minute."""
   return {'cores': len(os.sched_getaffinity(0)), 'load': os.getloadavg()[0]}
 
 
 def busy(machine: dict[str, Any]) -> str:
-  """A warning where others compute here, or nothing."""
+  """Returns a warning if other programs use the cores; otherwise ''."""
   if machine['load'] < 0.5 * machine['cores']:
     return ''
   return (f'warning: the load average is {machine["load"]:.1f} on {machine["cores"]} '
-          'cores before the start; ratios will scatter and mean little')
+          'cores before the start, so that ratios will vary and mean little; wait for '
+          'the other programs to end')
 
 
 def spread(values: dict[str, float], form: str = '{:.2f}') -> str:
-  """'1.02 [0.98, 1.07]'."""
+  """Formats a median and range: '1.02 [0.98, 1.07]'."""
   median, low, high = (form.format(values[k]) for k in ('median', 'min', 'max'))
   return f'{median} [{low}, {high}]'

@@ -1,4 +1,4 @@
-"""Our side of a comparison: the real training step, fed and dispatched as training."""
+"""Runs our side of a comparison: the training step with the feed of training."""
 
 import pathlib
 from typing import Any
@@ -11,13 +11,18 @@ from ssl_jax.performance import network, timing, workload
 
 
 class Ours:
-  """Runs our training step in a `benchmarks.harness.worker` process."""
+  """Runs our training step in a `benchmarks.harness.worker` process.
+
+  Args:
+    config: plain config of a case.
+  """
 
   def __init__(self, config: dict[str, Any]):
     self._run = workload.training_run(config, 'synthetic')
     self._step = timing.CompiledStep(self._run)
 
   def describe(self) -> dict[str, Any]:
+    """Returns figures of the program and its versions, in types that JSON has."""
     params = self._step.state.variables.params
     stats = jax.local_devices()[0].memory_stats() or {}
     method = self._run.method
@@ -32,11 +37,11 @@ class Ours:
             'peak_memory_bytes': stats.get('peak_bytes_in_use')}
 
   def run(self, steps: int) -> float:
-    """Seconds per step of that many, or of one dispatch."""
+    """Returns the seconds per step of about `steps` steps, at least one dispatch."""
     return self._step.repeat(max(1, round(steps / self._step.per_dispatch)))
 
   def trace(self, folder: str, dispatches: int) -> dict[str, Any]:
-    """Profiles some dispatches; the raw trace stays in `folder`."""
+    """Profiles some dispatches, and sums the trace that it writes to `folder`."""
     self._step.repeat(1)
     with jax.profiler.trace(folder):
       seconds = self._step.repeat(dispatches)

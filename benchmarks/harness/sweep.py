@@ -1,7 +1,7 @@
 """Runs the measurements of a GPU benchmark one after the other.
 
-Every row is written as soon as it is there, and none is begun for which too little
-time is left: what a killed command measured is not lost.
+Every result is written at once, so that the results of a killed command are not lost. A
+measurement is not begun if too little time is left for it.
 """
 
 import argparse
@@ -20,11 +20,11 @@ from benchmarks.harness import cases, compare, worker
 
 
 class Sweep:
-  """Examples by name in one JSON file.
+  """Writes results by name to one JSON file.
 
   Args:
-    args: of `arguments`.
-    name: of the file, in `args.output`.
+    args: the result of `arguments`.
+    name: name of the file in the folder `args.output`, without '.json'.
   """
 
   def __init__(self, args: argparse.Namespace, name: str):
@@ -33,17 +33,28 @@ class Sweep:
     self._path = args.output / f'{name}.json'
     self.result = {'machine': compare.machine(), 'rows': {}}
     cache = tempfile.gettempdir() + '/ssl_jax_benchmarks'
-    # One cache for all processes of all sweeps: most of a start is tuning kernels.
+    # All processes of all sweeps share one cache, because XLA tunes kernels for most of
+    # the time of a start.
     self.environment = {'JAX_COMPILATION_CACHE_DIR':
                         os.environ.get('JAX_COMPILATION_CACHE_DIR', cache)}
 
   @property
   def left(self) -> float:
+    """The seconds that are left."""
     return self._end - time.monotonic()
 
-  def row(self, name: str, measure: Callable[[], dict[str, Any]],
-          least: float = 45) -> dict[str, Any] | None:
-    """Measures, prints and writes, if `least` seconds are left; None on failure."""
+  def record(self, name: str, measure: Callable[[], dict[str, Any]],
+             least: float = 45) -> dict[str, Any] | None:
+    """Measures something, and prints and writes the result.
+
+    Args:
+      name: name of the result.
+      measure: returns the result.
+      least: the measurement is skipped if fewer seconds are left.
+
+    Returns:
+      The result; None if it failed or was skipped.
+    """
     if self.left < least and not self.dry_run:
       outcome = {'skipped': f'{self.left:.0f} s were left'}
     else:
@@ -58,7 +69,13 @@ class Sweep:
 
   def ours(self, config: dict[str, Any], flags: str = '', samples: int = 3
            ) -> dict[str, Any]:
-    """Our step alone, in a process with `flags` for XLA."""
+    """Measures our step alone.
+
+    Args:
+      config: plain config of a case.
+      flags: XLA flags of the process.
+      samples: number of samples.
+    """
     with worker.Worker(train_step.OURS, self._with(flags), max(60, self.left),
                        config=config) as program:
       seconds = compare.alone(program, samples)
@@ -71,7 +88,14 @@ class Sweep:
 
   def against(self, config: dict[str, Any], variants: list[train_step.Variant],
               rounds: int = 5, flags: str = '') -> dict[str, Any]:
-    """Our step and the peer's in turns."""
+    """Compares our step with that of a peer.
+
+    Args:
+      config: plain config of a case.
+      variants: variants of the peer; the fastest is compared.
+      rounds: number of rounds.
+      flags: XLA flags of our process.
+    """
     result = train_step.run(config, variants, rounds, max(60, self.left),
                             self._with(flags))
     views = config['feed']['batch_size'] * cases.views_per_image(config)
@@ -83,41 +107,43 @@ class Sweep:
 
 
 def _short(outcome: dict[str, Any]) -> str:
-  """One line of a row."""
+  """Formats a result in one line."""
   if 'error' in outcome or 'skipped' in outcome:
     return next(f'{k}: {outcome[k]}' for k in ('error', 'skipped') if k in outcome)
-  said = []
+  figures = []
   if 'seconds' in outcome:
-    said.append(f'{1e3 * outcome["seconds"]["median"]:.4g} ms')
+    figures.append(f'{1e3 * outcome["seconds"]["median"]:.4g} ms')
   if 'views_per_second' in outcome:
-    said.append(f'{outcome["views_per_second"]:,.0f} views/s')
+    figures.append(f'{outcome["views_per_second"]:,.0f} views/s')
   if 'ratio' in outcome:
-    said.append(f'peer by ours {compare.spread(outcome["ratio"])}: {outcome["best"]}')
-  said += [f'{k} {outcome[k]:.4g}' for k in ('teraflops', 'terabytes_per_second',
-                                             'gibibytes') if k in outcome]
-  return ', '.join(said)
+    figures.append(f'peer / ours {compare.spread(outcome["ratio"])}: {outcome["best"]}')
+  figures += [f'{k} {outcome[k]:.4g}' for k in ('teraflops', 'terabytes_per_second',
+                                                'gibibytes') if k in outcome]
+  return ', '.join(figures)
 
 
 def arguments(doc: str) -> argparse.Namespace:
-  """Flags that all GPU benchmarks have; ends with one sentence where no GPU is."""
+  """Parses the flags of all GPU benchmarks, and ends the program without a GPU."""
   parser = argparse.ArgumentParser(
       description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
   parser.add_argument('--output', type=pathlib.Path,
                       default=os.environ.get('OUT', '.'), help='folder of the JSON')
   parser.add_argument('--seconds', type=float, default=540,
-                      help='begin nothing that would end later')
+                      help='most seconds of the command; a measurement that needs '
+                      'more than are left is skipped')
   parser.add_argument('--dry_run', action='store_true',
-                      help='tiny sizes on whatever is here; the figures mean nothing')
+                      help='run tiny sizes on any device, to test the command; the '
+                      'figures have no meaning')
   args = parser.parse_args()
   args.output = pathlib.Path(args.output)
   if not args.dry_run and _backend() != 'gpu':
-    parser.exit(2, 'error: JAX sees no GPU here (pip install "jax[cuda13]"); '
-                   '--dry_run goes through the motions on a CPU\n')
+    parser.exit(2, "error: JAX finds no GPU; on a machine with a GPU run pip install "
+                   "-e '.[cuda]', or test the command on a CPU by --dry_run\n")
   return args
 
 
 def _backend() -> str:
-  """Asked in another process: this one must not hold the GPU's memory."""
+  """Returns JAX's backend; it asks another process, so that this one takes no GPU."""
   asked = subprocess.run(
       [sys.executable, '-c', 'import jax; print(jax.default_backend())'],
       capture_output=True, text=True)

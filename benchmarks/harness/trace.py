@@ -1,4 +1,4 @@
-"""Sums a profiler's trace by kind of kernel, by kernel, and gaps between them."""
+"""Sums a profiler's trace by kind of kernel, by kernel, and over the gaps."""
 
 import collections
 import pathlib
@@ -6,25 +6,26 @@ from typing import Any
 
 import jax
 
-# What XLA:GPU calls its convolutions, whichever library or fusion computes them.
+# Words in the names of XLA:GPU's convolutions, of all libraries and fusions.
 _CONVOLUTIONS = ('conv', 'cudnn', 'xmma', 'implicit_gemm', 'fprop', 'dgrad', 'wgrad')
 
 
 def newest(folder: pathlib.Path) -> pathlib.Path:
-  """The trace that was written last."""
+  """Returns the trace in a folder that was written last."""
   return max(folder.rglob('*.xplane.pb'), key=lambda path: path.stat().st_mtime)
 
 
 def kernels(path: pathlib.Path, most: int = 60) -> dict[str, Any]:
-  """Sums over the events of the first device, of the host's where there is none.
+  """Sums the seconds of kernels on the first GPU, or of operations on the host.
 
   Args:
-    path: an .xplane.pb of the JAX profiler.
-    most: kernels to list, those that took longest.
+    path: an .xplane.pb file of the JAX profiler.
+    most: number of kernels to list, those with most seconds.
 
   Returns:
-    'busy_seconds' in which a kernel ran, 'idle_seconds' in the gaps between the
-    first and the last, 'by_kind', and 'kernels': name, operation, seconds, count.
+    'busy_seconds', in which a kernel ran; 'idle_seconds', the gaps between the first
+    and the last kernel; 'by_kind', the seconds of each kind; and 'kernels', a list with
+    name, operation, seconds and count.
   """
   data = jax.profiler.ProfileData.from_file(str(path))
   planes = {plane.name: plane for plane in data.planes}
@@ -33,11 +34,11 @@ def kernels(path: pathlib.Path, most: int = 60) -> dict[str, Any]:
   seconds, count, spans = collections.Counter(), collections.Counter(), []
   for line in plane.lines:
     if on_gpu and not line.name.startswith('Stream'):
-      continue  # the same once more, by module and by operation
+      continue  # these lines repeat the kernels, by module and by operation
     for event in line.events:
       operation = dict(event.stats).get('hlo_op')
       if operation is None and not on_gpu:
-        continue  # what the host does between operations
+        continue  # work of the host between operations
       key = event.name, str(operation)
       seconds[key] += event.duration_ns / 1e9
       count[key] += 1
@@ -64,7 +65,11 @@ def _kind(name: str, operation: str) -> str:
 
 
 def covered(spans: list[tuple[float, float]]) -> tuple[float, float]:
-  """Seconds that at least one span covers, and from the first to the last."""
+  """Returns the seconds that spans cover, and those from first start to last end.
+
+  Args:
+    spans: starts and ends in nanoseconds.
+  """
   covered, end = 0.0, float('-inf')
   for start, stop in sorted(spans):
     covered += max(0.0, stop - max(start, end))

@@ -1,7 +1,7 @@
-"""A program in a process of its own, asked over a pipe.
+"""Runs an object in another process, and calls its methods over a pipe.
 
-Frameworks fight over threads and memory when they share a process. Here each has
-its own, and the one that is not asked sleeps in a read:
+Two frameworks in one process compete for threads and memory. Here each has its own
+process, which sleeps until it is called:
 
   ours = worker.Worker('benchmarks.harness.ours:Ours', config=config)
   seconds = ours.call('run', steps=8)
@@ -23,17 +23,20 @@ from typing import Any
 
 
 class Failed(Exception):
-  """The other process could not do what it was asked; says why in one line."""
+  """Raised if a call in the other process fails; its message is one line."""
 
 
 class Worker:
-  """Starts `module:Class` with keyword arguments that JSON can hold.
+  """Builds an object of `module:Class` in another process.
 
   Args:
-    target: what to make there; its methods can be called.
-    environment: variables over those of this process.
-    limit: seconds that making it, and each call, may take.
-    **arguments: of the class.
+    target: 'module:Class' of the object.
+    environment: environment variables in addition to those of this process.
+    limit: most seconds of the construction and of each call.
+    **arguments: keyword arguments of the class, of types that JSON has.
+
+  Raises:
+    Failed: the construction raised, its process ended, or it took longer than `limit`.
   """
 
   def __init__(self, target: str, environment: Mapping[str, str] | None = None,
@@ -49,10 +52,17 @@ class Worker:
       self.call('__init__', **arguments)
 
   def call(self, method: str, **arguments: Any) -> Any:
-    """The method's result.
+    """Calls a method in the other process.
+
+    Args:
+      method: name of the method.
+      **arguments: its keyword arguments, of types that JSON has.
+
+    Returns:
+      The result of the method, of a type that JSON has.
 
     Raises:
-      Failed: it raised, its process ended, or it took longer than the limit.
+      Failed: the method raised, its process ended, or it took longer than `limit`.
     """
     late = threading.Event()
     timer = threading.Timer(self.limit, lambda: (late.set(), self._process.kill()))
@@ -76,12 +86,13 @@ class Worker:
   def _end(self) -> str:
     status = self._process.wait()
     self._log.seek(0)
-    said = [line.strip() for line in self._log if line.strip()]
+    lines = [line.strip() for line in self._log if line.strip()]
     if status == -signal.SIGKILL:
-      return 'killed, perhaps for want of memory'
-    return f'ended with status {status}' + (f': {said[-1][:300]}' if said else '')
+      return 'the process was killed, perhaps because memory was exhausted'
+    return f'ended with status {status}' + (f': {lines[-1][:300]}' if lines else '')
 
   def close(self) -> None:
+    """Ends the other process; kills it if it does not end within 10 seconds."""
     for pipe in (self._process.stdin, self._process.stdout):
       with contextlib.suppress(BrokenPipeError):
         pipe.close()
@@ -109,8 +120,8 @@ def _closed_on_error(worker: Worker) -> Iterator[None]:
 
 
 def serve(target: str) -> None:
-  """Answers the calls on standard input until it ends."""
-  # What libraries print must not get between the answers.
+  """Answers the calls on standard input until it is closed."""
+  # Standard output has only answers; output of libraries goes to standard error.
   answers = os.fdopen(os.dup(1), 'w')
   os.dup2(2, 1)
   module, _, name = target.partition(':')

@@ -1,8 +1,9 @@
-"""Our own training step, but fed with views that the host makes one by one.
+"""Runs our training step on views that the host makes one by one.
 
-What the augmentation inside the step is worth: network, loss and optimizer are ours on
-both sides. Views are PIL's (`benchmarks.peers.pil_views`), made by worker processes a
-few batches ahead of the step, or by the training process itself between two steps.
+The comparison shows the gain by augmentation inside the step, since network, loss and
+optimizer are ours on both sides. `benchmarks.peers.pil_views` makes the views with PIL,
+in worker processes a few batches ahead of the step, or in the training process itself
+between two steps.
 """
 
 import collections
@@ -20,12 +21,12 @@ from ssl_jax.methods import simclr
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.performance import timing, workload
 
-_AHEAD = 2  # batches that are made before they are asked for
+_AHEAD = 2  # number of batches that are made in advance
 
 
 @dataclasses.dataclass(frozen=True)
 class GivenViews(simclr.SimCLR):
-  """SimCLR of views that are there already: 'image' uint8 [B, 2, h, w, C]."""
+  """Trains SimCLR on views of the batch: 'image' is uint8 [B, 2, h, w, C]."""
 
   def views(self, key: jax.Array, batch: Any) -> jax.Array:
     del key
@@ -34,7 +35,14 @@ class GivenViews(simclr.SimCLR):
 
 
 class Feed:
-  """The contract of ssl_jax/data/feed.py, as far as a step needs it."""
+  """Implements the feed of ssl_jax/data/feed.py, as far as a step needs it.
+
+  Args:
+    feed: feed of the run, which gives the batch size and the shape of images.
+    augment: section `augment` of the plain config.
+    mesh: mesh of the devices.
+    workers: number of processes that make views; 0 makes them in this process.
+  """
 
   max_steps_per_dispatch = 1
 
@@ -46,14 +54,14 @@ class Feed:
     self._images = np.random.default_rng(0).integers(
         0, 256, (self.batch_size, *self.image_shape), np.uint8)
     self._label = np.zeros(self.batch_size, np.int32)
-    # Forked workers and JAX's threads do not mix.
+    # Workers are spawned, because a fork of a process with JAX's threads may deadlock.
     self._pool = workers and concurrent.futures.ProcessPoolExecutor(
         workers, multiprocessing.get_context('spawn'))
     self._parts = np.array_split(self._images, max(1, workers))
     self._pending, self._seeds = collections.deque(), itertools.count()
 
   def inputs(self, step: int, steps: int = 1) -> dict[str, jax.Array]:
-    del step, steps  # any order will do
+    del step, steps  # the order of batches does not matter
     while len(self._pending) <= (_AHEAD if self._pool else 0):
       self._pending.append([self._start(part) for part in self._parts])
     made = [part.result() if self._pool else part for part in self._pending.popleft()]
@@ -74,11 +82,11 @@ class Feed:
 
 
 class HostFed:
-  """See `benchmarks.harness.worker`; `run` is what is timed.
+  """Trains in a `benchmarks.harness.worker` process; `run` is timed.
 
   Args:
-    config: a case's; SimCLR only.
-    workers: processes that make views; 0 is the training process itself.
+    config: plain config of a case of SimCLR.
+    workers: number of processes that make views; 0 makes them in the training process.
   """
 
   def __init__(self, config: dict[str, Any], workers: int):
@@ -96,6 +104,6 @@ class HostFed:
             'loader_workers': self._workers, 'jax': jax.__version__}
 
   def run(self, steps: int) -> float:
-    """Seconds per step, from when the batches made in the meantime are used up."""
+    """Returns the seconds per step, after the batches made in advance are used."""
     self._step.repeat(_AHEAD + 1)
     return self._step.repeat(steps)

@@ -1,4 +1,4 @@
-"""SimCLR's view of one image with PIL: what a data loader's worker computes."""
+"""Makes SimCLR's views of images one by one with PIL, as a data loader's workers do."""
 
 import math
 import random
@@ -8,7 +8,13 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 
 def crop(image: Image.Image, rng: random.Random, size: int) -> Image.Image:
-  """A random resized crop, torchvision's sampler, bicubic."""
+  """Returns a random crop by torchvision's sampler, resized with a bicubic filter.
+
+  Args:
+    image: the image.
+    rng: source of random numbers.
+    size: side of the result in pixels.
+  """
   width, height = image.size
   for _ in range(10):
     pixels = rng.uniform(0.08, 1) * width * height
@@ -22,6 +28,7 @@ def crop(image: Image.Image, rng: random.Random, size: int) -> Image.Image:
 
 
 def hue(image: Image.Image, delta: float) -> Image.Image:
+  """Rotates the hue by `delta` of a full circle."""
   h, s, v = image.convert('HSV').split()
   shift = round(255 * delta) % 256
   h = h.point([(i + shift) % 256 for i in range(256)])
@@ -30,7 +37,15 @@ def hue(image: Image.Image, delta: float) -> Image.Image:
 
 def view(image: Image.Image, strength: float, rng: random.Random,
          size: int | None = None, blur: float = 0.) -> np.ndarray:
-  """uint8 [size, size, 3] of one view; `blur` is a probability."""
+  """Makes one view, uint8 [size, size, 3].
+
+  Args:
+    image: the image.
+    strength: strength of the colour jitter.
+    rng: source of random numbers.
+    size: side of the view in pixels; None is the height of the image.
+    blur: probability of a blur.
+  """
   size = size or image.size[1]
   image = crop(image, rng, size)
   if rng.random() < 0.5:
@@ -53,7 +68,14 @@ def view(image: Image.Image, strength: float, rng: random.Random,
 
 def pairs(images: np.ndarray, strength: float, seed: int,
           size: int | None = None) -> np.ndarray:
-  """uint8 [B, H, W, 3] -> two views of each image, uint8 [B, 2, size, size, 3]."""
+  """Makes two views of each image, uint8 [B, 2, size, size, 3].
+
+  Args:
+    images: uint8 [B, H, W, 3].
+    strength: strength of the colour jitter.
+    seed: seed of all random numbers.
+    size: side of a view in pixels; None is H.
+  """
   rng, blur = random.Random(seed), 0.5 * ((size or 0) > 32)
   return np.stack([[view(image, strength, rng, size, blur) for _ in range(2)]
                    for image in map(Image.fromarray, images)])

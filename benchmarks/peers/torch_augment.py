@@ -1,8 +1,8 @@
-"""Our augmentation (simclr_v2 and rotnet) in PyTorch, batched on the device.
+"""Implements our augmentation (simclr_v2 and rotnet) in PyTorch, on batches.
 
-Images are float [N, 3, H, W] in [0, 1]. Random numbers are arguments, uniform in
-[0, 1) and a row per image, so that both sides can be given the same ones; every
-image has its own crop, colours and order of colour operations, as ours.
+Images are float [N, 3, H, W] in [0, 1]. Random numbers are arguments, uniform in [0, 1)
+with a row per image, so that tests can give both sides the same ones. As in our code,
+every image has its own crop, colours and order of colour operations.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,14 @@ _GRAY = (0.2989, 0.587, 0.114)
 
 
 def views(augment: Mapping[str, Any], images: torch.Tensor) -> torch.Tensor:
-  """Two views of SimCLR, or RotNet's four, of uint8 [N, H, W, 3].
+  """Makes the two views of SimCLR, or the four of RotNet, of every image.
 
-  Returns float32 [N * V, 3, h, w], views of an image adjacent.
+  Args:
+    augment: section `augment` of the plain config.
+    images: uint8 [N, H, W, 3].
+
+  Returns:
+    float32 [N * V, 3, h, w]; views of an image are adjacent.
   """
   x = images.permute(0, 3, 1, 2).float() / 255
   if augment['recipe'] == 'rotnet':
@@ -51,9 +56,15 @@ def _rotations(augment: Mapping[str, Any], x: torch.Tensor) -> torch.Tensor:
 
 
 def random_boxes(u: torch.Tensor, height: int, width: int) -> torch.Tensor:
-  """TensorFlow's sampler with google's ranges: top, left, height, width, [4, N].
+  """Draws boxes by TensorFlow's sampler with google's ranges.
 
-  The first acceptable one of the attempts in `u`, [N, 4, attempts].
+  Args:
+    u: uniform random numbers [N, 4, attempts]; the first accepted attempt counts.
+    height: height of the images in pixels.
+    width: width of the images in pixels.
+
+  Returns:
+    Top, left, height and width in pixels, [4, N].
   """
   u = u.transpose(0, 1)
   least, most = 0.08 * height * width, float(height * width)
@@ -75,7 +86,13 @@ def random_boxes(u: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
 
 def crop_and_resize(x: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Tensor:
-  """Bicubic without antialiasing, as two matrix products."""
+  """Resizes a box of each image, bicubic without antialiasing, by matrix products.
+
+  Args:
+    x: images [N, 3, H, W].
+    boxes: top, left, height and width in pixels, [4, N].
+    size: side of the results in pixels.
+  """
   top, left, height, width = boxes
   rows = _bicubic(x.shape[2], top, height, size)
   columns = _bicubic(x.shape[3], left, width, size)
@@ -84,7 +101,7 @@ def crop_and_resize(x: torch.Tensor, boxes: torch.Tensor, size: int) -> torch.Te
 
 def _bicubic(length: int, start: torch.Tensor, extent: torch.Tensor,
              size: int) -> torch.Tensor:
-  """[N, size, length]; pixels outside the crop do not count."""
+  """Returns matrices [N, size, length]; pixels outside the crop have weight 0."""
   pixel = torch.arange(length, device=start.device)
   middle = torch.arange(size, device=start.device) + 0.5
   start, extent = start[:, None], extent[:, None]
@@ -98,7 +115,14 @@ def _bicubic(length: int, start: torch.Tensor, extent: torch.Tensor,
 
 
 def jitter(u: torch.Tensor, x: torch.Tensor, strength: float) -> torch.Tensor:
-  """Brightness, contrast, saturation and hue in the order of u[:, 4:]."""
+  """Changes brightness, contrast, saturation and hue, in random order.
+
+  Args:
+    u: uniform random numbers [N, 8]: four amounts, and four whose order is that of the
+      operations.
+    x: images [N, 3, H, W].
+    strength: strength of all changes.
+  """
   amount = (strength * (2 * u[:, :4] - 1)).T[:, :, None, None, None]
   factor = (1 + 0.8 * amount).clamp(min=0)
   position = u[:, 4:].argsort(1).argsort(1).T[:, :, None, None, None]
@@ -142,7 +166,12 @@ def _gray(x: torch.Tensor) -> torch.Tensor:
 
 
 def blur(x: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
-  """A kernel of a tenth of the height, zeros outside; sigma [N] in pixels."""
+  """Blurs by a kernel of a tenth of the height, with zeros outside the image.
+
+  Args:
+    x: images [N, 3, H, W].
+    sigma: standard deviation of each image in pixels, [N].
+  """
   length, radius = x.shape[2], x.shape[2] // 10 // 2
   i = torch.arange(length, device=x.device)
   offset = i[:, None] - i[None]

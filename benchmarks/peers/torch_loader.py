@@ -1,9 +1,10 @@
-"""A stock loop: every image is augmented by itself, in the workers of a DataLoader.
+"""Runs a common PyTorch loop, in which a DataLoader's workers augment each image.
 
-As lightly and solo-learn ship SimCLR: torchvision's transforms on PIL images, two
-tensors per image, an eager network in NCHW. Where torchvision is not installed the
-same operations are written with PIL. The network, objective and optimizer are those
-of `torch_step`, which flatters the peer: theirs are not faster.
+Like SimCLR in lightly and solo-learn, it applies torchvision's transforms to PIL
+images, makes two tensors per image, and trains an eager network in NCHW. If torchvision
+is not installed, the same operations are written with PIL. The network, objective and
+optimizer are those of `torch_step`, which are at least as fast as those of the two
+libraries.
 """
 
 import itertools
@@ -26,7 +27,13 @@ except ImportError:
 
 
 class Pairs(data.Dataset):
-  """Two float32 views [3, h, w] of images held as uint8."""
+  """Makes two float32 views [3, h, w] of each uint8 image.
+
+  Args:
+    images: uint8 [N, H, W, 3].
+    size: side of a view in pixels.
+    strength: strength of the colour jitter.
+  """
 
   def __init__(self, images: np.ndarray, size: int, strength: float):
     self._images = images
@@ -41,7 +48,7 @@ class Pairs(data.Dataset):
 
 
 class Forever(data.Sampler):
-  """Indices in any order, without an end."""
+  """Yields indices in random order without end."""
 
   def __init__(self, n: int):
     self._n = n
@@ -70,11 +77,11 @@ def _pil(size: int, strength: float) -> Any:
 
 
 class Stock:
-  """See `benchmarks.harness.worker`; `run` is what is timed.
+  """Trains in a `benchmarks.harness.worker` process; `run` is timed.
 
   Args:
-    config: a case's; SimCLR only.
-    workers: processes that load; 0 is the training process itself.
+    config: plain config of a case of SimCLR.
+    workers: number of processes that load; 0 loads in the training process.
   """
 
   def __init__(self, config: dict[str, Any], workers: int):
@@ -94,9 +101,9 @@ class Stock:
             'transforms': 'torchvision' if transforms else 'PIL'}
 
   def run(self, steps: int) -> float:
-    """Seconds per step, from when the first batches of fresh workers are used up.
+    """Returns the seconds per step, after the first batches of new workers are used.
 
-    The workers end with the call: they must not go on while others are timed.
+    Workers end with the call, so that they do not run while the other side is timed.
     """
     batches = iter(self._loader)
     for pair in itertools.islice(batches, self._ready):

@@ -1,7 +1,7 @@
-"""The networks of ssl_jax/models in PyTorch; modules are named as ours.
+"""Implements networks of ssl_jax/models in PyTorch, with the same module names.
 
-Only what the benchmark's cases use: ResNets with the shortcuts 'torch' and
-'identity', NIN, the projection head with BatchNorm and the linear head. A kernel at
+It has those that the cases of the benchmarks use: ResNets with the shortcuts 'torch'
+and 'identity', NIN, the projection head with BatchNorm and the linear head. The kernel
 'encoder/stem/conv1/kernel' is `encoder.stem.conv1.weight` here.
 """
 
@@ -11,18 +11,34 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-_RESNETS = {  # blocks per stage, channels of the first, bottlenecks
+_RESNETS = {  # blocks per stage, channels of the first stage, whether bottlenecks
     'resnet18': ((2, 2, 2, 2), 64, False), 'resnet50': ((3, 4, 6, 3), 64, True),
     'resnet20': ((3, 3, 3), 16, False)}
 
 
 def conv(inputs: int, features: int, kernel_size: int, strides: int = 1) -> nn.Conv2d:
+  """Builds a square convolution without bias, padded by (kernel_size - 1) / 2.
+
+  Args:
+    inputs: number of input channels.
+    features: number of output channels.
+    kernel_size: side of the kernel in pixels.
+    strides: stride in pixels.
+  """
   return nn.Conv2d(inputs, features, kernel_size, strides, (kernel_size - 1) // 2,
                    bias=False)
 
 
 class Block(nn.Module):
-  """relu(shortcut(x) + residual(x)), stride on the 3x3."""
+  """Computes relu(shortcut(x) + residual(x)); the first 3x3 convolution has the stride.
+
+  Args:
+    inputs: number of input channels.
+    width: number of channels of the hidden convolutions.
+    strides: stride in pixels.
+    bottleneck: whether convolutions are 1x1, 3x3, 1x1 instead of 3x3, 3x3.
+    shortcut: 'torch' or 'identity', see ssl_jax/models/resnet.py.
+  """
 
   def __init__(self, inputs: int, width: int, strides: int, bottleneck: bool,
                shortcut: str):
@@ -57,7 +73,15 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-  """[N, 3, H, W] -> [N, D], the mean of the last stage."""
+  """Maps images [N, 3, H, W] to features [N, D], the mean of the last stage.
+
+  Args:
+    sizes: number of blocks of each stage.
+    width: number of channels of the first stage.
+    bottleneck: whether blocks are bottlenecks.
+    stem: 'cifar' or 'imagenet', see ssl_jax/models/resnet.py.
+    shortcut: 'torch' or 'identity'.
+  """
 
   def __init__(self, sizes: tuple[int, ...], width: int, bottleneck: bool, stem: str,
                shortcut: str):
@@ -85,7 +109,11 @@ class ResNet(nn.Module):
 
 
 class NIN(nn.Module):
-  """[N, 3, H, W] -> [N, 192]: blocks of three convolutions, pools after two."""
+  """Maps images [N, 3, H, W] to features [N, 192].
+
+  Blocks have three convolutions, and a pooling layer follows each of the first two
+  blocks.
+  """
   dim = 192
 
   def __init__(self, blocks: int):
@@ -113,7 +141,13 @@ class NIN(nn.Module):
 
 
 class Projector(nn.Module):
-  """Dense layers, each with BatchNorm; the last is scaled but not shifted."""
+  """Projection head of dense layers with BatchNorm; the last has a scale and no bias.
+
+  Args:
+    inputs: dimension of the features, and of hidden layers.
+    layers: number of dense layers.
+    dim: dimension of the embeddings.
+  """
 
   def __init__(self, inputs: int, layers: int, dim: int):
     super().__init__()
@@ -135,7 +169,11 @@ class Projector(nn.Module):
 
 
 class Network(nn.Module):
-  """Encoder, then a projector or a linear head: [N, 3, H, W] -> [N, D]."""
+  """Maps images [N, 3, H, W] to embeddings or logits [N, D], by encoder and head.
+
+  Args:
+    config: plain config of a case.
+  """
 
   def __init__(self, config: dict[str, Any]):
     super().__init__()

@@ -1,9 +1,9 @@
-"""Our training step in PyTorch, as fast as its own means go: the peer.
+"""Implements our training step in PyTorch, with its means for speed, as the peer.
 
-uint8 images lie on the device; views are made there for the whole batch at once;
-forward pass, objective and augmentation are one compiled function. float32 on a
-CPU, bfloat16 autocast on a GPU. What only informs (our contrastive accuracy and the
-norm of the gradient) it leaves out.
+uint8 images are on the device, and views are made there for the whole batch at once.
+Augmentation, forward pass and objective are one compiled function. The dtype is float32
+on a CPU and bfloat16 autocast on a GPU. The metrics of our step (contrastive accuracy
+and norm of the gradient) are left out.
 """
 
 import math
@@ -22,7 +22,10 @@ LAYOUTS = ('nchw', 'channels_last')
 
 
 def nt_xent(z: torch.Tensor, temperature: float) -> torch.Tensor:
-  """Chen et al. 2020, equation 1, of [2N, D] with views adjacent; float32."""
+  """Computes NT-Xent (Chen et al. 2020, equation 1) of embeddings [2N, D], in float32.
+
+  The two views of an image are adjacent rows.
+  """
   z = F.normalize(z.float(), dim=1)
   logits = z @ z.T / temperature
   i = torch.arange(len(z), device=z.device)
@@ -30,15 +33,15 @@ def nt_xent(z: torch.Tensor, temperature: float) -> torch.Tensor:
 
 
 def objective(config: dict[str, Any], outputs: torch.Tensor) -> torch.Tensor:
-  """The loss of embeddings, or of the logits of RotNet's four rotations."""
+  """Computes the loss of embeddings, or of the logits of RotNet's four rotations."""
   if config['method']['name'] == 'simclr':
     return nt_xent(outputs, config['method']['temperature'])
-  turns = torch.arange(len(outputs), device=outputs.device) % 4
-  return F.cross_entropy(outputs.float(), turns)
+  rotations = torch.arange(len(outputs), device=outputs.device) % 4
+  return F.cross_entropy(outputs.float(), rotations)
 
 
 def optimizer(config: dict[str, Any], network: torch.nn.Module) -> Any:
-  """SGD with Nesterov momentum, or LARS."""
+  """Builds SGD with Nesterov momentum, or LARS, by the config of a case."""
   optim = config['optim']
   mask = optim.get('weight_decay_mask', 'kernels')
   plain, decayed = [], []
@@ -54,13 +57,20 @@ def optimizer(config: dict[str, Any], network: torch.nn.Module) -> Any:
 
 
 def is_kernel(name: str) -> bool:
-  """Neither of a normalisation nor a bias."""
+  """Returns True unless the parameter is a bias or belongs to a normalisation."""
   *_, module, kind = name.split('.')
   return kind == 'weight' and not module.startswith('bn')
 
 
 class LARS:
-  """Adapts the same parameters that decay, as google-research/simclr does."""
+  """Implements LARS; as in google-research/simclr, biases and BatchNorm do not adapt.
+
+  Args:
+    adapted: parameters with weight decay and an adapted learning rate.
+    plain: other parameters.
+    lr: learning rate.
+    weight_decay: weight decay of the adapted parameters.
+  """
 
   def __init__(self, adapted: list[torch.Tensor], plain: list[torch.Tensor], lr: float,
                weight_decay: float):
@@ -88,7 +98,16 @@ class LARS:
 def lars_update(params: list[torch.Tensor], grads: list[torch.Tensor],
                 moments: list[torch.Tensor], lr: float, weight_decay: float,
                 adapt: bool) -> None:
-  """In place; the rate is applied before the momentum."""
+  """Updates parameters and moments in place; the rate is applied before the momentum.
+
+  Args:
+    params: parameters.
+    grads: gradients of the parameters.
+    moments: momentum buffers of the parameters.
+    lr: learning rate.
+    weight_decay: weight decay, if `adapt`.
+    adapt: whether the learning rate is adapted to the norms.
+  """
   if adapt:
     grads = torch._foreach_add(grads, params, alpha=weight_decay)
     norms = torch.stack(torch._foreach_norm(params))
@@ -101,13 +120,13 @@ def lars_update(params: list[torch.Tensor], grads: list[torch.Tensor],
 
 
 class Trainer:
-  """Trains on noise; `run` is what is timed.
+  """Trains on random images in a `benchmarks.harness.worker` process; `run` is timed.
 
   Args:
-    config: a case's.
-    compile: of `COMPILE`, modes of `torch.compile` or none.
-    layout: of `LAYOUTS`.
-    views_given: `step` takes views, not images.
+    config: plain config of a case.
+    compile: one of `COMPILE`: 'eager', or a mode of `torch.compile`.
+    layout: memory layout, one of `LAYOUTS`.
+    views_given: whether `step` takes views instead of images.
   """
 
   def __init__(self, config: dict[str, Any], compile: str = 'eager',
@@ -134,13 +153,14 @@ class Trainer:
     self._batches = self._noise()
 
   def describe(self) -> dict[str, Any]:
+    """Returns figures of the program and its versions, in types that JSON has."""
     return {'parameters': sum(p.numel() for p in self.network.parameters()),
             'torch': torch.__version__, 'threads': torch.get_num_threads(),
             'peak_memory_bytes':
                 torch.cuda.max_memory_allocated() if self.cuda else None}
 
   def run(self, steps: int) -> float:
-    """Seconds per step; reading the last loss waits for all of them."""
+    """Returns the seconds per step; reading the last loss waits for all steps."""
     start = time.perf_counter()
     for _ in range(steps):
       loss = self.step(next(self._batches))
@@ -149,7 +169,7 @@ class Trainer:
     return (time.perf_counter() - start) / steps
 
   def step(self, batch: torch.Tensor) -> torch.Tensor:
-    """One update from images, or from views; the loss, still on the device."""
+    """Updates by a batch of images or views, and returns the loss on the device."""
     if self._graphs:
       torch.compiler.cudagraph_mark_step_begin()
     loss = self._loss(batch)
@@ -159,17 +179,17 @@ class Trainer:
     return loss.detach()
 
   def loss_of_views(self, views: torch.Tensor) -> torch.Tensor:
-    """The objective of float [N * V, 3, h, w]."""
+    """Computes the objective of views, float [N * V, 3, h, w]."""
     with torch.autocast(self.device.type, torch.bfloat16, enabled=self.cuda):
       outputs = self.network(views.contiguous(memory_format=self._layout))
     return objective(self.config, outputs)
 
   def loss_of_images(self, images: torch.Tensor) -> torch.Tensor:
-    """The objective of uint8 [N, H, W, 3]."""
+    """Computes the objective of images, uint8 [N, H, W, 3]."""
     return self.loss_of_views(torch_augment.views(self.config['augment'], images))
 
   def _noise(self) -> Iterator[torch.Tensor]:
-    """Batches of resident images, in a new order every epoch."""
+    """Yields batches of resident random images, in a new order every epoch."""
     data = self.config['data']
     side, n = data.get('image_size') or 32, data['num_examples']
     images = torch.randint(0, 256, (n, side, side, 3), dtype=torch.uint8,

@@ -1,7 +1,7 @@
-"""Changes colours as TensorFlow (google's SimCLR) and as torchvision define it.
+"""Changes colours by the definitions of TensorFlow (google's SimCLR) and torchvision.
 
-Images are float [H, W, C] in [0, 1]. If C is 1, hue, saturation and grey do not
-apply, and their functions return the image.
+Images are float [H, W, C] in [0, 1]. If C is 1, hue, saturation and grey are not
+defined, and their functions return the image.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Style(NamedTuple):
   brightness: str  # 'add' or 'multiply'
   contrast: str    # around the mean of each 'channel', or of the 'gray' image
   saturation: str  # scaled in 'hsv', or a blend with the 'gray' image
-  # Of brightness, contrast, saturation and hue: how strong beside SimCLR's.
+  # Strengths of brightness, contrast, saturation and hue as multiples of SimCLR's.
   weights: tuple[float, ...] | None = None
 
 
@@ -37,14 +37,15 @@ def _has_color(image: jax.Array) -> bool:
   if channels not in (1, 3):
     raise errors.UserError(
         f'images have {channels} channels; colour augmentations accept 3 (RGB) '
-        'or 1: leave them out of config.augment')
+        'or 1 (grey); set config.augment.strength to 0, or leave the colour operations '
+        'out of config.augment.ops')
   return channels == 3
 
 
 def _extremes(image: jax.Array) -> tuple[jax.Array, jax.Array]:
   """Returns the largest and smallest channel, as [H, W, 1] or as large as the image.
 
-  Neither form has a reduction, which would not fuse.
+  Neither form is a reduction, which XLA would not fuse.
   """
   if platforms.on_gpu():  # slices would be written to memory, rolls fuse
     first, second, third = image, jnp.roll(image, 1, -1), jnp.roll(image, 2, -1)
@@ -55,7 +56,7 @@ def _extremes(image: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _luma(image: jax.Array) -> jax.Array:
-  """[H, W, 1]."""
+  """Returns the grey image [H, W, 1]; an image of one channel does not change."""
   if not _has_color(image):
     return image
   r, g, b = jnp.split(image, 3, axis=-1)
@@ -63,13 +64,19 @@ def _luma(image: jax.Array) -> jax.Array:
 
 
 def grayscale(image: jax.Array) -> jax.Array:
-  """Every channel becomes .2989 R + .587 G + .114 B; the shape stays."""
+  """Sets every channel to 0.2989 R + 0.587 G + 0.114 B, and keeps the shape."""
   return jnp.broadcast_to(_luma(image), image.shape)
 
 
 def adjust_contrast(image: jax.Array, factor: jax.typing.ArrayLike,
                     around: str = 'channel') -> jax.Array:
-  """Scales distances from the mean: of each 'channel', or of the 'gray' image."""
+  """Scales the differences to the mean by `factor`, without clipping.
+
+  Args:
+    image: float [H, W, C] in [0, 1].
+    factor: scale of the differences; may be traced.
+    around: the mean that is meant: of each 'channel', or of the 'gray' image.
+  """
   center = image if around == 'channel' else _luma(image)
   mean = center.mean(axis=(0, 1), keepdims=True)
   return mean + factor * (image - mean)
@@ -77,10 +84,15 @@ def adjust_contrast(image: jax.Array, factor: jax.typing.ArrayLike,
 
 def adjust_saturation(image: jax.Array, factor: jax.typing.ArrayLike,
                       space: str = 'hsv') -> jax.Array:
-  """Scales saturation: of HSV, clipped to [0, 1], or by a blend with 'gray'.
+  """Scales the saturation by `factor`.
 
-  `factor` is at least 0. In HSV hue and value stay, so that a channel x becomes
-  V - (V - x) * S'/S: no conversion is needed.
+  In HSV the saturation S is clipped to [0, 1] afterwards. Hue and value V do not
+  change, so that a channel x becomes V - (V - x) * S'/S without a conversion.
+
+  Args:
+    image: float [H, W, C] in [0, 1].
+    factor: scale of the saturation, at least 0; may be traced.
+    space: 'hsv' scales S of HSV; 'gray' scales the difference to the grey image.
   """
   if not _has_color(image):
     return image
@@ -95,46 +107,50 @@ def adjust_saturation(image: jax.Array, factor: jax.typing.ArrayLike,
 
 
 def adjust_hue(image: jax.Array, delta: jax.typing.ArrayLike) -> jax.Array:
-  """Turns the hue by `delta` of a full circle; HSV value and saturation stay."""
+  """Rotates the hue by `delta` of a full circle, at constant value and saturation."""
   if not _has_color(image):
     return image
   value, low = _extremes(image)
   chroma = value - low
   r, g, b = jnp.split(image, 3, axis=-1)
   inverse = 1 / jnp.where(chroma > 0, chroma, 1)
-  # Sixths of a circle from red; greys have none and no chroma to show it.
+  # The hue in sixths of a circle from red. A grey has no hue, and its chroma is 0, so
+  # that the number does not matter.
   hue = jnp.where(value == r, (g - b) * inverse,
                   jnp.where(value == g, 2 + (b - r) * inverse,
                             4 + (r - g) * inverse))
-  # Each channel falls from V to V - chroma on a third of the circle of its own.
+  # Each channel falls from V to V - chroma on another third of the circle.
   phase = hue + 6 * delta + jnp.array([5., 3., 1.])[None, None, :]
   phase = phase - 6 * jnp.floor(phase / 6)
   return value - chroma * jnp.clip(jnp.minimum(phase, 4 - phase), 0, 1)
 
 
 def solarize(image: jax.Array, threshold: float = 0.5) -> jax.Array:
-  """Inverts what is at least `threshold` (PIL's ImageOps.solarize)."""
+  """Inverts all values that are at least `threshold` (PIL's ImageOps.solarize)."""
   return jnp.where(image < threshold, image, 1 - image)
 
 
 def jitter(key: jax.Array, image: jax.Array, strength: float,
            style: str = 'simclr_v2') -> jax.Array:
-  """Brightness, contrast, saturation and hue, in random order.
+  """Changes brightness, contrast, saturation and hue, in random order.
 
-  Chen et al. 2020 (arXiv:2002.05709), appendix A: the first three vary by up to
-  0.8 `strength`, the hue by 0.2 `strength` of a circle. BYOL's saturation varies by
-  half of that (arXiv:2006.07733, table 6, has `strength` 0.5). Values are clipped to
-  [0, 1] after each of the four, as in google's code, and a factor is never below
-  0 (where TensorFlow would fail).
+  The first three change by up to 0.8 `strength`, and the hue by up to 0.2 `strength` of
+  a circle (Chen et al. 2020, arXiv:2002.05709, appendix A). BYOL's saturation changes
+  by half of that (arXiv:2006.07733, table 6, which has `strength` 0.5). Values are
+  clipped to [0, 1] after each of the four, as in google's code. A factor is never below
+  0, where TensorFlow would fail.
 
   Args:
     key: a PRNG key.
-    image: float [H, W, C].
-    strength: 1 for ImageNet in the paper, 0.5 for CIFAR-10.
-    style: a name of `STYLES`.
+    image: float [H, W, C] in [0, 1].
+    strength: strength of all changes; in the paper 1 for ImageNet and 0.5 for CIFAR-10.
+    style: a key of `STYLES`.
 
   Returns:
     float32 [H, W, C] in [0, 1].
+
+  Raises:
+    errors.UserError: the style is not in `STYLES`, or C is neither 1 nor 3.
   """
   style = errors.lookup('config.augment.style', style, STYLES)
   u = jax.random.uniform(key, (8,))
@@ -152,21 +168,26 @@ def jitter(key: jax.Array, image: jax.Array, strength: float,
 
   def one(i, image):
     changed = image
-    # Under vmap a lax.switch would run every branch too; selects fuse with them.
+    # Under vmap a lax.switch would also run every branch. XLA fuses selects with them.
     for op, at in zip(ops, position, strict=True):
       changed = jnp.where(at == i, op(image), changed)
     return jnp.clip(changed, 0, 1)
-  if platforms.on_gpu():  # a loop there copies all images at every iteration
+  if platforms.on_gpu():  # a loop on a GPU copies all images at every iteration
     for i in range(4):
       image = one(i, image)
     return image
-  # Unrolled, XLA:CPU fuses the operations into every reader of their results and
-  # computes them again: 2.5 times the time, and twice that of compiling.
+  # If the loop were unrolled, XLA:CPU would fuse the operations into every reader of
+  # their results and compute them again. That takes 2.5 times as long to run, and twice
+  # as long to compile.
   return jax.lax.fori_loop(0, 4, one, image)
 
 
 def ranks(values: jax.Array) -> jax.Array:
-  """int32 [n]: how many are smaller; a permutation without a sort."""
+  """Returns the rank of each of n values, int32 [n], without sorting.
+
+  The rank is the number of smaller values, and of equal values before it, so that the
+  ranks are a permutation.
+  """
   i = jnp.arange(values.shape[0])
   smaller = values[None, :] < values[:, None]
   tied = (values[None, :] == values[:, None]) & (i[None, :] < i[:, None])

@@ -1,8 +1,9 @@
-"""Random crops: which box, and the box resized to a fixed shape.
+"""Draws the boxes of random crops, and resizes a box to a fixed shape.
 
-The samplers in use draw different distributions, and so are different
-augmentations: TensorFlow's crops have mean area 0.42 of a 224 px image,
-torchvision's 0.48, BYOL's 0.53, from the same `area` and `ratio`.
+The samplers of different libraries draw from different distributions, and so are
+different augmentations. With the same `area` and `ratio`, the mean area of crops is
+0.42 of a 224 px image with TensorFlow's sampler, 0.48 with torchvision's, and 0.53 with
+BYOL's.
 """
 
 from collections.abc import Callable
@@ -13,28 +14,42 @@ import jax.numpy as jnp
 
 from ssl_jax.augment import resample
 
-# As torchvision. TensorFlow tries 100 times, but with google's ranges an attempt
-# fails in fewer than 8 cases of 100 at any size: ten in a row never do.
+# The number of attempts of torchvision. TensorFlow makes up to 100, but with google's
+# ranges an attempt fails in fewer than 8 cases of 100 at any image size, so that ten in
+# a row practically never fail.
 ATTEMPTS = 10
 
 
 class Box(NamedTuple):
-  """A part of an image, in whole pixels (float32 or int scalars)."""
+  """A part of an image in whole pixels, as float32 or int scalars."""
   top: jax.typing.ArrayLike
   left: jax.typing.ArrayLike
   height: jax.typing.ArrayLike
   width: jax.typing.ArrayLike
 
 
-# From four uniform numbers to whether their box is acceptable, and the box.
+# Maps four uniform numbers to a flag, True if their box is accepted, and the box.
 Attempt = Callable[[jax.Array], tuple[jax.Array, Box]]
 
 
 def crop_and_resize(image: jax.Array, box: Box, size: tuple[int, int],
                     method: str = 'bicubic', antialias: bool = False) -> jax.Array:
-  """Resizes the part `box` of a float image [H, W, C] to [*size, C], float32.
+  """Resizes a part of an image to a fixed shape.
 
-  Bicubic overshoots: results may leave [0, 1]. See `resample.resize_weights`.
+  Args:
+    image: float [H, W, C].
+    box: the part of the image.
+    size: height h and width w of the result in pixels.
+    method: filter of the resizing, 'bilinear' or 'bicubic'. The bicubic filter
+      overshoots, so that values may leave [0, 1].
+    antialias: whether the filter is widened when the crop shrinks; see
+      `resample.resize_weights`.
+
+  Returns:
+    float32 [h, w, C].
+
+  Raises:
+    errors.UserError: the method is not one of these.
   """
   rows = resample.resize_weights(
       image.shape[0], box.top, box.height, size[0], method, antialias)
@@ -47,21 +62,21 @@ def tensorflow_box(key: jax.Array, height: jax.typing.ArrayLike,
                    width: jax.typing.ArrayLike, area: tuple[float, float],
                    ratio: tuple[float, float],
                    min_covered: float = 0.1) -> Box:
-  """Draws as `tf.image.sample_distorted_bounding_box` does, for a whole image.
+  """Draws a box as `tf.image.sample_distorted_bounding_box` does, for a whole image.
 
-  Width / height is uniform in `ratio`, then the height is a uniform integer of
-  those that keep `area` (fractions of the image). Crops smaller than
-  `min_covered` are refused, so that google's area (0.08, 1) really begins at
-  0.1. Offsets are uniform but never the last one possible: the right and bottom
-  edges are reached only by crops of full width or height.
+  Width / height is uniform in `ratio`. The height is then uniform among the integers
+  for which the area is within `area`. Crops smaller than `min_covered` are rejected, so
+  that google's area (0.08, 1) in fact begins at 0.1. Offsets are uniform, but the last
+  possible one is never drawn, so that only crops of full width or height reach the
+  right or bottom edge.
 
   Args:
     key: a PRNG key.
-    height: of the image, in pixels; may be traced, as may `width`.
-    width: of the image.
-    area: smallest and largest fraction of the image.
+    height: height of the image in pixels; may be traced.
+    width: width of the image in pixels; may be traced.
+    area: smallest and largest area of the crop, as fractions of the image.
     ratio: smallest and largest width / height.
-    min_covered: smallest accepted fraction of the image.
+    min_covered: smallest accepted area, as a fraction of the image.
   """
   height, width = jnp.float32(height), jnp.float32(width)
   least, most = area[0] * height * width, area[1] * height * width
@@ -72,7 +87,7 @@ def tensorflow_box(key: jax.Array, height: jax.typing.ArrayLike,
     tallest = jnp.minimum(tallest, jnp.floor((width + 0.5) / aspect))
     shortest = jnp.minimum(jnp.round(jnp.sqrt(least / aspect)), tallest)
     h = shortest + jnp.floor(u[1] * (tallest - shortest + 1))
-    # Rounding may have left the range of areas by a pixel; TF corrects it once.
+    # Rounding may leave the range of areas by a pixel; TensorFlow corrects it once.
     h = jnp.where(h * jnp.round(h * aspect) < least, h + 1, h)
     h = jnp.where(h * jnp.round(h * aspect) > most, h - 1, h)
     w = jnp.round(h * aspect)
@@ -88,11 +103,17 @@ def tensorflow_box(key: jax.Array, height: jax.typing.ArrayLike,
 def torchvision_box(key: jax.Array, height: jax.typing.ArrayLike,
                     width: jax.typing.ArrayLike, area: tuple[float, float],
                     ratio: tuple[float, float]) -> Box:
-  """Draws as torchvision's `RandomResizedCrop` does.
+  """Draws a box as torchvision's `RandomResizedCrop` does.
 
-  The area is uniform and width / height log-uniform; ten attempts, and then the
-  largest central crop whose shape is within `ratio`. Arguments are those of
-  `tensorflow_box`.
+  The area is uniform, and width / height is log-uniform. If ten attempts fail, the box
+  is the largest central one whose shape is within `ratio`.
+
+  Args:
+    key: a PRNG key.
+    height: height of the image in pixels; may be traced.
+    width: width of the image in pixels; may be traced.
+    area: smallest and largest area of the crop, as fractions of the image.
+    ratio: smallest and largest width / height.
   """
   height, width = jnp.float32(height), jnp.float32(width)
   low, high = jnp.log(jnp.float32(ratio[0])), jnp.log(jnp.float32(ratio[1]))
@@ -115,18 +136,25 @@ def torchvision_box(key: jax.Array, height: jax.typing.ArrayLike,
 def byol_box(key: jax.Array, height: jax.typing.ArrayLike,
              width: jax.typing.ArrayLike, area: tuple[float, float],
              ratio: tuple[float, float]) -> Box:
-  """Draws as the code of BYOL does (deepmind-research, byol/utils/dataset.py).
+  """Draws a box as the code of BYOL does (deepmind-research, byol/utils/dataset.py).
 
-  As torchvision, but a box that is too tall or too wide is cut to the image instead
-  of drawn again, so that crops are larger: 0.53 of the image on average. Arguments
-  are those of `tensorflow_box`.
+  It draws area and shape as torchvision does. But a box that is too tall or too wide is
+  cut to the image instead of drawn again, so that crops are larger: 0.53 of the image
+  on average.
+
+  Args:
+    key: a PRNG key.
+    height: height of the image in pixels; may be traced.
+    width: width of the image in pixels; may be traced.
+    area: smallest and largest area of the crop, as fractions of the image.
+    ratio: smallest and largest width / height.
   """
   height, width = jnp.float32(height), jnp.float32(width)
   low, high = jnp.log(jnp.float32(ratio[0])), jnp.log(jnp.float32(ratio[1]))
   u = jax.random.uniform(key, (4,))
   pixels = (area[0] + u[0] * (area[1] - area[0])) * height * width
   aspect = jnp.exp(low + u[1] * (high - low))
-  # At least a pixel, which tiny images would else fall below.
+  # In tiny images a side could round to 0.
   h = jnp.clip(jnp.round(jnp.sqrt(pixels / aspect)), 1, height)
   w = jnp.clip(jnp.round(jnp.sqrt(pixels * aspect)), 1, width)
   return Box(jnp.floor(u[2] * (height - h + 1)), jnp.floor(u[3] * (width - w + 1)),
@@ -139,9 +167,13 @@ SAMPLERS = {'tensorflow': tensorflow_box, 'torchvision': torchvision_box,
 
 def center_box(height: jax.typing.ArrayLike, width: jax.typing.ArrayLike,
                proportion: float, aspect: float) -> Box:
-  """The central crop of google's SimCLR evaluation.
+  """Returns the central box of google's SimCLR evaluation.
 
-  `proportion` of the largest box of that `aspect` (width / height).
+  Args:
+    height: height of the image in pixels; may be traced.
+    width: width of the image in pixels; may be traced.
+    proportion: sides of the box, as a fraction of those of the largest central box.
+    aspect: width / height of the box.
   """
   height, width = jnp.float32(height), jnp.float32(width)
   tallest = jnp.minimum(height, width / aspect)
@@ -151,11 +183,11 @@ def center_box(height: jax.typing.ArrayLike, width: jax.typing.ArrayLike,
 
 
 def _first_valid(key: jax.Array, attempt: Attempt, otherwise: Box) -> Box:
-  """The first valid one of ATTEMPTS boxes, without a loop."""
-  # Drawn flat: XLA:CPU needs 2 s to compile a draw of shape (4, 10).
+  """Returns the first valid one of ATTEMPTS boxes, without a loop."""
+  # The draw is flat, because XLA:CPU needs 2 s to compile one of shape (4, 10).
   u = jax.random.uniform(key, (4 * ATTEMPTS,)).reshape(4, ATTEMPTS)
   valid, _ = attempt(u)
-  # A mask, because under vmap an index would be a gather.
+  # A mask selects the attempt, because under vmap an index would be a gather.
   chosen = jnp.arange(ATTEMPTS) == jnp.argmax(valid)
   _, box = attempt(jnp.sum(jnp.where(chosen[None, :], u, 0), axis=1))
   return jax.tree.map(lambda x, y: jnp.where(valid.any(), x, y), box, otherwise)

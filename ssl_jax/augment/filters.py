@@ -1,4 +1,4 @@
-"""Filters: blur, edges, noise. Images are float32 [H, W, C] in [0, 1]."""
+"""Blurs images, finds edges and adds noise. Images are float32 [H, W, C] in [0, 1]."""
 
 import jax
 import jax.numpy as jnp
@@ -7,20 +7,24 @@ from ssl_jax.augment import resample
 
 
 def blur_radius(height: int) -> int:
-  """Returns the radius of google's SimCLR kernel, a tenth of the height in pixels.
+  """Returns the radius in pixels of the blur kernel of google's SimCLR.
 
-  Below 20 px it is 0, which is no blur.
+  The diameter is a tenth of the height. Below 20 px the radius is 0, which is no blur.
   """
   return height // 10 // 2
 
 
 def gaussian_blur(image: jax.Array, sigma: jax.typing.ArrayLike,
                   radius: int) -> jax.Array:
-  """Blurs with 2 * radius + 1 taps per axis; outside the image is black.
+  """Blurs with a Gaussian kernel of 2 * radius + 1 taps per axis.
 
-  Zero padding darkens the borders, as in google's SimCLR; PIL and torchvision
-  extend or reflect the image instead. `sigma` is in pixels and may be traced;
-  radius 0 returns the image.
+  Pixels outside the image count as zeros, which darkens the borders, as in google's
+  SimCLR. PIL and torchvision extend or reflect the image instead.
+
+  Args:
+    image: float32 [H, W, C].
+    sigma: standard deviation in pixels; may be traced.
+    radius: radius of the kernel in pixels; 0 returns the image.
   """
   if radius == 0:
     return image
@@ -30,9 +34,10 @@ def gaussian_blur(image: jax.Array, sigma: jax.typing.ArrayLike,
 
 
 def sobel(image: jax.Array) -> jax.Array:
-  """Gradient magnitude of every channel, a full step being 1; clipped to [0, 1].
+  """Returns the gradient magnitude of every channel, clipped to [0, 1].
 
-  Borders are reflected without repeating the edge (`tf.image.sobel_edges`).
+  An edge from 0 to 1 has magnitude 1. Borders are reflected without repeating the edge
+  (as in `tf.image.sobel_edges`).
   """
   height, width = image.shape[:2]
   padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)), mode='reflect')
@@ -46,6 +51,12 @@ def sobel(image: jax.Array) -> jax.Array:
 
 
 def add_noise(key: jax.Array, image: jax.Array, std: float) -> jax.Array:
-  """Adds independent Gaussian noise to every value and clips to [0, 1]."""
+  """Adds independent Gaussian noise to every value and clips to [0, 1].
+
+  Args:
+    key: a PRNG key.
+    image: float32 [H, W, C].
+    std: standard deviation of the noise.
+  """
   noise = std * jax.random.normal(key, image.shape, image.dtype)
   return jnp.clip(image + noise, 0, 1)

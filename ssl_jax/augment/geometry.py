@@ -1,4 +1,4 @@
-"""Flips, quarter turns, shifts and holes. Images are float32 [H, W, C]."""
+"""Flips, rotates, shifts and masks images, float32 [H, W, C]."""
 
 import jax
 import jax.numpy as jnp
@@ -8,14 +8,16 @@ from ssl_jax.augment import resample
 
 
 def flip(image: jax.Array) -> jax.Array:
-  """Mirrors left and right."""
+  """Swaps left and right."""
   return image[:, ::-1]
 
 
 def rotate(image: jax.Array, quarter_turns: jax.typing.ArrayLike) -> jax.Array:
-  """Turns a square image counter-clockwise, as `np.rot90(image, quarter_turns)`.
+  """Rotates a square image counter-clockwise, like `np.rot90(image, quarter_turns)`.
 
-  `quarter_turns` is an int in 0..3 and may be traced.
+  Args:
+    image: float32 [H, H, C].
+    quarter_turns: the rotation in multiples of 90 degrees, 0 to 3; may be traced.
 
   Raises:
     errors.UserError: the image is not square.
@@ -23,16 +25,20 @@ def rotate(image: jax.Array, quarter_turns: jax.typing.ArrayLike) -> jax.Array:
   height, width = image.shape[:2]
   if height != width:
     raise errors.UserError(
-        f'images are {height}x{width}; rotations need square ones: set '
+        f'images are {height}x{width}, and rotations need square images; set '
         'config.augment.size')
   return jax.lax.select_n(
       jnp.asarray(quarter_turns, jnp.int32), *(jnp.rot90(image, k) for k in range(4)))
 
 
 def rotate_all(images: jax.Array, quarter_turns: tuple[int, ...]) -> jax.Array:
-  """Every image [B, H, W, C] in each of V turns: [B * V, H, W, C].
+  """Rotates every image by each of V rotations, and returns [B * V, H, H, C].
 
-  Row i * V + v is image i turned by `quarter_turns[v]`, as in RotNet's batches.
+  Row i * V + v is image i rotated by `quarter_turns[v]`, as in RotNet's batches.
+
+  Args:
+    images: float32 [B, H, H, C].
+    quarter_turns: V rotations in multiples of 90 degrees, each 0 to 3.
 
   Raises:
     errors.UserError: the images are not square.
@@ -42,9 +48,14 @@ def rotate_all(images: jax.Array, quarter_turns: tuple[int, ...]) -> jax.Array:
 
 
 def pad_and_crop(key: jax.Array, image: jax.Array, pad: int) -> jax.Array:
-  """Pads with `pad` zeros on all sides and crops the old shape at random.
+  """Pads with zeros on all sides and crops the original shape at random.
 
   All (2 * pad + 1)^2 positions are equally likely.
+
+  Args:
+    key: a PRNG key.
+    image: float32 [H, W, C].
+    pad: number of zeros on each side.
   """
   down, right = jax.random.randint(key, (2,), -pad, pad + 1)
   rows = resample.shift_weights(image.shape[0], down)
@@ -53,9 +64,14 @@ def pad_and_crop(key: jax.Array, image: jax.Array, pad: int) -> jax.Array:
 
 
 def cutout(key: jax.Array, image: jax.Array, fraction: float) -> jax.Array:
-  """Blackens a square whose centre is any pixel (DeVries & Taylor 2017).
+  """Sets a square at a random position to 0 (DeVries & Taylor 2017).
 
-  The side is `fraction` of the image's height; at the borders less is lost.
+  All pixels are equally likely to be the centre. At the borders the square is cut.
+
+  Args:
+    key: a PRNG key.
+    image: float32 [H, W, C].
+    fraction: side of the square as a fraction of the image's height.
   """
   height, width = image.shape[:2]
   side = round(fraction * height)

@@ -1,7 +1,7 @@
-"""Named, versioned augmentation recipes, of all crops or of each.
+"""Defines named, versioned augmentation recipes, for all crops or for each of them.
 
-The codes of the field disagree silently on crops, colours and blur. Here every
-choice has a name, and a recipe states all of them.
+Published implementations silently disagree on crops, colours and blur. Here every
+choice has a name, and a recipe states all choices.
 """
 
 import dataclasses
@@ -19,27 +19,31 @@ from ssl_jax.augment.stages import Range
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-  """Holds what every recipe has: the size of a view and its normalisation."""
+  """Describes what all recipes share: the size of a view and its normalisation."""
   size: int | None = config.field(
       None, low=1, doc='Side of the square views in pixels; None keeps the shape of '
       'the images')
   mean: tuple[float, ...] | None = config.field(
       None, low=-1000, high=1000, nonempty=True,
       doc='Number for each channel that is subtracted from the finished view, whose '
-      'values are in [0, 1]; None leaves them so')
+      'values are in [0, 1]; None subtracts nothing')
   std: tuple[float, ...] | None = config.field(
       None, above=0, nonempty=True,
-      doc='Number for each channel by which it is then divided; set both or none')
+      doc='Number for each channel by which the view is then divided; set mean and '
+      'std, or neither')
 
   def __post_init__(self):
     if (self.mean is None) != (self.std is None):
       raise errors.UserError(
           'config.augment.mean and config.augment.std go together: set both or none')
-    # Stages check their own parameters; build them once, before any tracing.
+    # Stages check their own parameters. This builds them once, before any tracing.
     self.stages(self.size or 32)
 
   def stages(self, size: int) -> tuple[stages.Stage, ...]:
-    """The steps for views `size` pixels high; the first is a `stages.Frame`."""
+    """Returns the operations for views `size` pixels high, in their order.
+
+    The first is a `stages.FirstStage`.
+    """
     raise NotImplementedError
 
   def __call__(self, key: jax.Array, image: jax.Array,
@@ -49,14 +53,14 @@ class Policy:
     Args:
       key: a PRNG key.
       image: [H, W, C], uint8 or floats in [0, 1].
-      valid_size: int [2], the image's true height and width, where it lies in the
-        top left of a larger canvas.
+      valid_size: int [2], the image's true height and width, if it is at the top left
+        of a larger canvas; None if the image fills the array.
 
     Returns:
       float32 [h, w, C], in [0, 1] unless normalised.
 
     Raises:
-      errors.UserError: channels that do not suit the recipe.
+      errors.UserError: the recipe does not accept this number of channels.
     """
     if image.dtype == jnp.uint8:
       image = image.astype(jnp.float32) / 255
@@ -80,7 +84,7 @@ class Policy:
 
 @dataclasses.dataclass(frozen=True)
 class SimCLR(Policy):
-  """Crop, flip, colour distortion, blur (Chen et al. 2020, appendix A)."""
+  """Crops, flips, distorts colours and blurs (Chen et al. 2020, appendix A)."""
   sampler: str = stages.sampler()
   area: Range = stages.area()
   ratio: Range = stages.ratio()
@@ -90,12 +94,13 @@ class SimCLR(Policy):
   strength: float = stages.strength()
   style: str = stages.style()
   color_p: float = stages.probability(0.8, 'colour jitter')
-  gray_p: float = stages.probability(0.2, 'grey, whether jittered or not')
+  gray_p: float = stages.probability(0.2, 'a conversion to grey, after the jitter')
   blur: float | None = stages.probability(
-      None, 'blur; None is 0.5, and 0 up to 32 pixels as for CIFAR')
+      None, 'blur; None is 0 for views of up to 32 pixels, as for CIFAR, and 0.5 for '
+      'larger ones')
   sigma: Range = stages.sigma()
   solarize: float = stages.probability(
-      0.0, 'solarization after the blur, of values from 0.5 up (BYOL)')
+      0.0, 'solarization after the blur, which inverts values from 0.5 up (BYOL)')
 
   def stages(self, size):
     blur = (0.5 if size > 32 else 0.0) if self.blur is None else self.blur
@@ -111,10 +116,10 @@ class SimCLR(Policy):
 
 @dataclasses.dataclass(frozen=True)
 class RotNet(Policy):
-  """Shift by up to `pad` pixels and flip (Gidaris et al. 2018, CIFAR-10 code).
+  """Shifts by up to `pad` pixels and flips (Gidaris et al. 2018, CIFAR-10 code).
 
-  The method itself makes the four rotations. That code normalises with mean
-  (125.3, 123.0, 113.9) / 255 and std (63.0, 62.1, 66.7) / 255.
+  The four rotations are made by the method, not by this recipe. The code of the paper
+  normalises with mean (125.3, 123.0, 113.9) / 255 and std (63.0, 62.1, 66.7) / 255.
   """
   pad: int = stages.pad()
   flip_p: float = stages.probability(0.5, 'a left-right flip')
@@ -126,15 +131,16 @@ class RotNet(Policy):
 
 @dataclasses.dataclass(frozen=True)
 class Plain(Policy):
-  """No augmentation: a central crop, resized; what evaluation sees.
+  """Resizes a central crop, without augmentation, for evaluation.
 
-  Images of the right size that are not cropped stay as they are.
+  Images that already have the size and are not cropped do not change.
   """
   method: str = stages.method()
   antialias: bool = stages.antialias()
   proportion: float | None = config.field(
-      None, above=0, high=1, doc="Part of the image's sides that is seen; None is "
-      "0.875, and 1 up to 32 pixels, as in google's SimCLR")
+      None, above=0, high=1, doc="Sides of the crop as a fraction of the image's; None "
+      "is 1 for views of up to 32 pixels and 0.875 for larger ones, as in google's "
+      'SimCLR')
 
   def stages(self, size):
     proportion = self.proportion
@@ -145,14 +151,14 @@ class Plain(Policy):
 
 @dataclasses.dataclass(frozen=True)
 class Compose(Policy):
-  """Any operations in any order, for ablations."""
+  """Applies any operations in any order, for ablations."""
   ops: tuple[Any, ...] = config.field(
       ('crop', 'flip'),
       doc=f'Names of operations ({", ".join(stages.BY_NAME)}), or pairs of a name and '
       "a dict of its fields: ('crop', ('color', {'strength': 0.5}))")
 
   def __post_init__(self):
-    # A dict is not hashable, and policies are compared and hashed.
+    # Policies are compared and hashed, and a dict is not hashable.
     object.__setattr__(self, 'ops', tuple(
         (op, ()) if isinstance(op, str) else (op[0], _items(op[1]))
         for op in self.ops))
@@ -175,7 +181,7 @@ def _items(fields: Any) -> tuple[tuple[str, Any], ...]:
 
 
 _BYOL = {'style': 'byol', 'sampler': 'byol', 'strength': 0.5}
-# From a recipe's name to its class with the defaults of the recipe.
+# The class of each recipe, with the defaults of the recipe.
 RECIPES = {
     'simclr_v1': functools.partial(SimCLR, style='simclr_v1'),
     'simclr_v2': functools.partial(SimCLR, style='simclr_v2'),
@@ -188,32 +194,33 @@ RECIPES = {
     'none': Plain,
     'compose': Compose,
 }
-# The section `augment` of a config, which `per_crop` and `evaluation` take when parsed.
+# The section `augment` of a config. `per_crop` and `evaluation` take it parsed.
 SECTION = config.Section(RECIPES, key='recipe', variants='views')
 
 
 def build(recipe: str, /, **overrides: Any) -> Policy:
-  """Makes the policy of a recipe.
+  """Builds the policy of a recipe.
 
   * simclr_v1: google's SimCLR with additive brightness, as in the first paper.
-  * simclr_v2: google's default since version 2, multiplicative brightness.
-  * torchvision: the same recipe as lightly and solo-learn write it: other crops,
-    contrast and saturation. (Blur stays google's.)
+  * simclr_v2: google's SimCLR with multiplicative brightness, the default of its code
+    since version 2.
+  * torchvision: SimCLR as lightly and solo-learn implement it, with other crops,
+    contrast and saturation. (The blur is google's.)
   * byol_view1, byol_view2: the two views of BYOL (Grill et al. 2020,
     arXiv:2006.07733, table 6), as deepmind-research's code applies them: its own
-    crops, brightness added, half the change of saturation; blur with probability 1
-    and 0.1, solarization with 0 and 0.2.
-  * crop_flip: for linear evaluation and fine-tuning.
-  * rotnet: shift and flip.
-  * none: for evaluation.
+    crops, additive brightness, half the change of saturation; blur with probability 1
+    and 0.1, solarization with probability 0 and 0.2.
+  * crop_flip: random crops and flips, for linear evaluation and fine-tuning.
+  * rotnet: shifts and flips.
+  * none: a central crop, for evaluation.
   * compose: any operations, for ablations.
 
   Args:
     recipe: one of these names.
-    **overrides: fields of the recipe's class.
+    **overrides: fields of the recipe's class, with their values.
 
   Raises:
-    errors.UserError: an unknown recipe or field, or a value out of range.
+    errors.UserError: the recipe or a field is unknown, or a value is out of range.
   """
   return config.build(errors.lookup('config.augment.recipe', recipe, RECIPES),
                       overrides, 'augment')
@@ -223,28 +230,30 @@ def per_crop(augment: Policy | config.Variants,
              num_crops: int | None) -> tuple[Policy, ...]:
   """Returns the policy of every crop of an image.
 
-  The section `augment` is a recipe with overrides of its fields, for all crops alike.
-  With `views` it is what the crops share, and `views` holds, by a name of your choice,
-  the fields that differ: `dict(size=224, views=dict(view1=dict(recipe='byol_view1'),
-  view2=dict(recipe='byol_view2')))`. Views follow the order of their names; `count`
-  repeats one. `size` may differ, `mean` and `std` may not.
+  Without `views`, the section `augment` is one recipe with overrides of its fields, for
+  all crops. With `views`, the section holds the fields that all crops share, and
+  `views` holds the fields that differ, by names of your choice:
+  `dict(size=224, views=dict(view1=dict(recipe='byol_view1'),
+  view2=dict(recipe='byol_view2')))`. Views are sorted by name, and `count` repeats a
+  view. Views may differ in `size`, but not in `mean` and `std`.
 
   Args:
-    augment: the parsed section, see `SECTION`.
-    num_crops: what the method needs; None takes as many as `views` names.
+    augment: the parsed section; see `SECTION`.
+    num_crops: the number of crops that the method needs; None takes as many as `views`
+      names.
 
   Returns:
     `num_crops` policies.
 
   Raises:
-    errors.UserError: the number of views is another one, or their normalisations
-      differ.
+    errors.UserError: the number of views differs from `num_crops`, or their
+      normalisations differ.
   """
   if isinstance(augment, Policy):
     if num_crops is None:
       raise errors.UserError(
           'config.augment.views is missing, and this method makes as many crops as it '
-          "names; give for example dict(large=dict(size=32, count=2), "
+          "names; set it, for example to dict(large=dict(size=32, count=2), "
           'small=dict(size=16, count=4))')
     return (augment,) * num_crops
   shared = evaluation(augment)
@@ -259,12 +268,12 @@ def per_crop(augment: Policy | config.Variants,
   if num_crops is not None and len(made) != num_crops:
     raise errors.UserError(
         f'config.augment.views has {len(made)} views ({", ".join(augment.made)}), '
-        f'but this method makes {num_crops} of an image; name {num_crops}')
+        f'but this method makes {num_crops} of an image; give {num_crops} views')
   return tuple(made)
 
 
 def evaluation(augment: Policy | config.Variants) -> Policy:
-  """Returns the policy without augmentation, at the size and normalisation of others.
+  """Returns the policy without augmentation, of the same size and normalisation.
 
   Args:
     augment: the parsed section, see `SECTION`.

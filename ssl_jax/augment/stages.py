@@ -1,9 +1,9 @@
-"""The steps of a recipe: an operation, its parameters and its probability.
+"""Defines the stages of a recipe: an operation, its parameters and its probability.
 
 A stage is a frozen dataclass that maps (key, image) to an image, both float32
-[H, W, C]; the recipe turns uint8 into [0, 1] before and clips after. The first
-of a recipe is a `Frame`, which also sets the shape. Bad parameters raise
-`errors.UserError` when a stage is made.
+[H, W, C]. The recipe converts uint8 to [0, 1] before the stages and clips after them.
+The first stage of a recipe is a `FirstStage`, which also sets the shape. A parameter
+that is not accepted raises `errors.UserError` when the stage is built.
 """
 
 import dataclasses
@@ -22,7 +22,14 @@ Range = tuple[float, float]
 
 def maybe(key: jax.Array, p: float, changed: jax.Array,
           image: jax.Array) -> jax.Array:
-  """`changed` with probability `p`, otherwise `image`."""
+  """Returns `changed` with probability `p`, otherwise `image`.
+
+  Args:
+    key: a PRNG key.
+    p: probability, a Python number.
+    changed: float32 [H, W, C], the result of an operation.
+    image: float32 [H, W, C].
+  """
   if p in (0, 1):
     return changed if p else image
   return jnp.where(jax.random.bernoulli(key, p), changed, image)
@@ -30,17 +37,23 @@ def maybe(key: jax.Array, p: float, changed: jax.Array,
 
 def random_apply(key: jax.Array, p: float, stage: Stage,
                  image: jax.Array) -> jax.Array:
-  """`stage(key, image)` with probability `p`, otherwise the image.
+  """Returns `stage(key, image)` with probability `p`, otherwise the image.
 
-  Both are computed and one selected, which is what `vmap` makes of a branch.
+  The stage is always computed, because `vmap` turns a branch into a selection anyway.
+
+  Args:
+    key: a PRNG key.
+    p: probability, a Python number.
+    stage: maps a key and an image to an image.
+    image: float32 [H, W, C].
   """
   coin, key = jax.random.split(key)
   return maybe(coin, p, stage(key, image), image) if p else image
 
 
 # Fields that recipes share with their stages.
-def probability(default: float | None, of: str) -> Any:
-  return config.field(default, low=0, high=1, doc=f'Probability of {of}')
+def probability(default: float | None, operation: str) -> Any:
+  return config.field(default, low=0, high=1, doc=f'Probability of {operation}')
 
 
 def method() -> Any:
@@ -48,17 +61,18 @@ def method() -> Any:
 
 
 def antialias() -> Any:
-  return config.field(False, doc="Whether shrinking averages; google's code does not")
+  return config.field(
+      False, doc="True averages pixels where a crop shrinks; google's code does not")
 
 
 def sampler() -> Any:
   return config.field('tensorflow', choices=crop.SAMPLERS,
-                      doc='Whose rule draws the crops')
+                      doc='Library whose rule draws the crops')
 
 
 def area() -> Any:
   return config.field((0.08, 1.0), above=0, high=1,
-                      doc="Range of the crop's fraction of the image")
+                      doc="Range of the crop's area, as a fraction of the image")
 
 
 def ratio() -> Any:
@@ -70,21 +84,22 @@ def pad() -> Any:
 
 
 def strength() -> Any:
-  return config.field(1.0, low=0, doc='Strength of the colour distortion; 0 is none, '
-                      'greys included')
+  return config.field(1.0, low=0, doc='Strength of the colour jitter; with 0 the '
+                      'recipe also converts no view to grey')
 
 
 def style() -> Any:
   return config.field('simclr_v2', choices=color.STYLES,
-                      doc='Whose code the colour jitter follows')
+                      doc='Implementation that the colour jitter follows')
 
 
 def sigma() -> Any:
-  return config.field((0.1, 2.0), above=0, doc='Range of the blur in pixels')
+  return config.field((0.1, 2.0), above=0,
+                      doc='Range of the standard deviation of the blur in pixels')
 
 
 class _Checked:
-  """Checks the fields of a stage, however it is made."""
+  """Checks the fields of a stage when it is built."""
 
   def __post_init__(self):
     config.validate(self, 'augment')
@@ -97,11 +112,11 @@ class _Checked:
 
 @dataclasses.dataclass(frozen=True)
 class FirstStage(_Checked):
-  """Decides which part of the image is seen, and resizes it.
+  """Selects a part of the image and resizes it.
 
-  `size` is the side of a square result in pixels; None keeps the input's shape.
-  `valid_size`, int [2], is the true height and width of an image that lies in the
-  top left of a larger canvas; None means all of it.
+  `size` is the side of a square result in pixels; None keeps the input's shape. A call
+  may also take `valid_size`, int [2], the true height and width of an image that is at
+  the top left of a larger canvas; None means that the image fills the array.
   """
   size: int | None = config.field(
       None, low=1, doc="Side of the result in pixels; None keeps the input's shape")
@@ -110,7 +125,14 @@ class FirstStage(_Checked):
 
   def box(self, key: jax.Array, height: jax.typing.ArrayLike,
           width: jax.typing.ArrayLike, aspect: float) -> crop.Box:
-    """Returns the box of an image of that size that becomes a view of that `aspect`."""
+    """Returns the box of the part of an image that becomes the view.
+
+    Args:
+      key: a PRNG key.
+      height: height of the image in pixels; may be traced.
+      width: width of the image in pixels; may be traced.
+      aspect: width / height of the view.
+    """
     raise NotImplementedError
 
   def __call__(self, key: jax.Array, image: jax.Array,
@@ -123,13 +145,13 @@ class FirstStage(_Checked):
 
 @dataclasses.dataclass(frozen=True)
 class RandomCrop(FirstStage):
-  """A random part; see `crop` for the two samplers."""
+  """Selects a random part; see `crop` for the samplers."""
   sampler: str = sampler()
   area: Range = area()
   ratio: Range = ratio()
 
   def box(self, key, height, width, aspect):
-    # google scales the range by the result's shape, torchvision does not.
+    # google's code scales the range by the shape of the view; torchvision does not.
     scale = aspect if self.sampler == 'tensorflow' else 1
     ratio = (self.ratio[0] * scale, self.ratio[1] * scale)
     return crop.SAMPLERS[self.sampler](key, height, width, self.area, ratio)
@@ -137,9 +159,10 @@ class RandomCrop(FirstStage):
 
 @dataclasses.dataclass(frozen=True)
 class CenterCrop(FirstStage):
-  """`proportion` of the largest central part that has the result's shape."""
+  """Selects the centre, in the shape of the view."""
   proportion: float = config.field(
-      1.0, above=0, high=1, doc="Part of the image's sides that is seen")
+      1.0, above=0, high=1, doc='Sides of the crop as a fraction of those of the '
+      'largest possible')
 
   def box(self, key, height, width, aspect):
     del key
@@ -154,7 +177,7 @@ class CenterCrop(FirstStage):
 
 @dataclasses.dataclass(frozen=True)
 class Flip(_Checked):
-  """Mirrors left and right."""
+  """Swaps left and right."""
   p: float = probability(0.5, 'a flip')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
@@ -163,7 +186,7 @@ class Flip(_Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Rotation:
-  """One of the four multiples of a quarter turn, equally likely."""
+  """Rotates by 0, 90, 180 or 270 degrees, each equally likely."""
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     return geometry.rotate(image, jax.random.randint(key, (), 0, 4))
@@ -171,7 +194,7 @@ class Rotation:
 
 @dataclasses.dataclass(frozen=True)
 class PadCrop(_Checked):
-  """A shift of up to `pad` pixels each way, zeros following."""
+  """Shifts by up to `pad` pixels in each direction; zeros replace shifted pixels."""
   pad: int = pad()
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
@@ -180,10 +203,10 @@ class PadCrop(_Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Cutout(_Checked):
-  """Blackens a square of `fraction` of the image's side."""
+  """Sets a square at a random position to 0."""
   fraction: float = config.field(
-      0.5, above=0, high=1, doc="Side of the square, as a part of the image's")
-  p: float = probability(1.0, 'the square')
+      0.5, above=0, high=1, doc="Side of the square; the image's height is 1")
+  p: float = probability(1.0, 'a square')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     cut = lambda key, x: geometry.cutout(key, x, self.fraction)
@@ -192,11 +215,11 @@ class Cutout(_Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Color(_Checked):
-  """Colour distortion: jitter with probability `p`, then grey with `gray`."""
+  """Jitters colours with probability `p`, and converts to grey with `gray`."""
   strength: float = strength()
   style: str = style()
   p: float = probability(0.8, 'colour jitter')
-  gray: float = probability(0.2, 'grey, whether jittered or not')
+  gray: float = probability(0.2, 'a conversion to grey, after the jitter')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     coin_key, key = jax.random.split(key)
@@ -208,10 +231,11 @@ class Color(_Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Blur(_Checked):
-  """Gaussian blur, sigma uniform in `sigma` pixels for each image by itself.
+  """Blurs by a Gaussian whose standard deviation is uniform in `sigma` pixels.
 
-  (google's TPU code draws one sigma for a batch of views.) The kernel grows with
-  the image, see `filters.blur_radius`; below 20 px it has one tap.
+  Each image has its own standard deviation. (google's TPU code draws one for a batch of
+  views.) The kernel grows with the image, see `filters.blur_radius`; images of fewer
+  than 20 px do not change.
   """
   p: float = probability(0.5, 'blur')
   sigma: Range = sigma()
@@ -229,10 +253,10 @@ class Blur(_Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Solarize(_Checked):
-  """Inverts what is at least `threshold`."""
+  """Inverts all values that are at least `threshold`."""
   p: float = probability(0.2, 'solarization')
   threshold: float = config.field(
-      0.5, low=0, high=1, doc='Least value that is inverted')
+      0.5, low=0, high=1, doc='Smallest value that is inverted')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
     return maybe(key, self.p, color.solarize(image, self.threshold), image)
@@ -240,7 +264,7 @@ class Solarize(_Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Sobel(_Checked):
-  """Edges instead of the image."""
+  """Replaces the image by its edges."""
   p: float = probability(0.5, 'edges')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:
@@ -249,9 +273,9 @@ class Sobel(_Checked):
 
 @dataclasses.dataclass(frozen=True)
 class Noise(_Checked):
-  """Gaussian noise of standard deviation `std` (of a range of 1)."""
+  """Adds Gaussian noise of standard deviation `std` to values in [0, 1]."""
   std: float = config.field(
-      0.1, low=0, doc='Standard deviation, of values from 0 to 1')
+      0.1, low=0, doc='Standard deviation of the noise; values are in [0, 1]')
   p: float = probability(0.5, 'noise')
 
   def __call__(self, key: jax.Array, image: jax.Array) -> jax.Array:

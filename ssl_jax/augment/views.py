@@ -1,4 +1,4 @@
-"""The views that policies make of a batch of images."""
+"""Makes the views of a batch of images."""
 
 import jax
 import jax.numpy as jnp
@@ -9,22 +9,27 @@ from ssl_jax.augment.policies import Policy
 def make(policies: tuple[Policy, ...], key: jax.Array, images: jax.Array,
          dtype: jax.typing.DTypeLike = jnp.float32,
          valid_sizes: jax.Array | None = None) -> jax.Array | list[jax.Array]:
-  """Applies V policies to every image, each with a key of its own.
+  """Applies V policies to every image, each with its own random key.
 
-  Views of an image are adjacent, so that a batch which is sharded stays where it
-  is; concatenating along the batch would move every view to another device.
+  Views of an image are adjacent rows, so that the views of a sharded batch are on the
+  device of their image. If the views were concatenated along the batch, they would have
+  to move to other devices.
 
   Args:
-    policies: one per view.
-    key: a PRNG key. Image i gets the same randomness on any number of devices.
+    policies: one policy per view.
+    key: a PRNG key. Image i gets the same random numbers on any number of devices.
     images: uint8 or float [B, H, W, C].
-    dtype: of the result.
-    valid_sizes: int [B, 2], true heights and widths; see `policies.Policy`.
+    dtype: dtype of the result.
+    valid_sizes: int [B, 2], the true heights and widths of images on a canvas; None if
+      images fill the array.
 
   Returns:
-    [B * V, h, w, C]; row i * V + v is view v of image i. Policies of several sizes
-    make a list of such arrays, one per size, in the order in which the sizes come;
-    V is then how many views have that size.
+    [B * V, h, w, C]; row i * V + v is view v of image i. If policies have several
+    sizes, it is a list of such arrays, one per size, in the order of the first policy
+    of each size; V is then the number of views of that size.
+
+  Raises:
+    errors.UserError: a recipe does not accept this number of channels.
   """
   count = len(policies)
   keys = jax.random.split(key, images.shape[0] * count)
@@ -47,7 +52,8 @@ def _of_one_size(policies: list[Policy], keys: jax.Array, images: jax.Array,
   """Makes views [B * V, h, w, C] of B images by V policies and B * V keys."""
   count = len(policies)
   if len(set(policies)) == 1:
-    # One program for all views: half the code to compile, half the launches.
+    # One call makes all views, which halves the code to compile and the kernels to
+    # launch.
     again = lambda x: jnp.repeat(x, count, axis=0)
     images, valid_sizes = jax.tree.map(again, (images, valid_sizes))
     return jax.vmap(policies[0])(keys, images, valid_sizes)

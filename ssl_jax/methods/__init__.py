@@ -1,4 +1,4 @@
-"""Builds a method from the config of a run. A new method adds a line to METHODS."""
+"""Builds a method from the config of a run. METHODS lists all methods by name."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -29,9 +29,10 @@ class ComputeConfig:
   """The fields of the section `train` that a method reads."""
   precision: str = config_lib.field(
       'auto', choices=('auto', 'float32', 'bfloat16'),
-      doc='Type of the computation; auto is float32 on CPUs and bfloat16 elsewhere')
+      doc='dtype of the computation; auto is float32 on CPUs and bfloat16 elsewhere')
   grad_cache_chunks: int = config_lib.field(
-      1, low=1, doc='Parts in which a batch passes through the encoder, to save memory')
+      1, low=1, doc='Number of chunks in which a batch passes through the encoder '
+      '(GradCache); more chunks need less memory')
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Spec:
       policies.RECIPES, key='recipe', variants='views',
       doc='Augmentation that makes the views')
   method: Any = config_lib.section(
-      METHODS, key='name', given=PARTS, doc='What is learned')
+      METHODS, key='name', given=PARTS, doc='Method, and its own fields')
   model: Any = config_lib.section(
       models.MODELS, key='name', given=('dtype',), doc='The encoder')
   projector: Any = config_lib.section(
@@ -53,7 +54,7 @@ class Spec:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FineTuneSpec:
-  """The sections of a fine-tuning's saved config that its network is built from."""
+  """The sections of a saved fine-tuning config that the network is built from."""
   augment: Any = config_lib.section(policies.RECIPES, key='recipe', variants='views')
   method: dict = config_lib.internal('freeze_until and bn_momentum')
   features: dict = config_lib.internal('endpoint and pool')
@@ -66,12 +67,13 @@ def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
   """Builds the method that a plain config describes, such as that of a checkpoint.
 
   Args:
-    config: plain; reads the sections of `Spec`, or with a section `pretrained`, the
-      config of the run that is fine-tuned, those of `FineTuneSpec`.
-    num_classes: of the data, 0 where there are no labels.
+    config: plain values by section. A pre-training config has the sections of `Spec`.
+      A fine-tuning config has those of `FineTuneSpec`; its section `pretrained` is the
+      config of the pre-training run. Other sections are ignored.
+    num_classes: number of classes of the data; 0 if they have no labels.
 
   Raises:
-    errors.UserError: an unknown name, field or value.
+    errors.UserError: a name, field or value is not accepted.
   """
   if 'pretrained' in config:
     return _fine_tune(_parse(FineTuneSpec, config), num_classes)
@@ -82,11 +84,11 @@ def from_spec(spec: Spec, num_classes: int) -> base.Base:
   """Builds the method that a parsed config describes.
 
   Args:
-    spec: the parsed config.
-    num_classes: of the data, 0 where there are no labels.
+    spec: the parsed sections.
+    num_classes: number of classes of the data; 0 if they have no labels.
 
   Raises:
-    errors.UserError: the parts do not suit each other or the data.
+    errors.UserError: the sections do not fit each other or the data.
   """
   method = spec.method.func
   dtype = compute_dtype(spec.train.precision)
@@ -99,7 +101,7 @@ def from_spec(spec: Spec, num_classes: int) -> base.Base:
 
 
 def _fine_tune(spec: FineTuneSpec, num_classes: int) -> finetune.FineTune:
-  """Builds a fine-tuned network, or a probe, at its own precision."""
+  """Builds a fine-tuned network or a probe; `spec.train` sets its precision."""
   before = spec.pretrained
   train = {**before['train'], 'precision': spec.train.precision}
   pretrained = build({**before, 'train': train}, len(before['dataset']['class_names']))
@@ -128,8 +130,11 @@ def compute_dtype(precision: str) -> Any:
   """Returns the dtype of the computation.
 
   Args:
-    precision: 'float32', 'bfloat16', or 'auto', which is bfloat16 except on the CPU:
-      that has no fast bfloat16 convolution.
+    precision: 'float32', 'bfloat16', or 'auto'. 'auto' is float32 on CPUs, which have
+      no fast bfloat16 convolution, and bfloat16 on other devices.
+
+  Raises:
+    errors.UserError: the precision is none of these.
   """
   auto = jnp.float32 if jax.default_backend() == 'cpu' else jnp.bfloat16
   return errors.lookup('config.train.precision', precision, {

@@ -1,9 +1,9 @@
-"""The contract of a method, and the base class with what most methods share.
+"""Defines the interface of a method, and a base class that implements most of it.
 
 The training step (train/step.py) calls `views`, `loss` and `after_update`, in that
 order, inside one jitted function over the whole global batch. A method therefore
-never mentions devices, optimizers or data sets. docs/adding_a_method.md builds one
-step by step.
+never mentions devices, optimizers or data sets. docs/adding_a_method.md writes a
+method step by step.
 """
 
 import dataclasses
@@ -20,21 +20,21 @@ from ssl_jax.methods import chunks
 from ssl_jax.methods.network import Network
 
 Tree = Any
-# 'image' uint8 [B, H, W, C]; where images lie in the top left of a canvas, their true
-# heights and widths in 'valid_size', int32 [B, 2].
+# 'image' is uint8 [B, H, W, C]. If images are placed at the top left of a canvas,
+# 'valid_size', int32 [B, 2], holds their true heights and widths.
 Batch = Mapping[str, jax.Array]
 
 
 @flax.struct.dataclass
 class Variables:
-  """Holds all that a method learns or carries from step to step.
+  """Holds everything that a method learns or carries from step to step.
 
   Attributes:
-    params: what the optimizer trains.
-    model_state: running batch statistics of the trained network.
-    non_trainable: whatever else the method keeps, or None: a frozen encoder, a
-      target network with its own batch statistics, a queue. `loss` may return it
-      changed (LossOutput), and `after_update` may change it.
+    params: the parameters that the optimizer trains.
+    model_state: the running batch statistics of the trained network.
+    non_trainable: all other arrays of the method, such as a frozen encoder, a queue, or
+      a target network with its own batch statistics. None if the method has no others.
+      `loss` may return new ones (`LossOutput`), and `after_update` may change them.
   """
   params: Tree
   model_state: Tree
@@ -43,14 +43,15 @@ class Variables:
 
 @flax.struct.dataclass
 class LossOutput:
-  """Holds what a loss returns beside its value.
+  """Holds what a loss returns in addition to its value.
 
   Attributes:
     model_state: the new `Variables.model_state`.
     metrics: float32 scalars by name, for the log.
-    endpoints: feature maps [B*V, ...] by name, rows i*V + v, for the online probe. V
-      need not be that of all views: of several sizes, those of one will do.
-    non_trainable: the new `Variables.non_trainable`; None leaves it as it is.
+    endpoints: feature maps [B*V, ...] by name, for the online probe. Row i*V + v is
+      view v of image i. If views have several sizes, those of one size suffice; V is
+      then their number.
+    non_trainable: the new `Variables.non_trainable`; None keeps the old one.
   """
   model_state: Tree
   metrics: Mapping[str, jax.Array]
@@ -59,57 +60,59 @@ class LossOutput:
 
 
 class Method(Protocol):
-  """A pretext task. Views of one image are adjacent rows: row i*V + v."""
+  """The interface of a method, a pretext task. Row i*V + v is view v of image i."""
 
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
-    """Draws fresh variables for images [H, W, C]."""
+    """Draws the initial variables for images [H, W, C]."""
 
   def views(self, key: jax.Array, batch: Batch) -> Tree:
-    """Makes views, float [B*V, h, w, C], or whatever else `loss` takes.
+    """Makes views, float [B*V, h, w, C], or another input of `loss`.
 
-    All randomness is here: a pretext task that draws its own labels returns them
-    beside the views. Views of several sizes are a list of arrays, one per size.
+    Only this function draws random numbers. A pretext task that draws its own labels
+    returns them together with the views. Views of several sizes are a list of arrays,
+    one per size.
     """
 
   def loss(self, params: Tree, variables: Variables, views: Tree,
            labels: jax.Array) -> tuple[jax.Array, LossOutput]:
-    """Computes a scalar loss and its output.
+    """Computes a scalar loss, and returns it with a `LossOutput`.
 
     Args:
-      params: those to differentiate with respect to; use them in place of
-        `variables.params`, which are equal.
+      params: the parameters that the loss is differentiated by. They equal
+        `variables.params`, which must not be used in their place.
       variables: all variables before the step.
-      views: as `views` returned them.
-      labels: int32 [B], -1 where an image has none.
+      views: the result of the method `views`.
+      labels: int32 [B]; -1 marks an image without a label.
     """
 
   def after_update(self, variables: Variables, progress: jax.Array) -> Variables:
-    """Changes what the method itself moves, after the optimizer's update.
+    """Changes variables that the optimizer does not train, after its update.
 
     Args:
-      variables: with the new parameters and what the loss returned.
-      progress: the fraction of training that is done, this update included;
-        float32 in (0, 1], 1 after the last update.
+      variables: the variables with the new parameters and the arrays that the loss
+        returned.
+      progress: the fraction of training that is done, including this update; float32
+        in (0, 1], and 1 after the last update.
     """
 
   def encoder_variables(self, variables: Variables) -> Tree:
-    """Returns the part worth keeping: variables that `encode` accepts."""
+    """Returns the variables that `encode` takes, which evaluations use."""
 
   def encode(self, encoder: Tree, batch: Batch) -> dict[str, jax.Array]:
-    """Returns every endpoint [B, ...] of the images, without randomness."""
+    """Returns all endpoints [B, ...] of the images, without randomness."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-  """Implements the contract but for `loss`: one network, views by augmentation.
+  """Implements all of `Method` except `loss`: one network, views by augmentation.
 
   Attributes:
     network: the encoder with the modules that `build_heads` returned.
-    policies: the augmentation of each crop, `num_crops` of them.
-    preprocess: how images are shown to `encode`; it draws nothing.
-    dtype: of the views and the computation.
-    grad_cache_chunks: parts that a batch passes the network in, see
-      chunks.forward; config.train.grad_cache_chunks.
+    policies: one augmentation policy for each crop of an image.
+    preprocess: the policy of images for `encode`; it draws no random numbers.
+    dtype: dtype of the views and of the computation.
+    grad_cache_chunks: number of chunks in which a batch passes through the network;
+      see `chunks.forward`. It is config.train.grad_cache_chunks.
   """
   network: Network
   policies: tuple[policies.Policy, ...]
@@ -117,31 +120,31 @@ class Base:
   dtype: Any
   grad_cache_chunks: int = 1
 
-  # How many augmented crops of an image are made. None: as many as
-  # config.augment.views names, of which there must then be some.
+  # The number of augmented crops of an image. None means as many as
+  # config.augment.views names, which must then be set.
   num_crops: ClassVar[int | None] = 1
   # The least number of images that the loss compares with each other.
   min_images: ClassVar[int] = 1
 
   @staticmethod
   def build_heads(spec: Any, num_classes: int, dtype: Any) -> dict[str, nn.Module]:
-    """Builds what stands on the encoder.
+    """Builds the heads of the encoder.
 
     Args:
-      spec: the parsed config of the run, see `methods.Spec`: `spec.projector` and
-        `spec.predictor` are builders that need only what is missing.
-      num_classes: of the data, 0 where they have no labels.
-      dtype: of the computation.
+      spec: the parsed config of the run; see `methods.Spec`. `spec.projector` and
+        `spec.predictor` are builders that already hold the fields of the config.
+      num_classes: number of classes of the data; 0 if they have no labels.
+      dtype: dtype of the computation.
 
     Returns:
-      Fields of `Network`: any of 'projector', 'predictor' and 'head'.
+      Modules by field of `Network`: any of 'projector', 'predictor' and 'head'.
     """
     del spec, num_classes, dtype
     return {}
 
   @property
   def views_per_image(self) -> int:
-    """V, of the rows i*V + v that `views` makes, over all sizes."""
+    """V, the number of views of an image, over all sizes."""
     return len(self.policies)
 
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> Variables:
@@ -159,19 +162,20 @@ class Base:
     """Runs the network in training mode, where BatchNorm normalises by the batch.
 
     Args:
-      params: of the network.
-      model_state: its running batch statistics.
-      views: float [B*V, h, w, C], or a list of such arrays, one per size. Each size
-        passes as one batch.
-      network: another one than `self.network`, such as a target without predictor.
+      params: parameters of the network.
+      model_state: running batch statistics of the network.
+      views: float [B*V, h, w, C], or a list of such arrays, one per size. The views of
+        one size are one batch.
+      network: the network, such as a target network without predictor; None is
+        `self.network`.
 
     Returns:
-      The endpoints {name: [B*V, ...]}, or a list of them, one per size, and the new
-      statistics, which each size moves in turn.
+      The endpoints {name: [B*V, ...]}, or a list of them, one per size; and the new
+      statistics, which are updated once per size.
 
     Raises:
       errors.UserError: `grad_cache_chunks` or the encoder's `bn_groups` does not divide
-        the images.
+        the number of images.
     """
     network = self.network if network is None else network
     sizes = views if isinstance(views, list | tuple) else [views]
@@ -191,10 +195,10 @@ class Base:
     return {'params': variables.params, 'batch_stats': variables.model_state}
 
   def encode(self, encoder: Tree, batch: Batch) -> dict[str, jax.Array]:
-    """Returns every endpoint [B, ...] of the images, in evaluation mode."""
+    """Returns all endpoints [B, ...] of the images, in evaluation mode."""
     return self.network.apply(encoder, self._preprocessed(batch), train=False)
 
   def _preprocessed(self, batch: Batch) -> jax.Array:
-    key = jax.random.key(0)  # `preprocess` draws nothing
+    key = jax.random.key(0)  # not used: `preprocess` draws no random numbers
     return views.make((self.preprocess,), key, batch['image'], self.dtype,
                       batch.get('valid_size'))

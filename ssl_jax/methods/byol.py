@@ -1,8 +1,8 @@
-"""BYOL: a network predicts what its own moving average makes of the other view.
+"""BYOL: a network predicts the projection of the other view by its moving average.
 
-Grill et al. 2020, arXiv:2006.07733, section 3. As in the paper's code, the target
-network normalises by the batch too and has running statistics of its own. There each
-view is normalised on its own; here both views are one batch.
+The method is from Grill et al. 2020, arXiv:2006.07733, section 3. As in the paper's
+code, the target network also normalises by the batch and has running statistics of its
+own. The paper's code normalises each view separately; here both views are one batch.
 """
 
 import dataclasses
@@ -19,14 +19,14 @@ from ssl_jax.objectives import alignment
 
 @dataclasses.dataclass(frozen=True)
 class BYOL(base.Base):
-  """Regresses onto the projections of a target network, an average of the weights.
+  """Regresses onto projections of a target network, a moving average of the weights.
 
-  `Variables.non_trainable` holds the target network, encoder and projector:
+  `Variables.non_trainable` holds the encoder and projector of the target network as
   {'params', 'batch_stats'}.
   """
   tau: float = config_lib.field(
-      0.996, low=0, high=1, doc='Part of itself that the target network keeps at the '
-      'first updates; it rises to 1 along a cosine')
+      0.996, low=0, high=1, doc='Decay of the moving average that is the target '
+      'network; it starts here and rises to 1 along a cosine')
 
   num_crops: ClassVar[int] = 2
 
@@ -45,6 +45,7 @@ class BYOL(base.Base):
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    """Computes the symmetric regression loss; the metric is 'embedding_spread'."""
     del labels
     online, model_state = self.forward(params, variables.model_state, views)
     target = variables.non_trainable

@@ -1,6 +1,6 @@
-"""GradCache: a batch passes the network in chunks, the loss still sees all of it.
+"""GradCache: passes a batch through the network in chunks, under one loss over all.
 
-Gao et al. 2021, arXiv:2101.06983.
+The technique is from Gao et al. 2021, arXiv:2101.06983.
 """
 
 import functools
@@ -21,28 +21,29 @@ def forward(network: nn.Module, params: Tree, model_state: Tree, views: jax.Arra
             images: int, chunks: int) -> tuple[dict[str, jax.Array], Tree]:
   """Runs `network` in training mode on views of one size.
 
-  With several chunks the network sees a part of the images at a time, and the
-  backward pass computes each chunk again instead of keeping its activations: the
-  memory of one chunk for a third more work. The loss still sees all embeddings and
-  its gradient is exact. Every device works on every chunk. BatchNorm, also in the
-  heads, normalises by the chunk; running statistics move once, towards the mean over
-  the chunks, and so keep their pace per step. On the CPU, where gradients of
-  convolutions are slow in a loop, chunks are unrolled, and XLA's schedule then saves
-  no memory.
+  With several chunks the network processes some of the images at a time, and the
+  backward pass computes each chunk again instead of keeping its activations. That needs
+  the memory of one chunk and a third more work. The loss still compares all embeddings
+  and its gradient is exact. Every device works on every chunk. BatchNorm, also in the
+  heads, normalises by the chunk. Running statistics are updated once, with the mean
+  over the chunks, so that their momentum stays that of one step. On the CPU, where
+  gradients of convolutions are slow in a loop, chunks are unrolled, and XLA's schedule
+  then saves no memory.
 
   Args:
     network: a Linen module, called as `network(views, train=True)`.
-    params: its parameters.
-    model_state: its running batch statistics.
-    views: float [B*V, h, w, C], rows i*V + v.
-    images: B.
-    chunks: how many parts the images are passed in; 1 passes them at once.
+    params: parameters of the network.
+    model_state: running batch statistics of the network.
+    views: float [B*V, h, w, C]; row i*V + v is view v of image i.
+    images: B, the number of images.
+    chunks: number of chunks; with 1 all images pass at once.
 
   Returns:
     The endpoints {name: [B*V, ...]} and the new statistics.
 
   Raises:
-    errors.UserError: `chunks` or the encoder's `bn_groups` does not divide the images.
+    errors.UserError: `chunks` or the encoder's `bn_groups` does not divide the number
+      of images.
   """
   groups = getattr(getattr(network, 'encoder', None), 'bn_groups', 1)
   _check(images, chunks, groups)
@@ -51,7 +52,8 @@ def forward(network: nn.Module, params: Tree, model_state: Tree, views: jax.Arra
     return run(params, views)
   run = functools.partial(jax.checkpoint(run), params)
   views_per_image = len(views) // images
-  # Image i is in chunk i % chunks: consecutive blocks would lie on other devices.
+  # Image i is in chunk i % chunks. A block of consecutive images would be on few of
+  # the devices, so that the chunk would have to be moved to the others.
   parts = views.reshape(-1, chunks, views_per_image, *views.shape[1:]).swapaxes(0, 1)
   parts = parts.reshape(chunks, -1, *views.shape[1:])
   if platforms.on_cpu():

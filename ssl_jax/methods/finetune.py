@@ -1,9 +1,9 @@
-"""A classifier on a trained encoder, of which some stages, or all, stay frozen.
+"""Trains a classifier on a pre-trained encoder, of which stages can be frozen.
 
-Fine-tuning where something of the encoder is trained (Chen et al. 2020,
-arXiv:2002.05709, appendix B.5), a probe where nothing is: section 3 there ("a linear
-classifier is trained on top of the frozen base network"), and with other heads and on
-early feature maps Gidaris et al. 2018, arXiv:1803.07728, section 4.1.
+If some stages of the encoder are trained, this is fine-tuning (Chen et al. 2020,
+arXiv:2002.05709, appendix B.5). If none is, it is a probe, as in section 3 of that
+paper ("a linear classifier is trained on top of the frozen base network"). Gidaris et
+al. 2018, arXiv:1803.07728, section 4.1, use other heads too, on early feature maps.
 """
 
 import dataclasses
@@ -20,13 +20,13 @@ from ssl_jax.objectives import classification
 
 
 class Classifier(nn.Module):
-  """A network, and a classifier on one of its endpoints.
+  """Adds a classifier to one endpoint of a network.
 
   Attributes:
-    network: as pre-trained; its own classifier, if it has one, is not used.
-    head: see models.heads; called as `head(features, train=...)`.
-    endpoint: of the network, which the head stands on.
-    pool: how it becomes a vector, see models.pooling; 'none' leaves it as it is.
+    network: the pre-trained network; its own classifier, if any, is not used.
+    head: the new classifier, see models.heads; called as `head(features, train=...)`.
+    endpoint: name of the endpoint that is the input of the head.
+    pool: pooling of the endpoint to a vector, see models.pooling; 'none' does not pool.
   """
   network: nn.Module
   head: nn.Module
@@ -38,7 +38,7 @@ class Classifier(nn.Module):
     return self.network.encoder
 
   def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
-    """float [B, H, W, C] -> the network's endpoints, and the head's 'logits'."""
+    """Maps images, float [B, H, W, C], to all endpoints and the head's 'logits'."""
     endpoints = self.network(x, train=train)
     endpoints = {k: v for k, v in endpoints.items() if k != 'logits'}
     x = errors.lookup('config.features.endpoint', self.endpoint, endpoints)
@@ -48,45 +48,51 @@ class Classifier(nn.Module):
 
 @dataclasses.dataclass(frozen=True)
 class FineTune(base.Base):
-  """Softmax cross-entropy of a `Classifier`, from `freeze_until` upwards.
+  """Trains a `Classifier` by softmax cross-entropy, from stage `freeze_until` on.
 
   A stage is a module directly in the encoder ('stem', 'stage1', 'block1'), the
-  'projector', or the new 'head'; their order is that in which they compute. Stages
-  before `freeze_until` are frozen by construction: they are in
-  `Variables.non_trainable`, not among the parameters, so they have no gradient, no
-  optimizer state and no weight decay, and their modules run in evaluation mode, so
-  their batch statistics stay. (A stage passes `train` on to its BatchNorm, as those of
-  ssl_jax.models do.) Whatever the endpoint does not depend on stays as it is too:
-  later blocks, a pretext task's classifier, projection layers above.
+  'projector', or the new 'head'; stages are ordered as they compute. Stages before
+  `freeze_until` are frozen by construction. They are in `Variables.non_trainable`, not
+  among the parameters, so they have no gradient, no optimizer state and no weight
+  decay. Their modules run in evaluation mode, so their batch statistics do not change.
+  (A stage must pass `train` on to its BatchNorm, as those of ssl_jax.models do.)
+  Everything that the endpoint does not depend on does not change either: later blocks,
+  the classifier of a pretext task, later projection layers.
 
-  Layers of a projection head that the endpoint does depend on ('projection1') are
-  trained like the encoder. So does google-research/simclr in its TF2 code
-  (`ft_proj_selector`); its TF1 code leaves them as pre-trained.
+  If the endpoint depends on layers of a projection head ('projection1'), they are
+  trained like the encoder. The TF2 code of google-research/simclr does the same
+  (`ft_proj_selector`); its TF1 code does not train them.
 
-  `init` draws all variables at random; `with_pretrained` puts the trained ones in.
+  `init` draws all variables at random; `with_pretrained` inserts the pre-trained ones.
 
   Attributes:
     network: a `Classifier`.
-    freeze_until: the first stage that is trained; None trains all of them, 'head'
-      none but the head.
-    bn_momentum: what running statistics keep of their old value at each step; None
-      leaves that to the layers.
+    freeze_until: the first stage that is trained. None trains all stages; 'head' trains
+      only the head.
+    bn_momentum: the fraction of its old value that a running statistic keeps at each
+      step; None keeps the momentum of the layers.
   """
   freeze_until: str | None = None
   bn_momentum: float | None = None
 
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> base.Variables:
-    """Fresh variables for images [H, W, C].
+    """Draws the initial variables for images [H, W, C].
 
     Raises:
-      errors.UserError: no such endpoint or stage, or a head that does not suit it.
+      errors.UserError: the network lacks the endpoint or the stage, or the head does
+        not fit the endpoint.
     """
     whole = self._init_whole(key, image_shape)
     return _split(whole, self._trained(self._used(whole, image_shape)))
 
   def with_pretrained(self, variables: base.Variables,
                       encoder: base.Tree) -> base.Variables:
-    """Puts in what the pre-training method's `encoder_variables(variables)` gave."""
+    """Returns the variables with those of the pre-trained network in their place.
+
+    Args:
+      variables: the result of `init`.
+      encoder: the result of `encoder_variables` of the pre-training method.
+    """
     whole = {collection: {**tree, 'network': encoder.get(collection, {})}
              for collection, tree in self.encoder_variables(variables).items()}
     live = {'params': variables.params, 'batch_stats': variables.model_state}
@@ -94,6 +100,7 @@ class FineTune(base.Base):
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    """Computes the loss of the labels; the metric is 'accuracy'."""
     whole = self.encoder_variables(variables.replace(params=params))
     frozen = (freezing.modules(variables.non_trainable.get('params', {}))
               - freezing.modules(params))
@@ -104,7 +111,8 @@ class FineTune(base.Base):
         {path: statistics[path]
          for path in traverse_util.flatten_dict(variables.model_state)})
     if self.bn_momentum is not None:
-      # A layer moves them by 1 - MOMENTUM of the way; the rest of it is linear.
+      # A layer moves a statistic by 1 - MOMENTUM of its difference to the batch's. This
+      # is linear, so that the change can be scaled afterwards.
       pace = (1 - self.bn_momentum) / (1 - layers.MOMENTUM)
       model_state = jax.tree.map(lambda old, new: old + pace * (new - old),
                                  variables.model_state, model_state)
@@ -114,17 +122,18 @@ class FineTune(base.Base):
     return loss, base.LossOutput(model_state, metrics, endpoints)
 
   def encoder_variables(self, variables: base.Variables) -> base.Tree:
-    """Frozen and trained variables in one tree, as the network takes them."""
+    """Returns frozen and trained variables in one tree, as the network takes them."""
     live = {'params': variables.params, 'batch_stats': variables.model_state}
     whole = (traverse_util.flatten_dict(variables.non_trainable)
              | traverse_util.flatten_dict(live))
     return {'batch_stats': {}} | traverse_util.unflatten_dict(whole)
 
   def stages(self, image_shape: tuple[int, int, int]) -> tuple[str, ...]:
-    """The stages that the endpoint depends on, from the image up to 'head'.
+    """Returns the stages that the logits depend on, in order; 'head' is the last.
 
     Raises:
-      errors.UserError: as `init`.
+      errors.UserError: the network lacks the endpoint or the stage, or the head does
+        not fit the endpoint.
     """
     whole = jax.eval_shape(lambda key: self._init_whole(key, image_shape),
                            jax.random.key(0))
@@ -136,27 +145,27 @@ class FineTune(base.Base):
     return base.Base.encoder_variables(self, super().init(key, image_shape))
 
   def _used(self, whole, image_shape) -> list[freezing.Path]:
-    """Paths, the collection first, of what the logits depend on, in order."""
+    """Returns the paths (collection, ...) that the logits depend on, in order."""
     batch = {'image': jnp.zeros((1, *image_shape), jnp.uint8)}
     return freezing.in_order_of_use(lambda v: self.encode(v, batch)['logits'], whole)
 
   def _trained(self, used: list[freezing.Path]) -> set[freezing.Path]:
-    """Those that are not frozen."""
+    """Returns the paths that are not frozen."""
     stages = _stages(used)
     first = stages[0] if self.freeze_until is None else self.freeze_until
     if first not in stages:
       raise errors.UserError(
           f'config.freeze_until is {first!r}; accepted are None, to train everything, '
-          f'and what the endpoint {self.network.endpoint!r} of this network depends '
-          f'on: {", ".join(stages)}{errors.suggestion(first, stages)}')
+          f'and the stages that the endpoint {self.network.endpoint!r} of this network '
+          f'depends on: {", ".join(stages)}{errors.suggestion(first, stages)}')
     live = stages[stages.index(first):]
     return {path for path in used if stage(path[1:]) in live}
 
 
 def stage(path: freezing.Path) -> str:
-  """The stage of a parameter: 'stage1' of ('network', 'encoder', 'stage1', ...).
+  """Returns the stage of a parameter: 'stage1' for ('network', 'encoder', 'stage1').
 
-  A network that was fine-tuned before lies one 'network' deeper.
+  The path of a network that was fine-tuned before has one more 'network'.
   """
   while path[0] == 'network':
     path = path[1:]

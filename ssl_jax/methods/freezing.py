@@ -1,6 +1,6 @@
 """Finds the variables that an output depends on, and freezes modules.
 
-methods/finetune.py freezes stages with it.
+methods/finetune.py uses these functions to freeze stages.
 """
 
 from collections.abc import Callable
@@ -15,13 +15,17 @@ Path = tuple[str, ...]
 
 
 def modules(params: Tree) -> set[Path]:
-  """Returns the paths of all modules that the parameters lie in."""
+  """Returns the paths of all modules that hold some of the parameters."""
   return {path[:n] for path in traverse_util.flatten_dict(params)
           for n in range(len(path))}
 
 
 def in_evaluation_mode(modules: set[Path]) -> Callable[..., Any]:
-  """Makes an `nn.intercept_methods` function: `modules` are called with train=False."""
+  """Returns an interceptor for `nn.intercept_methods` that sets train=False.
+
+  Args:
+    modules: paths of the modules that are called with train=False.
+  """
   def interceptor(call, args, kwargs, context):
     if 'train' in kwargs and context.module.path in modules:
       kwargs = {**kwargs, 'train': False}
@@ -32,8 +36,8 @@ def in_evaluation_mode(modules: set[Path]) -> Callable[..., Any]:
 def in_order_of_use(fn: Callable[[Tree], jax.Array], tree: Tree) -> list[Path]:
   """Returns the paths of the leaves that `fn(tree)` depends on, in order of use.
 
-  The order comes from the jaxpr: that of the names is lost, since a dict that went
-  through `jit` comes back sorted.
+  The order comes from the jaxpr. The order of a dict would not serve, because `jit`
+  returns dicts sorted by name.
   """
   flat = traverse_util.flatten_dict(tree)
   jaxpr = jax.make_jaxpr(

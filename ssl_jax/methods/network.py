@@ -1,17 +1,17 @@
-"""The network of a method: an encoder and the heads on it."""
+"""Defines the network of a method: an encoder and its heads."""
 
 import flax.linen as nn
 import jax
 
 
 class Network(nn.Module):
-  """An encoder and what stands on it; every named feature map is returned.
+  """Applies an encoder and its heads, and returns all endpoints by name.
 
   Attributes:
-    encoder: images -> endpoints, of which 'pooled' [B, D] carries the heads.
-    projector: 'pooled' -> 'projection' [B, P] and the layers on the way; see
+    encoder: images -> endpoints; 'pooled' [B, D] is the input of the heads.
+    projector: 'pooled' -> 'projection' [B, P] and its hidden layers; see
       models.build_projector.
-    predictor: 'projection' -> 'prediction' [B, P] and the layers on the way; see
+    predictor: 'projection' -> 'prediction' [B, P] and its hidden layers; see
       models.build_predictor. It needs a projector.
     head: 'pooled' -> 'logits' [B, classes].
   """

@@ -1,6 +1,6 @@
-"""SimCLR: two views of an image agree, views of different images do not.
+"""SimCLR: two views of an image agree, and views of different images do not.
 
-Chen et al. 2020, arXiv:2002.05709, section 2.
+The method is from Chen et al. 2020, arXiv:2002.05709, section 2.
 """
 
 import dataclasses
@@ -16,22 +16,26 @@ from ssl_jax.objectives import contrastive, tiled
 
 @dataclasses.dataclass(frozen=True)
 class SimCLR(base.Base):
-  """Both views pass through the network as one batch, so BatchNorm sees both."""
+  """Minimises NT-Xent over both views, which pass through the network as one batch.
+
+  BatchNorm therefore normalises both views by the same statistics.
+  """
   temperature: float = config_lib.field(
-      0.5, above=0, doc='tau of NT-Xent, by which similarities are divided')
+      0.5, above=0, doc='Temperature of NT-Xent, by which similarities are divided')
   similarity: str = config_lib.field(
       'cosine', choices=contrastive.SIMILARITIES,
-      doc='Similarity of two embeddings: of unit length (cosine), or as they are (dot)')
+      doc='Similarity of two embeddings: their dot product, after each is scaled to '
+      'unit length (cosine) or not (dot)')
   scale: str = config_lib.field(
       'paper', choices=contrastive.SCALES,
-      doc='Whether the loss is the mean over views (paper) or twice that (google)')
+      doc='Scale of the loss: the mean over views (paper), or twice that (google)')
   tiled: str = config_lib.field(
       'auto', choices=tiled.MODES,
-      doc='Whether the loss is computed in tiles, which saves memory; auto does so on '
-      'several devices and for large batches')
+      doc='Use of tiles in the loss, which save memory; auto uses them on several '
+      'devices and for large batches')
 
   num_crops: ClassVar[int] = 2
-  min_images: ClassVar[int] = 2  # the others of a batch are the negatives
+  min_images: ClassVar[int] = 2  # the other images of a batch are the negatives
 
   @staticmethod
   def build_heads(spec: Any, num_classes: int, dtype: Any) -> dict[str, nn.Module]:
@@ -40,6 +44,7 @@ class SimCLR(base.Base):
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    """Computes NT-Xent, with the metrics of `contrastive.contrastive_metrics`."""
     del labels
     endpoints, model_state = self.forward(params, variables.model_state, views)
     z = endpoints['projection']

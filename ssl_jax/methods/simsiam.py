@@ -1,6 +1,6 @@
-"""SimSiam: one view's prediction agrees with the other view, held constant.
+"""SimSiam: predicts the projection of the other view, without a gradient through it.
 
-Chen & He 2021, arXiv:2011.10566, section 3.
+The method is from Chen & He 2021, arXiv:2011.10566, section 3.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from ssl_jax.objectives import alignment
 
 @dataclasses.dataclass(frozen=True)
 class SimSiam(base.Base):
-  """Negative cosine similarity, with neither negatives nor a target network."""
+  """Minimises negative cosine similarity, without negatives or a target network."""
 
   num_crops: ClassVar[int] = 2
 
@@ -28,6 +28,7 @@ class SimSiam(base.Base):
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    """Computes the symmetric loss; the metric is 'embedding_spread'."""
     del labels
     endpoints, model_state = self.forward(params, variables.model_state, views)
     z = endpoints['projection']

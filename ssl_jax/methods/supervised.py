@@ -1,4 +1,4 @@
-"""The supervised counterpart: the same encoder and loop, with labels."""
+"""Supervised training, a baseline with the same encoder and training loop."""
 
 import dataclasses
 from typing import Any
@@ -15,21 +15,23 @@ from ssl_jax.objectives import classification
 
 @dataclasses.dataclass(frozen=True)
 class Supervised(base.Base):
-  """Softmax cross-entropy on one augmented view of every labelled image."""
+  """Minimises softmax cross-entropy on one augmented view of every labelled image."""
   label_smoothing: float = config_lib.field(
-      0.0, low=0, below=1, doc='Part of the target that is spread over all classes')
+      0.0, low=0, below=1, doc='Fraction of the target that is spread evenly over all '
+      'classes')
 
   @staticmethod
   def build_heads(spec: Any, num_classes: int, dtype: Any) -> dict[str, nn.Module]:
     del spec, dtype
     if not num_classes:
       raise errors.UserError(
-          "config.method.name is 'supervised', but the data have no labels; train "
-          "with 'simclr' or 'rotnet', or name a labelled data set")
+          "config.method.name is 'supervised', but the data have no labels; set it to "
+          "'simclr' or 'rotnet', or set config.data.name to a labelled data set")
     return {'head': heads.LinearHead(num_classes)}
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
+    """Computes the loss of the labels; the metric is 'accuracy'."""
     endpoints, model_state = self.forward(params, variables.model_state, views)
     logits = endpoints['logits']
     loss = classification.softmax_cross_entropy(

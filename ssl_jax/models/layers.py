@@ -13,7 +13,7 @@ from ssl_jax.models import normalization
 from ssl_jax.parallel import mesh as mesh_lib
 
 LECUN = nn.initializers.lecun_normal()
-MOMENTUM = 0.9  # what running statistics keep of their old value at each step
+MOMENTUM = 0.9  # the fraction of its old value that a running statistic keeps per step
 BN_GROUPS = config.Rule(
     'Number of groups of a batch; BatchNorm normalises each group by its own '
     'statistics', low=1)
@@ -90,17 +90,17 @@ def dense(features: int, *, dtype: Any, name: str, use_bias: bool = False,
 
 @jax.custom_vjp
 def residual_relu(x: jax.Array) -> jax.Array:
-  """Returns max(x, 0); its gradient reads the result, not x.
+  """Returns max(x, 0), with a gradient that reads the result instead of x.
 
-  The result of a residual block is kept for the next one. The sum before its ReLU is
-  not, and to compute it again XLA:GPU reads both of its terms. The gradient at 0 is 0,
-  as that of `flax.linen.relu`.
+  The result of a residual block is kept as input of the next block. The sum before the
+  ReLU is not kept, so that XLA:GPU would read both of its terms to compute it again. As
+  with `flax.linen.relu`, the gradient at 0 is 0.
   """
   return _relu_forward(x)[0]
 
 
 def _relu_forward(x):
-  # Without the barrier the compiler computes the sum again all the same.
+  # Without the barrier the compiler would nevertheless compute the sum again.
   y = jax.lax.optimization_barrier(jnp.maximum(x, 0))
   return y, y
 
@@ -112,31 +112,37 @@ residual_relu.defvjp(
 def batch_norm(*, train: bool, dtype: Any, name: str, zero_scale: bool = False,
                use_bias: bool = True, groups: int = 1, use_scale: bool = True
                ) -> Callable[[jax.Array], jax.Array]:
-  """BatchNorm with float32 statistics of the global batch, or of groups of its rows.
+  """Builds BatchNorm with float32 statistics of the global batch, or of groups of rows.
 
-  Running statistics keep `MOMENTUM` of their old value at each step and use the
-  biased variance; epsilon is 1e-5 (google-research/simclr).
+  Running statistics keep `MOMENTUM` of their old value at each step and use the biased
+  variance; epsilon is 1e-5 (as in google-research/simclr).
 
-  Groups are contiguous rows, whatever the number of devices D, so that a config
-  means the same on all of them. A group spans D / groups devices where that is a
-  whole number, and no statistic leaves them. Running statistics move towards the
-  groups' mean and mean variance: an average of what normalised the batch, without
-  the variance between groups.
+  Groups are contiguous rows for every number of devices D, so that the meaning of a
+  config does not depend on D. If D / groups is a whole number, a group is on that many
+  devices, and its statistics are exchanged only between them. Running statistics move
+  towards the mean over groups of the mean and of the variance. That is the average of
+  the statistics that normalised the batch; the variance between groups is not included.
 
   Args:
-    train: normalise by this batch, rather than by the running statistics.
-    dtype: of the result.
-    name: must start with 'bn'; optimizers find what not to decay by it.
-    zero_scale: the scale starts at 0, not 1: a residual branch starts silent.
-    use_bias: whether a shift is learned too.
-    groups: must divide the rows of a training batch.
+    train: whether the batch is normalised by its own statistics instead of the running
+      statistics.
+    dtype: dtype of the result.
+    name: name of the module. It must start with 'bn', by which optimizers find the
+      parameters that do not decay.
+    zero_scale: whether the scale starts at 0 instead of 1, so that a residual branch
+      starts with output 0.
+    use_bias: whether a bias is learned.
+    groups: number of groups, which must divide the rows of a training batch.
     use_scale: whether a scale is learned.
+
+  Raises:
+    errors.UserError: when called, `groups` does not divide the rows of the batch.
   """
   return BatchNorm(train, dtype, zero_scale, use_bias, groups, use_scale, name=name)
 
 
 class BatchNorm(nn.Module):
-  """See `batch_norm`. Parameters and statistics are named as Flax names them."""
+  """Implements `batch_norm`; names of parameters and statistics are those of Flax."""
   train: bool
   dtype: Any
   zero_scale: bool
@@ -171,7 +177,7 @@ class BatchNorm(nn.Module):
 
 
 def _cut(x: jax.Array, groups: int) -> jax.Array:
-  """[B, ...] -> [groups, B / groups, ...]."""
+  """Splits the rows of x, [B, ...], into groups: [groups, B / groups, ...]."""
   if groups < 1 or len(x) % groups:
     raise errors.UserError(
         f'config.model.bn_groups is {groups}; it must be positive and divide the '

@@ -82,7 +82,8 @@ class NIN(nn.Module):
 @config.parameters(
     blocks=config.Rule('Number of blocks, of which the paper compares 3, 4 and 5',
                        low=BLOCKS[0], high=BLOCKS[-1]),
-    width=config.Rule('Multiplier of all widths; 32 times it must be whole', above=0),
+    width=config.Rule('Multiplier of all widths; 32 times it must be a whole number',
+                      above=0),
     bn_groups=layers.BN_GROUPS)
 def build(*, dtype: Any = jnp.float32, blocks: int = 4, width: float = 1,
           bn_groups: int = 1) -> NIN:

@@ -1,9 +1,10 @@
 """Normalises a batch by its own moments, with a gradient that reads it twice.
 
-Memory bandwidth is what BatchNorm costs on a GPU. Automatic differentiation reads
-the activations of a layer three to four times on the way back, because it sums the
-two terms of the gradient one after the other. Here one pass computes both sums, and
-one pass the gradient (Ioffe & Szegedy 2015, arXiv:1502.03167, section 3, simplified).
+On a GPU, memory bandwidth limits the speed of BatchNorm. With automatic
+differentiation, the backward pass reads the activations of a layer three to four times,
+because it sums the two terms of the gradient one after the other. Here one pass
+computes both sums, and one more the gradient (Ioffe & Szegedy 2015, arXiv:1502.03167,
+section 3, simplified).
 """
 
 import functools
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 from ssl_jax.parallel import mesh as mesh_lib
 
 EPSILON = 1e-5
-_POSITIONS = 128  # that one partial sum has at least
+_POSITIONS = 128  # the least number of positions in one partial sum
 
 
 def normalize(x: jax.Array, mean: jax.Array, var: jax.Array, scale: jax.Array | None,
@@ -26,8 +27,8 @@ def normalize(x: jax.Array, mean: jax.Array, var: jax.Array, scale: jax.Array | 
 
   Args:
     x: activations [..., C].
-    mean: float32 [C], or of as many axes as x.
-    var: float32, of the shape of the mean.
+    mean: float32 [C], or an array with as many axes as x that broadcasts to x.
+    var: float32, with the shape of the mean.
     scale: float32 [C]; None is a scale of 1.
     bias: float32 [C]; None is a bias of 0.
   """
@@ -44,19 +45,18 @@ def normalize_by_moments(x: jax.Array, scale: jax.Array | None, bias: jax.Array 
                          ) -> tuple[jax.Array, jax.Array, jax.Array]:
   """Normalises x over `axes` by its own mean and biased variance.
 
-  No gradient flows through the two moments that are returned: they are for running
-  statistics.
+  The two moments that are returned have no gradient; they are for running statistics.
 
   Args:
-    x: activations [..., C]; the axis before the reduced ones, if any, is groups.
+    x: activations [..., C]. An axis before the reduced axes, if any, is that of groups.
     scale: float32 [C]; None is a scale of 1.
     bias: float32 [C]; None is a bias of 0.
     axes: consecutive axes that end before the channels; the first is that of images.
-    dtype: dtype of the result.
+    dtype: dtype of the normalised activations.
 
   Returns:
-    The result like x in `dtype`, and mean and variance, float32 with the reduced axes
-    kept as 1.
+    The normalised activations, of the shape of x, and their mean and variance, float32
+    with reduced axes of size 1.
   """
   return _forward(x, scale, bias, axes, dtype)[0]
 
@@ -68,9 +68,10 @@ def _forward(x, scale, bias, axes, dtype):
 
 
 def _backward(axes, dtype, residuals, cotangents):
-  """With r = 1 / sqrt(var + eps) and z = (x - mean) r, for the gradient g of y:
+  """Computes the gradients by x, scale and bias from the gradient g by the result.
 
-  dbias = sum g, dscale = sum g z, dx = scale r (g - dbias / n - z dscale / n).
+  With r = 1 / sqrt(var + eps) and z = (x - mean) r they are dbias = sum g,
+  dscale = sum g z and dx = scale r (g - dbias / n - z dscale / n).
   """
   del dtype
   x, mean, var, scale, bias = residuals
@@ -89,12 +90,12 @@ normalize_by_moments.defvjp(_forward, _backward)
 
 
 def _moments(x: jax.Array, axes: Sequence[int]) -> tuple[jax.Array, jax.Array]:
-  """Returns mean and biased variance, float32.
+  """Returns the mean and the biased variance, float32.
 
-  E[x^2] - E[x]^2 needs one pass over the activations, and one message between
-  devices, but cancels: its relative error is about 2^-24 (1 + mean^2/var). Rounding
-  x to bfloat16 has already cost more than that, so there it is free; float32 takes
-  the second pass.
+  For bfloat16 the variance is E[x^2] - E[x]^2. It needs one pass over the activations
+  and one message between devices. Cancellation gives it a relative error of about
+  2^-24 (1 + mean^2/var), which is less than that of rounding x to bfloat16. For float32
+  a second pass computes the mean of (x - mean)^2.
   """
   once, n = jnp.finfo(x.dtype).bits < 32, math.prod(x.shape[axis] for axis in axes)
   x = _at_least_float32(x)
@@ -108,11 +109,11 @@ def _moments(x: jax.Array, axes: Sequence[int]) -> tuple[jax.Array, jax.Array]:
 
 def _sums(a: jax.Array, b: jax.Array, axes: Sequence[int]
           ) -> tuple[jax.Array, jax.Array]:
-  """Returns the sums of two arrays of one shape over `axes`, which stay as 1.
+  """Returns the sums of two arrays of one shape over `axes`, which become of size 1.
 
-  Both are summed by image first and then over the images, as one array. Left to
-  itself XLA:GPU adds up the partial sums of each array in a kernel of its own, and on
-  several devices in three.
+  Both are summed within images first, and then, as one array, over images. If each
+  array were summed over all axes at once, XLA:GPU would add up the partial sums of each
+  in another kernel, and on several devices in three.
   """
   images, *space = axes
   kept = [1 if axis in axes else size for axis, size in enumerate(a.shape)]
@@ -126,9 +127,10 @@ def _sums(a: jax.Array, b: jax.Array, axes: Sequence[int]
 
 
 def _images_per_sum(x: jax.Array, axes: Sequence[int]) -> int:
-  """Returns how many images to sum together, so that partial sums are few.
+  """Returns the number of images in a partial sum.
 
-  All of them belong to one device and to one group.
+  It is as large as is needed for at least `_POSITIONS` positions, if the images of a
+  partial sum can be on one device and in one group.
   """
   images, *space = axes
   positions = math.prod(x.shape[axis] for axis in space)
@@ -140,7 +142,7 @@ def _images_per_sum(x: jax.Array, axes: Sequence[int]) -> int:
 
 
 def _along(values: jax.Array, x: jax.Array) -> jax.Array:
-  """Returns values [C] as [1, ..., 1, C], of as many axes as x."""
+  """Reshapes values [C] to [1, ..., 1, C], with as many axes as x."""
   return values.reshape((1,) * (x.ndim - values.ndim) + values.shape)
 
 

@@ -221,12 +221,14 @@ class SelectiveKernel(nn.Module):
 
 
 @config.parameters(
-    width=config.Rule('Multiplier of all widths; 64 times it must be whole', above=0),
-    stem=config.Rule("'cifar' is for images of about 32 pixels", choices=STEMS),
-    sk_ratio=config.Rule('0.0625 for the selective kernels of SimCLR v2, 0 for none',
-                         low=0, high=1),
-    shortcut=config.Rule("'google' differs from 'torch' in ResNet-18 and 34 alone",
-                         choices=SHORTCUTS),
+    width=config.Rule('Multiplier of all widths; 64 times it must be a whole number',
+                      above=0),
+    stem=config.Rule("First layers; 'cifar' is for images of about 32 pixels",
+                     choices=STEMS),
+    sk_ratio=config.Rule('Reduction ratio of selective kernels; SimCLR v2 uses 0.0625, '
+                         'and 0 is without them', low=0, high=1),
+    shortcut=config.Rule("Form of the shortcuts; 'google' and 'torch' differ only in "
+                         'ResNet-18 and ResNet-34', choices=SHORTCUTS),
     bn_groups=layers.BN_GROUPS)
 def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
           dtype: Any = jnp.float32, width: float = 1, stem: str = 'imagenet',
@@ -250,15 +252,17 @@ def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
   if sk_ratio and not bottleneck:
     raise errors.UserError(
         f'config.model.sk_ratio is {sk_ratio}, but ResNet-18 and 34 have no '
-        'bottlenecks to put selective kernels in; use resnet50 or deeper, or 0')
+        'bottlenecks, which selective kernels need; set config.model.name to resnet50 '
+        'or a deeper network, or config.model.sk_ratio to 0')
   return ResNet(tuple(stage_sizes), _base_width(64, width), bottleneck, stem,
                 shortcut, sk_ratio, dtype, bn_groups)
 
 
 @config.parameters(
-    width=config.Rule('Multiplier of all widths; 16 times it must be whole', above=0),
-    shortcut=config.Rule("'identity' is the paper's; the others have 1x1 convolutions",
-                         choices=SHORTCUTS),
+    width=config.Rule('Multiplier of all widths; 16 times it must be a whole number',
+                      above=0),
+    shortcut=config.Rule("Form of the shortcuts; 'identity' is that of the paper, and "
+                         'the others have 1x1 convolutions', choices=SHORTCUTS),
     bn_groups=layers.BN_GROUPS)
 def build_cifar(blocks: int, *, dtype: Any = jnp.float32, width: float = 1,
                 shortcut: str = 'identity', bn_groups: int = 1) -> ResNet:

@@ -1,4 +1,4 @@
-"""Compiles the training step ahead of time for chips that need not be present."""
+"""Compiles the training step ahead of time for chips that this host need not have."""
 
 import functools
 import pathlib
@@ -23,7 +23,7 @@ from ssl_jax.performance import (
 )
 from ssl_jax.train import training
 
-# Chips that scaling is predicted for: those of a slice, and of one host with GPUs.
+# Numbers of chips that scaling is predicted for, in a TPU slice or a host with GPUs.
 _CHIPS = {'tpu': (8, 64, 256), 'cuda': (2, 4, 8)}
 
 
@@ -31,31 +31,33 @@ def run(config: dict[str, Any], name: str,
         text: pathlib.Path | None = None) -> dict[str, Any]:
   """Compiles the training step of a plain config; no data and no device are needed.
 
-  The batch has the form that a streamed feed gives. A resident data set would take its
-  bytes, which are reported, on every chip in addition.
+  The batch has the form that a streamed feed gives. A resident data set would also need
+  memory on every chip; its size in bytes is reported.
 
   Args:
-    config: as of `pretrain`.
-    name: of the topology, such as 'v5e:16x16' or 'h100'.
-    text: the file that the compiled program is written to, if one is.
+    config: plain config of `pretrain`.
+    name: name of the topology, such as 'v5e:16x16' or 'h100'.
+    text: file that the text of the compiled program is written to; None writes none.
 
   Returns:
     The figures that `tables.compiled` formats.
 
   Raises:
-    errors.UserError: as `topologies.describe` and `pretrain.run`.
+    errors.UserError: the topology is unknown, its compiler is not installed, or the
+      config is not accepted.
   """
   topology = topologies.describe(name)
   chips = topology.devices
   train = config['train']
-  if train.get('precision', 'auto') == 'auto':  # which here would mean the CPU's
+  if train.get('precision', 'auto') == 'auto':  # here this would mean the CPU's dtype
     config = {**config, 'train': {**train, 'precision': 'bfloat16'}}
-  plan = workload.abstract_run(config, mesh_lib.data_mesh(chips))
+  training_run = workload.abstract_run(config, mesh_lib.data_mesh(chips))
+  batch_size = training_run.feed.batch_size
   logging.info('Compiling the training step for %s, %d images on %d chips; large '
-               'networks take minutes', name, plan.feed.batch_size, len(chips))
+               'networks take minutes', name, batch_size, len(chips))
   start = time.perf_counter()
-  program = compile_step(plan, topology.platform)
-  spent = time.perf_counter() - start
+  program = compile_step(training_run, topology.platform)
+  compile_seconds = time.perf_counter() - start
   logging.info('Compiled; counting FLOPs and bytes')
   if text:
     text.write_text(program.as_text())
@@ -67,7 +69,7 @@ def run(config: dict[str, Any], name: str,
       'compiler': topology.compiler,
       'hardware': f'none; compiled for {name}', 'config': config, 'topology': name,
       'chips': len(chips), 'device': device.name,
-      'batch_size': plan.feed.batch_size, 'compile_seconds': spent,
+      'batch_size': batch_size, 'compile_seconds': compile_seconds,
       'resident_data_bytes': workload.random_images(config['data']).nbytes,
       'memory_bytes': {
           'arguments': memory.argument_size_in_bytes,
@@ -75,29 +77,29 @@ def run(config: dict[str, Any], name: str,
           'of them shared': memory.alias_size_in_bytes,
           'temporary': memory.temp_size_in_bytes,
           'in all': timing.program_bytes(memory), 'of the chip': device.memory},
-      **_counted(program, device, plan.feed.batch_size // len(chips)),
+      **_counted(program, device, batch_size // len(chips)),
       'collectives': [{'op': c.op, 'arrays': c.shapes, 'bytes': c.bytes,
                        'count': c.count} for c in sent],
-      **_predicted(plan, device, sent, len(chips), _CHIPS[topology.platform])}
+      **_predicted(training_run, device, sent, len(chips), _CHIPS[topology.platform])}
 
 
-def compile_step(plan: training.TrainingRun, platform: str) -> jax.stages.Compiled:
+def compile_step(run: training.TrainingRun, platform: str) -> jax.stages.Compiled:
   """Compiles one dispatch of one step for the devices of the run's mesh.
 
   Args:
-    plan: of `workload.abstract_run`.
-    platform: of the devices, 'tpu' or 'cuda'.
+    run: the result of `workload.abstract_run`.
+    platform: platform of the devices, 'tpu' or 'cuda'.
   """
-  rep, rows = mesh_lib.replicated(plan.mesh), mesh_lib.sharded(plan.mesh)
+  rep, rows = mesh_lib.replicated(run.mesh), mesh_lib.sharded(run.mesh)
   key = jax.eval_shape(lambda: jax.random.key(0))
-  batch = plan.feed.batch_size
-  inputs = {'image': jax.ShapeDtypeStruct((batch, *plan.feed.image_shape), jnp.uint8),
+  batch = run.feed.batch_size
+  inputs = {'image': jax.ShapeDtypeStruct((batch, *run.feed.image_shape), jnp.uint8),
             'label': jax.ShapeDtypeStruct((batch,), jnp.int32)}
   with platforms.compile_for(platform):
     state = jax.eval_shape(functools.partial(
-        plan.train_step.init, image_shape=plan.feed.image_shape), key)
-    state = jax.tree.map(_placed, state, mesh_lib.stored(state, plan.mesh))
-    return timing.lower(plan, state, _placed(key, rep),
+        run.train_step.init, image_shape=run.feed.image_shape), key)
+    state = jax.tree.map(_placed, state, mesh_lib.stored(state, run.mesh))
+    return timing.lower(run, state, _placed(key, rep),
                         jax.tree.map(lambda x: _placed(x, rows), inputs), 1).compile()
 
 
@@ -107,10 +109,11 @@ def _placed(x: jax.ShapeDtypeStruct, sharding: Any) -> jax.ShapeDtypeStruct:
 
 def _counted(program: jax.stages.Compiled, device: hardware.Device,
              images: int) -> dict[str, Any]:
-  """FLOPs and bytes of one chip: the compiler's, or of a GPU's program our own count.
+  """Returns FLOPs and bytes of one chip, and the seconds that follow from them.
 
-  The times follow from them. Of a GPU it is the sum over the kernels; XLA fuses more
-  on TPUs, and the time is that of the whole.
+  On TPUs the compiler counts them, and the time is that of the whole program. On GPUs
+  the compiler does not count. `gpu_program` counts each kernel, and the time is the sum
+  over the kernels.
   """
   if costs := program.cost_analysis():
     flops, touched = costs['flops'], costs['bytes accessed']
@@ -122,24 +125,24 @@ def _counted(program: jax.stages.Compiled, device: hardware.Device,
           'compiler_seconds': found['seconds'], 'kernels': found}
 
 
-def _predicted(plan: training.TrainingRun, device: hardware.Device,
+def _predicted(run: training.TrainingRun, device: hardware.Device,
                sent: list[collectives.Collective], compiled_for: int,
                scaled_to: Sequence[int]) -> dict[str, Any]:
-  """Times and scaling by the roofline and the links, nothing overlapped."""
-  images, shape = plan.feed.batch_size // compiled_for, plan.feed.image_shape
-  cost = network.cost(plan.method, shape)
+  """Predicts times and scaling by the roofline and the links, without overlap."""
+  images, shape = run.feed.batch_size // compiled_for, run.feed.image_shape
+  cost = network.cost(run.method, shape)
 
   def compute(chips):
-    loss = network.loss_flops(plan.method, shape, images * chips) / chips
+    loss = network.loss_flops(run.method, shape, images * chips) / chips
     return images * cost.seconds(device) + loss / device.flops
 
   def communicate(chips):
     return collectives.communication(
-        collectives.resized(sent, plan.feed.batch_size, compiled_for, chips),
+        collectives.resized(sent, run.feed.batch_size, compiled_for, chips),
         device.links, chips)
 
   alone = compute(1)
-  if compiled_for == 1:  # a program without messages says nothing of others
+  if compiled_for == 1:  # the program of one chip has no collectives to predict by
     scaled_to = ()
   return {
       'views_per_image': cost.views, 'images_per_chip': images,

@@ -1,4 +1,4 @@
-"""Breaks a training step down into parts, each compiled on its own."""
+"""Breaks a training step down into parts, each compiled separately."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,12 +17,12 @@ Program = Callable[[], Tree]
 
 
 def parts(times: Mapping[str, Sequence[float]]) -> dict[str, timing.Samples]:
-  """Seconds of the parts of one step, from those of `programs`.
+  """Computes the seconds of the parts of one step from those of `programs`.
 
-  'augmentation', 'loss' (from embeddings or logits to their gradient) and
-  'optimizer' are timed as they are. The others cannot be cut out of what XLA makes
-  of them and are differences: 'forward' is the value of `method.loss` less the
-  objective alone, 'backward' its gradient less 'forward' and 'loss'.
+  'augmentation', 'loss' (from embeddings or logits to their gradient) and 'optimizer'
+  are programs themselves. The other parts cannot be separated in a compiled program and
+  are differences: 'forward' is the value of `method.loss` minus the objective, and
+  'backward' is the gradient of `method.loss` minus 'forward' and 'loss'.
   """
   forwards = difference(times['forward and objective'], times['objective'])
   found = {
@@ -41,9 +41,15 @@ def difference(whole: Sequence[float], *others: Sequence[float]) -> list[float]:
 
 def programs(run: training.TrainingRun, state: step_lib.TrainState,
              key: jax.Array) -> dict[str, Program]:
-  """Returns the programs to time; each compiles at its first call."""
+  """Returns the programs to time; each compiles at its first call.
+
+  Args:
+    run: the run whose step is broken down.
+    state: its training state, of which a copy is made.
+    key: a PRNG key.
+  """
   batch, method = run.feed.batch_at(0), run.method
-  state = jax.tree.map(jnp.copy, state)  # the step will donate its own
+  state = jax.tree.map(jnp.copy, state)  # the training step donates its argument
   variables, labels, progress = state.variables, batch['label'], jnp.float32(0.5)
 
   def loss(params, variables, views, labels):
@@ -81,7 +87,7 @@ def programs(run: training.TrainingRun, state: step_lib.TrainState,
 
 def _under(mesh: jax.sharding.Mesh,
            function: Callable[..., Tree]) -> Callable[..., Tree]:
-  """`function`, traced as in the training step."""
+  """Returns the function, to be traced as in the training step."""
   def traced(*args):
     with mesh_lib.use_mesh(mesh):
       return function(*args)

@@ -10,22 +10,23 @@ from ssl_jax.performance import hardware, hlo
 
 _OPS = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all',
         'ragged-all-to-all', 'collective-permute', 'collective-broadcast')
-# `%name = shape op(...), ...`: the shape holds spaces and brackets, but no such word.
+# `%name = shape op(...), ...`. The shape has spaces and brackets, but not the names of
+# operations.
 _LINE = re.compile(
     rf'^\s*(?:ROOT )?%?[\w.-]+ = (.*?) ({"|".join(_OPS)})(-start)?\((.*)$',
     re.MULTILINE)
 _CHAIN = re.compile(r'\bchain_id="(\w+)"')
-HOP = 1e-6  # seconds from one chip to the next, send and receive included
+HOP = 1e-6  # seconds from one chip to the next, including sending and receiving
 
 
 @dataclasses.dataclass(frozen=True)
 class Collective:
-  """One kind of message of a program.
+  """Describes one kind of collective operation of a program.
 
   Attributes:
     op: 'all-reduce', 'all-gather', ...
-    arrays: what one device has afterwards, as (dtype, shape), one or several.
-    count: of such operations in the program; one in a loop counts once.
+    arrays: results on one device as (dtype, shape), one or several.
+    count: number of such operations in the program; one in a loop counts once.
   """
   op: str
   arrays: tuple[tuple[str, tuple[int, ...]], ...]
@@ -33,24 +34,24 @@ class Collective:
 
   @property
   def bytes(self) -> int:
-    """That one device has after one such operation."""
+    """The size of the results of one operation on one device."""
     return math.ceil(sum(
         hlo.itemsize(dtype) * math.prod(shape) for dtype, shape in self.arrays))
 
   @property
   def shapes(self) -> str:
-    """For a table: 'f32[64], f32[64]'; of many, their number."""
+    """The shapes for a table: 'f32[64], f32[64]', or the first and a count."""
     names = [f'{dtype}[{",".join(map(str, shape))}]' for dtype, shape in self.arrays]
     more = f'{names[0]} and {len(names) - 1} more'
     return ', '.join(names) if len(names) < 4 else more
 
 
 def parse(text: str) -> list[Collective]:
-  """Reads `compiled.as_text()`; the heaviest kind comes first.
+  """Reads the collectives of `compiled.as_text()`, those of most bytes first.
 
-  An asynchronous operation is counted at its start: its result then also holds
-  its operands, which are left out here. On TPUs one may run beside several fusions
-  and is then named in each of them: a chain is one operation.
+  An asynchronous operation is counted at its start. The result of the start also holds
+  its operands, which are not counted. On TPUs an operation may run during several
+  fusions, and each of them names it; all with one chain_id count as one operation.
   """
   found, chains = collections.Counter(), set()
   for shape, op, start, rest in _LINE.findall(text):
@@ -62,7 +63,7 @@ def parse(text: str) -> list[Collective]:
     if start and op == 'collective-permute':  # (operand, result, context, ...)
       arrays = arrays[1:2]
     elif start and (op != 'all-reduce' or shape.startswith('((')):
-      # (operands, results); of an all-reduce, GPUs write ((operands), results).
+      # (operands, results); for an all-reduce, GPUs write ((operands), results).
       arrays = arrays[len(arrays) // 2:]
     found[op, tuple(arrays)] += 1
   kinds = [Collective(*kind, count) for kind, count in found.items()]
@@ -71,16 +72,16 @@ def parse(text: str) -> list[Collective]:
 
 def communication(sent: Iterable[Collective],
                   links: hardware.Torus | hardware.Switch, chips: int) -> float:
-  """Returns the seconds that the collectives of a step take, one after the other.
+  """Predicts the seconds that the collectives of a step take, one after the other.
 
-  Each costs its bytes over the bandwidth of all links of a chip, and its way
-  across the slice, hop by hop; an all-reduce costs that twice. Nothing is hidden
-  behind computation.
+  Each takes its bytes divided by the bandwidth of all links of a chip, and the latency
+  of the hops across the slice. An all-reduce takes both twice. No communication is
+  hidden by computation.
 
   Args:
-    sent: as compiled for `chips`; see `resized`.
-    links: how chips are wired.
-    chips: of the slice or the host.
+    sent: the collectives of a program for this number of chips; see `resized`.
+    links: links between the chips.
+    chips: number of chips of the slice or the host.
   """
   if chips == 1:
     return 0.0
@@ -88,7 +89,7 @@ def communication(sent: Iterable[Collective],
   total = 0.0
   for c in sent:
     sent = c.bytes * (chips - 1) / chips
-    if c.op == 'reduce-scatter':  # what it leaves is one part of what it sends
+    if c.op == 'reduce-scatter':  # its result is one of the parts that it sends
       sent *= chips
     rounds = 2 if c.op == 'all-reduce' else 1
     total += c.count * rounds * (sent / bandwidth + hops * HOP)
@@ -97,16 +98,16 @@ def communication(sent: Iterable[Collective],
 
 def resized(sent: Iterable[Collective], rows: int, compiled_for: int,
             chips: int) -> list[Collective]:
-  """The same step, with the same batch per chip, on another number of chips.
+  """Predicts the collectives of the same step on another number of chips.
 
-  Gathered arrays grow with the chips, and so do arrays with one row for each
-  image; parameters and statistics stay.
+  The batch per chip stays. Gathered arrays grow with the number of chips, and so do
+  arrays with one row for each image. Parameters and statistics stay.
 
   Args:
-    sent: as compiled.
-    rows: images of the whole batch as compiled.
-    compiled_for: chips.
-    chips: asked for.
+    sent: the collectives of the compiled program.
+    rows: number of images of the whole batch in the compiled program.
+    compiled_for: number of chips of the compiled program.
+    chips: number of chips to predict for.
   """
   def shape(op, old):
     grows = op == 'all-gather' or any(d and d % rows == 0 for d in old[:1])

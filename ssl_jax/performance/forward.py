@@ -1,4 +1,4 @@
-"""A method whose network passes are recorded or replaced, to count and time them."""
+"""Records or replaces the network passes of a method, to count and time them."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -8,19 +8,24 @@ import jax
 
 from ssl_jax.methods import base
 
-# Those of one size by name; of several sizes a list.
+# The endpoints by name; a list of such mappings if views have several sizes.
 Endpoints = Mapping[str, jax.Array] | list[Mapping[str, jax.Array]]
 
 
 def with_forward(method: base.Base, forward: Callable[..., Any]) -> base.Base:
   """Returns the method with another function in place of `Base.forward`."""
   changed = copy.copy(method)
-  object.__setattr__(changed, 'forward', forward)  # methods are frozen; this is ours
+  object.__setattr__(changed, 'forward', forward)  # a frozen dataclass, but our copy
   return changed
 
 
 def recorded(method: base.Base, passes: list[Endpoints]) -> base.Base:
-  """Returns the method; the endpoints of every pass of its loss join `passes`."""
+  """Returns a method that appends the endpoints of every pass of its loss to a list.
+
+  Args:
+    method: the method; it does not change.
+    passes: the list.
+  """
   def forward(*args, **kwargs):
     endpoints, model_state = method.forward(*args, **kwargs)
     passes.append(endpoints)
@@ -32,9 +37,9 @@ def replaced(method: base.Base, passes: Sequence[Endpoints]) -> base.Base:
   """Returns the method with fixed endpoints in place of its networks.
 
   Args:
-    method: stays as it is.
+    method: the method; it does not change.
     passes: the endpoints of each pass in one `loss`, in their order. The method that
-      is returned computes one loss.
+      is returned can compute one loss.
   """
   left = iter(passes)
   return with_forward(method, lambda params, model_state, views, network=None: (

@@ -1,9 +1,10 @@
 """Counts the kernels of a program compiled for a GPU, and adds up their costs.
 
-Each instruction of the entry computation that is no bookkeeping is one launch. The body
-of a loop counts as often as the loop is known to run; XLA then does not evaluate its
-condition. A loop of unknown length counts once, with its condition. The longest branch
-of a condition counts. `kernel_costs` says how bytes and FLOPs are counted.
+Each instruction of the entry computation is one kernel launch, except those that only
+name, group or reinterpret arrays. The body of a loop counts as often as the loop is
+known to run; XLA then does not evaluate its condition. A loop of unknown length counts
+once, with its condition. Only the longest of several branches counts.
+`kernel_costs` states how bytes and FLOPs are counted.
 """
 
 import collections
@@ -14,13 +15,13 @@ from typing import Any
 
 from ssl_jax.performance import hlo, kernel_costs
 
-LAUNCH = 1e-6   # seconds that every kernel costs besides its work, in a CUDA graph
-SMALL = 2**16   # bytes; a kernel that touches fewer costs its launch and little else
+LAUNCH = 1e-6   # seconds that a kernel in a CUDA graph takes in addition to its work
+SMALL = 2**16   # bytes; a kernel that touches fewer takes little more than its launch
 _FREE = {'parameter', 'get-tuple-element', 'bitcast', 'tuple', 'constant', 'after-all',
          'add-dependency', 'opt-barrier', 'domain', 'partition-id', 'replica-id'}
-_FINISHED = re.compile('-(done|update)$')  # of an operation that was counted before
+_FINISHED = re.compile('-(done|update)$')  # the end of an operation counted before
 _COLLECTIVE = re.compile('all-reduce|all-gather|reduce-scatter|all-to-all|collective-')
-# The scopes of train/step.py, and what tables call them.
+# The scopes of train/step.py, and the names of these parts in tables.
 _SCOPES = {'views': 'augmentation', 'optimizer': 'optimizer', 'metrics': 'metrics',
            'probe': 'online probe', 'loss': 'loss'}
 PARTS = ('augmentation', 'convolutions forward', 'convolutions backward',
@@ -30,18 +31,18 @@ PARTS = ('augmentation', 'convolutions forward', 'convolutions backward',
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-  """One launch of a program.
+  """Describes one kernel of a program.
 
   Attributes:
-    name: of the instruction.
+    name: name of the instruction.
     op: 'fusion', 'custom-call', 'copy', ...
-    part: of the training step, one of `PARTS`.
-    times: how often a step launches it.
-    bytes: read and written by one launch.
-    flops: of convolutions and matrix products of one launch.
-    convolution: what kind, if it is one.
+    part: part of the training step, one of `PARTS`.
+    times: number of launches in a step.
+    bytes: bytes that one launch reads and writes.
+    flops: FLOPs of the convolutions and matrix products of one launch.
+    convolution: the kind of convolution; None if it is none.
     rearranged: arrays that it copies or transposes, alone or as part of other work.
-      Those with the dimensions of a parameter in any order are left out.
+      Arrays with the dimensions of a parameter, in any order, are left out.
   """
   name: str
   op: str
@@ -53,20 +54,20 @@ class Kernel:
   rearranged: tuple[hlo.Array, ...]
 
   def seconds(self, flops: float, bandwidth: float) -> float:
-    """Returns the shortest time of all its launches.
+    """Returns the shortest possible seconds of all its launches.
 
-    A collective costs its launch only, since links and not memory bound it.
+    A collective takes only its launch here, because links and not memory limit it.
 
     Args:
-      flops: peak of the GPU, FLOP/s.
-      bandwidth: of its memory, bytes/s.
+      flops: peak of the GPU in FLOP/s.
+      bandwidth: bandwidth of the GPU's memory in bytes/s.
     """
     work = max(self.flops / flops, self.bytes / bandwidth)
     return self.times * (LAUNCH + (0 if _COLLECTIVE.match(self.op) else work))
 
 
 def read(text: str) -> list[Kernel]:
-  """Reads the kernels of a program, in the order of their launch."""
+  """Reads the kernels from the text of a compiled program, in the order of launch."""
   program = hlo.parse(text)
   return list(_Reader(program).kernels(program.entry, 1))
 
@@ -81,7 +82,7 @@ class _Reader:
         if i.op == 'parameter' and i.arrays[0].dtype.startswith(('f', 'bf'))}
 
   def kernels(self, name: str, times: int) -> Iterator[Kernel]:
-    """Yields the kernels of a computation that is executed so many times."""
+    """Yields the kernels of a computation that a step executes `times` times."""
     known = {}
     for one in self._program.computations[name]:
       known[one.name] = one
@@ -94,7 +95,7 @@ class _Reader:
         yield self._kernel(one, known, times)
 
   def _inner(self, one: hlo.Instruction) -> Iterator[tuple[str, int]]:
-    """Yields the computations of control flow, and how often each is executed."""
+    """Yields the computations that control flow executes, and how often."""
     if one.op == 'while':
       trips = one.find(r'known_trip_count"?:\{"?n"?:"?(\d+)')
       yield one.called('body'), int(trips or 1)
@@ -122,7 +123,7 @@ class _Reader:
             and tuple(sorted(i.arrays[0].shape)) not in self._parameters))
 
   def _called(self, one: hlo.Instruction) -> Sequence[hlo.Instruction]:
-    """Returns the computation of a fusion."""
+    """Returns the computation of a fusion; it is empty for another instruction."""
     return self._program.computations.get(one.called('calls'), ())
 
   def _part(self, one: hlo.Instruction, known: dict[str, hlo.Instruction],
@@ -152,8 +153,9 @@ def part_of(op_name: str) -> str:
   """Returns the part of the training step that scopes belong to; '' if unknown.
 
   Args:
-    op_name: what XLA keeps of the Python code, as 'jit(dispatch)/loss/
-      transpose(jvp(Network))/encoder/stage1/...'; several if it merged operations.
+    op_name: the scopes that XLA keeps of the Python code, such as 'jit(dispatch)/loss/
+      transpose(jvp(Network))/encoder/stage1/...'. If XLA merged operations, it holds
+      the scopes of each.
   """
   scopes = re.findall(r'[\w.]+', op_name)
   if 'Network' in scopes:
@@ -165,17 +167,17 @@ def part_of(op_name: str) -> str:
 
 def summary(found: Sequence[Kernel], flops: float, bandwidth: float,
             images: int) -> dict[str, Any]:
-  """Adds the kernels up, by part of the step.
+  """Adds up the costs of kernels, by part of the step.
 
   Args:
-    found: of a program.
-    flops: peak of the GPU, FLOP/s.
-    bandwidth: of its memory, bytes/s.
-    images: of the batch of one GPU; an array is an activation if its first dimension
-      is a multiple of that and it has others.
+    found: the kernels of a program.
+    flops: peak of the GPU in FLOP/s.
+    bandwidth: bandwidth of the GPU's memory in bytes/s.
+    images: number of images of one GPU. An array of several dimensions is an activation
+      if its first dimension is a multiple of this number.
 
   Returns:
-    Totals, those of 'copies' alone, and the lists 'parts', 'convolutions' and
+    The totals, the totals of 'copies' alone, and the lists 'parts', 'convolutions' and
     'rearranged_activations'.
   """
   def total(some):

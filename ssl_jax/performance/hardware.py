@@ -1,4 +1,4 @@
-"""Lists the peak speeds of devices, the denominators of every percentage."""
+"""Lists the peak speeds of devices, which measured speeds are compared with."""
 
 import dataclasses
 import time
@@ -10,13 +10,13 @@ import jax.numpy as jnp
 
 @dataclasses.dataclass(frozen=True)
 class Torus:
-  """Describes how TPU chips are wired.
+  """Describes the links between TPU chips.
 
   Attributes:
-    dimensions: 2 or 3.
+    dimensions: number of dimensions of the torus, 2 or 3.
     bandwidth: bytes/s that one chip sends over all of its links together.
-    closed_from: chips of the smallest slice whose axes close into rings; below
-      that they are lines, on which half of the bandwidth is of use.
+    closed_from: number of chips of the smallest slice whose axes close into rings. In
+      smaller slices the axes are lines, which can use half of the bandwidth.
   """
   dimensions: int
   bandwidth: float
@@ -25,7 +25,7 @@ class Torus:
   def route(self, chips: int) -> tuple[float, float]:
     """Returns the bytes/s that one chip sends, and the hops across the slice.
 
-    The slice is taken to be as close to a square or cube as can be.
+    The slice is assumed to be a square or a cube.
     """
     closed = chips >= self.closed_from
     side = chips ** (1 / self.dimensions)
@@ -35,7 +35,7 @@ class Torus:
 
 @dataclasses.dataclass(frozen=True)
 class Switch:
-  """Describes how the GPUs of a host are wired: each with each, by one switch.
+  """Describes the links between the GPUs of a host: one switch connects all of them.
 
   Attributes:
     bandwidth: bytes/s that one GPU sends over all of its links together.
@@ -50,14 +50,15 @@ class Switch:
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-  """One chip.
+  """Describes one chip.
 
   Attributes:
-    name: what tables call it.
-    flops: peak of dense matrix products, FLOP/s; bfloat16 but on a CPU.
-    bandwidth: of its memory, bytes/s.
-    memory: bytes.
-    links: to the other chips of a slice, or to the other GPUs of a host.
+    name: name in tables.
+    flops: peak of dense matrix products in FLOP/s; bfloat16, or float32 on a CPU.
+    bandwidth: bandwidth of the memory in bytes/s.
+    memory: size of the memory in bytes.
+    links: links to the other chips of a slice or to the other GPUs of a host; None if
+      unknown.
   """
   name: str
   flops: float
@@ -69,16 +70,16 @@ class Device:
 _GB, _GIB = 10**9, 2**30
 # Data sheets: 900 GB/s (H100, H200) and 600 GB/s (A100) in both directions together.
 _NVLINK_4, _NVLINK_3 = Switch(450e9), Switch(300e9)
-# By the beginning of `device_kind`; the first that fits counts.
+# Keys are prefixes of `jax.Device.device_kind`; the longest that fits counts.
 _TABLE = {
-    # 790 TFLOP/s of 989 and 4.3 TB/s of 4.8 are what a bfloat16 product of 8192^3
-    # and a copy of 8 GB reach; NVIDIA H200 data sheet for the rest.
+    # A bfloat16 product of 8192^3 reaches 790 of 989 TFLOP/s, and a copy of 8 GB 4.3 of
+    # 4.8 TB/s; the other values are from NVIDIA's H200 data sheet.
     'NVIDIA H200': Device('H200', 790e12, 4.3e12, 141 * _GB, _NVLINK_4),
-    # NVIDIA H100 SXM data sheet: 989 TFLOP/s, 3.35 TB/s; the same die as the H200,
-    # so the same share of each is taken.
+    # NVIDIA H100 SXM data sheet: 989 TFLOP/s, 3.35 TB/s. The die is that of the H200,
+    # so that the same fractions of these are assumed.
     'NVIDIA H100': Device('H100', 790e12, 3.0e12, 80 * _GB, _NVLINK_4),
-    # NVIDIA A100 data sheet: 312 TFLOP/s, 2.04 TB/s (1.56 with 40 GB), of which
-    # about 88 % can be had.
+    # NVIDIA A100 data sheet: 312 TFLOP/s, 2.04 TB/s (1.56 with 40 GB). A program can
+    # reach about 88 % of the bandwidth.
     'NVIDIA A100-SXM4-40GB': Device('A100 40GB', 312e12, 1.38e12, 40 * _GB,
                                     _NVLINK_3),
     'NVIDIA A100-PCIE-40GB': Device('A100 40GB', 312e12, 1.38e12, 40 * _GB),
@@ -98,27 +99,27 @@ _TABLE = {
     # arXiv:2304.01433, table 4: 1228 GB/s, six links of 50 GB/s.
     'TPU v4': Device('TPU v4', 275e12, 1.228e12, 32 * _GIB, Torus(3, 300e9, 64)),
 }
-_TABLE['TPU v6e'] = _TABLE['TPU v6 lite']   # newer runtimes say so
+_TABLE['TPU v6e'] = _TABLE['TPU v6 lite']   # newer runtimes use these names
 _TABLE['TPU v5e'] = _TABLE['TPU v5 lite']
 _TABLE['TPU v5p'] = _TABLE['TPU v5']
 
 
 def find(kind: str) -> Device | None:
-  """Returns the device of a `jax.Device.device_kind`; None if the table lacks it."""
+  """Returns the device of a `jax.Device.device_kind`; None if it is unknown."""
   fits = [prefix for prefix in _TABLE if kind.startswith(prefix)]
   return _TABLE[max(fits, key=len)] if fits else None
 
 
 def measure_cpu(memory: int, size: int = 2048, megabytes: int = 256) -> Device:
-  """This host, measured in a second or two.
+  """Measures the peak speeds of this host in a second or two.
 
-  The best of a few float32 matrix products, and of a few copies: what else runs
-  here at the time makes it look slower than it is.
+  They are those of the fastest of a few float32 matrix products and of a few copies,
+  because other programs on the host only make them slower.
 
   Args:
-    memory: bytes of the host.
-    size: of the square matrices.
-    megabytes: that are copied; read once and written once.
+    memory: size of the host's memory in bytes.
+    size: side of the square matrices.
+    megabytes: megabytes of a copy, which reads and writes them once.
   """
   key = jax.random.key(0)
   matrix = jax.random.normal(key, (size, size))
@@ -130,7 +131,7 @@ def measure_cpu(memory: int, size: int = 2048, megabytes: int = 256) -> Device:
 
 
 def _best(function: Callable[[jax.Array], jax.Array], x: jax.Array) -> float:
-  """Seconds of the fastest of five calls."""
+  """Returns the seconds of the fastest of five calls."""
   function(x).block_until_ready()  # compiles
   seconds = []
   for _ in range(5):

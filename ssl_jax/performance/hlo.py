@@ -1,7 +1,8 @@
 """Reads the text of a compiled program into computations and instructions.
 
 The text is what `jax.stages.Compiled.as_text()` returns. The format is described by
-https://openxla.org/xla/operation_semantics; what is not needed here is kept as text.
+https://openxla.org/xla/operation_semantics. Attributes that are not parsed are kept as
+text.
 """
 
 import dataclasses
@@ -43,16 +44,16 @@ class Array:
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-  """One line of a computation.
+  """Describes one instruction, which is one line of a computation.
 
   Attributes:
-    name: unique in the program.
+    name: name, unique in the program.
     op: 'fusion', 'custom-call', 'copy', ...
-    arrays: its result, flat if it is a tuple of several.
+    arrays: the result; a nested tuple is flattened.
     operands: names of instructions of the same computation.
     literal: the text between the parentheses, such as the number of a parameter.
-    attributes: the text after them.
-    root: whether its result is that of the computation.
+    attributes: the text after the parentheses.
+    root: whether the result is that of the computation.
   """
   name: str
   op: str
@@ -64,16 +65,16 @@ class Instruction:
 
   @property
   def bytes(self) -> int:
-    """The size of the result."""
+    """The size of the result in bytes."""
     return sum(a.bytes for a in self.arrays)
 
   @property
   def op_name(self) -> str:
-    """Functions and scopes of the Python code that it comes from; '' if unknown."""
+    """The functions and scopes of the Python code of the instruction, or ''."""
     return self.find(r'op_name="((?:[^"\\]|\\.)*)"')
 
   def find(self, pattern: str) -> str:
-    """Returns the first group of `pattern` in the attributes; '' if absent."""
+    """Returns the first group of a pattern in the attributes; '' if it is absent."""
     found = re.search(pattern, self.attributes)
     return found[1] if found else ''
 
@@ -87,15 +88,15 @@ class Program:
   """Holds the computations of a program.
 
   Attributes:
-    computations: by name, each a sequence in the order of execution.
-    entry: the name of the one that is executed.
+    computations: instructions of each computation by its name, in execution order.
+    entry: name of the computation that the program executes.
   """
   computations: dict[str, Sequence[Instruction]]
   entry: str
 
 
 def parse(text: str) -> Program:
-  """Reads a program.
+  """Reads the text of a compiled program.
 
   Raises:
     ValueError: the text has no entry computation.
@@ -116,12 +117,12 @@ def parse(text: str) -> Program:
 
 
 def itemsize(dtype: str) -> float:
-  """Returns the bytes of HLO's 'f32', 'bf16', 'pred', 's4', 'f8e4m3fn', ..."""
+  """Returns the bytes of an element of dtype 'f32', 'bf16', 'pred', 's4', ..."""
   return 1 if dtype == 'pred' else int(re.search(r'\d+', dtype)[0]) / 8
 
 
 def arrays(shape: str) -> tuple[Array, ...]:
-  """Reads `f32[2,3]{1,0}`, or a tuple of such arrays, which becomes flat."""
+  """Reads the arrays of a shape: `f32[2,3]{1,0}`, or a tuple of such arrays."""
   return tuple(Array(dtype, _numbers(dims), _numbers(order or ''))
                for dtype, dims, order in _ARRAY.findall(shape))
 
@@ -144,7 +145,7 @@ def _instruction(line: str) -> Instruction | None:
 
 
 def _closing(line: str, start: int) -> int:
-  """Returns where the parenthesis that opens at `start` has closed."""
+  """Returns the index after the parenthesis that closes the one at `start`."""
   depth = 0
   for i in range(start, len(line)):
     depth += {'(': 1, ')': -1}.get(line[i], 0)

@@ -1,9 +1,9 @@
 """Counts the bytes and FLOPs of one kernel of a program, from its instruction.
 
-Bytes are those of operands and results. A kernel that slices or gathers from an operand
-reads what it takes; one that updates a slice of an operand writes the slice. Otherwise
-the operand counts in full, so that the bytes are an upper bound where a kernel reads
-part of it in another way. The workspace of cuDNN is not in them.
+Bytes are those of operands and results. If a kernel slices or gathers from an operand,
+only the elements that it reads count. If it updates a slice of an operand, only the
+slice counts. Otherwise the operand counts in full, so that the bytes are an upper bound
+if a kernel reads part of it in another way. The workspace of cuDNN is not counted.
 
 FLOPs are those of convolutions and matrix products, two for each multiply-accumulate.
 """
@@ -26,14 +26,15 @@ _DIMENSIONS = {'b': 'N', 'f': 'C', 'o': 'O', 'i': 'I', '0': 'H', '1': 'W', '2': 
 
 @dataclasses.dataclass(frozen=True)
 class Convolution:
-  """One convolution by cuDNN.
+  """Describes a kind of convolution by cuDNN.
 
   Attributes:
     kind: 'forward', 'gradient of images' or 'gradient of kernels', by the function of
-      cuDNN. XLA may compute a gradient of images of stride 1 by the first, with the
-      kernel turned.
-    dtypes: of its operands and its result, without repetition.
-    layouts: of images, kernel and result, without repetition, such as 'NHWC' or 'OHWI'.
+      cuDNN. XLA may compute a gradient of images of stride 1 as 'forward', with the
+      kernel rotated by 180 degrees.
+    dtypes: dtypes of operands and result, each named once.
+    layouts: layouts of images, kernel and result, each named once, such as 'NHWC' or
+      'OHWI'.
   """
   kind: str
   dtypes: str
@@ -47,14 +48,14 @@ def bytes_touched(one: hlo.Instruction, operands: Sequence[hlo.Instruction],
   Args:
     one: the instruction.
     operands: the instructions whose results it takes.
-    inner: the computation that it calls, where it is a fusion; else nothing.
+    inner: the computation of a fusion; empty for another instruction.
   """
   return _read(one, operands, inner) + _written(one, operands, inner)
 
 
 def convolution(one: hlo.Instruction,
                 operands: Sequence[hlo.Instruction]) -> Convolution | None:
-  """Returns what kind of convolution an instruction is; None if it is none."""
+  """Returns the kind of convolution of an instruction; None if it is none."""
   target = one.find(r'custom_call_target="([^"]*)"')
   if not (target in _CONVOLUTIONS or one.op == 'convolution'):
     return None
@@ -66,12 +67,12 @@ def convolution(one: hlo.Instruction,
 
 
 def flops(one: hlo.Instruction, operands: Sequence[hlo.Instruction]) -> int:
-  """Returns the FLOPs of a convolution or matrix product; 0 of anything else."""
+  """Returns the FLOPs of a convolution or matrix product; 0 for other instructions."""
   if kind := convolution(one, operands):
     _, kernel, result = _convolved(kind.kind, one, operands)
     channels = kernel.shape[_labels(one)[1].index('o')]
     return 2 * result.elements * kernel.elements // channels
-  # `lhs_contracting_dims={1}` of a dot; of a call of cuBLAS, in its configuration.
+  # A dot has `lhs_contracting_dims={1}`; a call of cuBLAS has it in its configuration.
   contracted = one.find(r'lhs_contracting_dim(?:ension)?s"?[=:][\[{]([^\]}]*)')
   if one.op == 'dot' or contracted:
     left = operands[0].arrays[0]
@@ -137,7 +138,7 @@ def _labels(one: hlo.Instruction) -> list[str]:
 
 def _convolved(kind: str, one: hlo.Instruction,
                operands: Sequence[hlo.Instruction]) -> tuple[hlo.Array, ...]:
-  """Returns images, kernel and result of the forward pass that it belongs to."""
+  """Returns images, kernel and result of the convolution in the forward pass."""
   left, right = (o.arrays[0] for o in operands[:2])
   out = one.arrays[0]
   return {'forward': (left, right, out), 'gradient of images': (out, right, left),

@@ -1,4 +1,4 @@
-"""Counts the cost of one image in a method's networks, from shapes of its views."""
+"""Counts the cost of one image in a method's networks, from the shapes of views."""
 
 import dataclasses
 import functools
@@ -13,12 +13,12 @@ from ssl_jax.performance import forward, hardware, roofline
 
 @dataclasses.dataclass(frozen=True)
 class Pass:
-  """Views of one size going through a network.
+  """Describes the pass of the views of one size through a network.
 
   Attributes:
-    views: how many of an image.
-    layers: of the network, for one view.
-    trained: whether a backward pass follows; not through a target network.
+    views: number of views of an image.
+    layers: layers of the network, for one view.
+    trained: whether a backward pass follows. None follows through a target network.
   """
   views: float
   layers: list[roofline.Layer]
@@ -26,18 +26,18 @@ class Pass:
 
   @property
   def flops(self) -> float:
-    """FLOPs of an image in a training step."""
+    """The FLOPs of an image in a training step."""
     return self.views * (roofline.train_flops(self.layers) if self.trained
                          else roofline.forward_flops(self.layers))
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """Holds the cost of one image: encoder, projector, predictor, head, not the loss.
+  """Holds the cost of one image in the encoder and the heads, without the loss.
 
   Attributes:
-    views: rows that an image becomes, all sizes together.
-    passes: of the trained network and of a target network, for every size.
+    views: number of views of an image, over all sizes.
+    passes: passes through the trained network and a target network, for every size.
     itemsize: bytes of an activation.
   """
   views: float
@@ -49,15 +49,15 @@ class Cost:
     return sum(one.flops for one in self.passes)
 
   def seconds(self, device: hardware.Device) -> float:
-    """The shortest time of a training step, per image."""
+    """Returns the shortest possible seconds of a training step per image."""
     return sum(one.views * roofline.seconds(one.layers, device, self.itemsize,
                                             one.trained) for one in self.passes)
 
 
 def cost(method: base.Base, image_shape: tuple[int, int, int]) -> Cost:
-  """Traces the passes that `method.loss` makes; nothing is computed.
+  """Traces the passes that `method.loss` makes, without computing them.
 
-  A pass is trained if any of its parameters is one that the loss is given.
+  A pass is trained if any of its parameters is an argument of the loss.
   """
   images = 2
   params, *rest = _arguments(method, image_shape, images)
@@ -85,7 +85,7 @@ def cost(method: base.Base, image_shape: tuple[int, int, int]) -> Cost:
 
 def _arguments(method: base.Base, image_shape: tuple[int, int, int],
                images: int) -> tuple[Any, ...]:
-  """Shapes of what `method.loss` takes for a batch of `images`."""
+  """Returns the shapes of the arguments of `method.loss` for a batch of `images`."""
   key = jax.eval_shape(lambda: jax.random.key(0))
   batch = {'image': jax.ShapeDtypeStruct((images, *image_shape), jnp.uint8)}
   variables = jax.eval_shape(lambda k: method.init(k, image_shape), key)
@@ -98,8 +98,13 @@ def loss_flops(method: base.Base, image_shape: tuple[int, int, int],
                batch_size: int) -> float:
   """Counts FLOPs of the objective's products, forward and backward, for a whole batch.
 
-  They grow with its square if every row is compared with every other. Products for
-  the metrics alone are counted as if they were differentiated too.
+  If the loss compares every view with every other, they grow with the square of the
+  batch. Products for metrics are counted as if they were differentiated too.
+
+  Args:
+    method: the method.
+    image_shape: [H, W, C] of an image.
+    batch_size: number of images.
   """
   forward_flops = sum(one.views * roofline.forward_flops(one.layers)
                       for one in cost(method, image_shape).passes)

@@ -1,4 +1,4 @@
-"""FLOPs and bytes of a network, from its own trace, and how fast it could be."""
+"""Counts FLOPs and bytes of a network from its trace, and bounds its speed by them."""
 
 import dataclasses
 import math
@@ -14,12 +14,12 @@ from ssl_jax.performance import hardware
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-  """One convolution or matrix product of a forward pass.
+  """Describes one convolution or matrix product of a forward pass.
 
   Attributes:
-    macs: multiply-accumulates; a FLOP count is twice that.
-    inputs: elements of its input activations.
-    outputs: elements of its output.
+    macs: number of multiply-accumulates, each of which is two FLOPs.
+    inputs: number of elements of the input activations.
+    outputs: number of elements of the output.
     is_conv: whether it is a convolution.
   """
   macs: int
@@ -29,17 +29,22 @@ class Layer:
 
 
 def trace(function: Callable[..., Any], *args: Any) -> list[Layer]:
-  """The layers of `function(*args)`, arrays or shapes, in the order of execution.
+  """Returns the layers of `function(*args)` in the order of execution.
 
-  Loops of known length count every turn; branches of a condition count all.
+  Loops of known length count every iteration. All branches of a condition count.
+
+  Args:
+    function: the function to trace; it is not computed.
+    *args: arrays, or their shapes.
   """
-  with platforms.compile_for('tpu'):  # on CPUs 1x1 convolutions are written as products
+  # For CPUs, 1x1 convolutions would be traced as matrix products.
+  with platforms.compile_for('tpu'):
     jaxpr = jax.make_jaxpr(function)(*args)
   return list(_layers(jaxpr.jaxpr))
 
 
 def network(module: Any, image_shape: Sequence[int]) -> list[Layer]:
-  """The layers of a Linen module for one image of shape [H, W, C]."""
+  """Returns the layers of a Linen module for one image of shape [H, W, C]."""
   image = jax.ShapeDtypeStruct((1, *image_shape), 'float32')
   variables = jax.eval_shape(lambda x: module.init(jax.random.key(0), x, train=False),
                              image)
@@ -74,9 +79,9 @@ def _dot(eqn: core.JaxprEqn) -> Layer:
 
 
 def _inner(eqn: core.JaxprEqn) -> Iterator[tuple[core.Jaxpr, int]]:
-  """The functions that an operation calls, and how often."""
+  """Yields the functions that an operation calls, and how often it calls them."""
   times = eqn.params.get('length', 1) if eqn.primitive.name == 'scan' else 1
-  if eqn.primitive.name == 'shard_map':  # inner shapes are those of one device
+  if eqn.primitive.name == 'shard_map':  # shapes inside are those of one device
     times = eqn.params['mesh'].size
   for value in eqn.params.values():
     for candidate in value if isinstance(value, tuple | list) else (value,):
@@ -86,36 +91,40 @@ def _inner(eqn: core.JaxprEqn) -> Iterator[tuple[core.Jaxpr, int]]:
 
 
 def forward_flops(layers: Sequence[Layer]) -> int:
-  """FLOPs of one forward pass."""
+  """Returns the FLOPs of one forward pass."""
   return 2 * sum(layer.macs for layer in layers)
 
 
 def train_flops(layers: Sequence[Layer]) -> int:
-  """Three forward passes: gradients by inputs and by weights cost one each."""
+  """Returns the FLOPs of a training step, three times those of a forward pass.
+
+  The gradients by inputs and by weights take as many as a forward pass each.
+  """
   return 3 * forward_flops(layers)
 
 
 def activations(layers: Sequence[Layer]) -> int:
-  """Elements that convolutions write in a forward pass."""
+  """Returns the number of elements that convolutions write in a forward pass."""
   return sum(layer.outputs for layer in layers if layer.is_conv)
 
 
 def seconds(layers: Sequence[Layer], device: hardware.Device, itemsize: int,
             trained: bool = True) -> float:
-  """The shortest training step of this network on one device.
+  """Returns the shortest possible seconds of a training step of a network.
 
-  Layers follow one another. Each is bound by its products or by its memory: a
-  pass forward and two back, each of which touches inputs and outputs once. Its
-  normalisation is bound by memory alone and touches the outputs eight times:
-  statistics (1), normalise and ReLU (2), their gradient's sums (2) and values
-  (3). Weights stay in cache, sums of residuals are fused, and augmentation, loss
-  and optimizer are left out.
+  Layers are executed one after the other. The time of each is bound by its FLOPs or by
+  the bytes of memory that it reads and writes: one forward and two backward passes,
+  each of which touches inputs and outputs once. The time of its normalisation is bound
+  by memory. It touches the outputs eight times: for statistics (1), for normalisation
+  and ReLU (2), and for the sums (2) and values (3) of their gradient. Weights are
+  assumed to stay in cache and sums of residuals to be fused; augmentation, loss and
+  optimizer are not counted.
 
   Args:
-    layers: for one view, or for a batch.
-    device: on which.
+    layers: layers, for one view or for a batch.
+    device: peaks of the device.
     itemsize: bytes of one activation; 2 for bfloat16.
-    trained: whether backward passes follow; without them layers make one pass, and
+    trained: whether backward passes follow. Without them layers make one pass, and
       their normalisation touches the outputs three times.
   """
   total, passes, touched = 0.0, 3 if trained else 1, 8 if trained else 3

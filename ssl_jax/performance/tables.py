@@ -1,4 +1,4 @@
-"""Figures as aligned text."""
+"""Formats figures as tables of aligned text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,22 +6,22 @@ from typing import Any
 _HOW = (
     'Every figure is the median of {repeats} samples [min, max]; compilation and the '
     'first calls are left out.\n'
-    'augmentation, loss and optimizer are timed on their own. forward is the value of '
-    'the loss less the\nobjective alone, backward its gradient less forward and loss; '
-    'input wait is the step with its feed less\nthe step on inputs that are already '
-    'there; other is what the parts leave (online probe, selection of\nthe batch; less '
-    'than nothing where XLA merges parts).')
+    'augmentation, loss and optimizer are timed as separate programs. forward is the '
+    'value of the loss\nminus the objective; backward is its gradient minus '
+    'forward and loss. input wait is the\nstep with its feed minus the step on inputs '
+    'that are already on the devices. other is the rest of\nthe step (online probe, '
+    'selection of the batch); it is negative if XLA merges parts.')
 
 
 _KERNELS = (
-    'A kernel is predicted to take the longer of its bytes over the bandwidth and its '
-    'FLOPs over the\npeak, and {launch:g} us for its launch. A small kernel touches '
-    'less than {small}. {copies} kernels only copy\nan array. The time that links take '
-    'is counted as communication, not here.')
+    'A kernel is predicted to take the longer of bytes / bandwidth and FLOPs / peak, '
+    'and {launch:g} us for its launch.\nA small kernel touches less than {small}. '
+    '{copies} kernels only copy an array. Communication over links is\nnot part of '
+    'these times.')
 
 
 def measured(result: Mapping[str, Any]) -> str:
-  """The table of what `measure.run` returns."""
+  """Formats the result of `measure.run`."""
   r = result
   rows = [
       ('hardware', r['hardware']),
@@ -43,16 +43,16 @@ def measured(result: Mapping[str, Any]) -> str:
     rows.append(('peak memory', f'{_size(r["peak_memory_bytes"])} per device, by the '
                                 f'{r["peak_memory_source"]}'))
   rows += [('compilation', f'{r["compile_seconds"]:.3g} s'),
-           ('first step', f'{r["first_step_seconds"]:.3g} s after the data')]
+           ('first step', f'{r["first_step_seconds"]:.3g} s after data are ready')]
   step = r['step_seconds']
-  split = [('ms per step', '', 'of it'), ('step', _milliseconds(step), '100 %')]
+  split = [('part', 'ms per step', 'fraction'), ('step', _milliseconds(step), '100%')]
   split += [(f'  {name}', _milliseconds(part), f'{part["median"] / step["median"]:.0%}')
             for name, part in r['split_seconds'].items()]
   return '\n\n'.join([aligned(rows), aligned(split), _HOW.format(**r)])
 
 
 def compiled(result: Mapping[str, Any]) -> str:
-  """The table of what `ahead_of_time.run` returns."""
+  """Formats the result of `ahead_of_time.run`."""
   r, memory = result, result['memory_bytes']
   rows = [
       ('topology', f'{r["topology"]}: {r["chips"]} x {r["device"]}, not executed'),
@@ -62,9 +62,10 @@ def compiled(result: Mapping[str, Any]) -> str:
       ('memory per chip', f'{_size(memory["in all"])} of {_size(memory["of the chip"])}'
        f' ({memory["in all"] / memory["of the chip"]:.0%})'
        + ('' if memory['in all'] <= memory['of the chip'] else ': DOES NOT FIT')),
-      ('', ', '.join(f'{name} {_size(memory[name])}' for name in
-                     ('arguments', 'outputs', 'of them shared', 'temporary'))),
-      ('', f'a resident data set: {_size(r["resident_data_bytes"])} besides'
+      ('', ', '.join(f'{label} {_size(memory[name])}' for name, label in (
+          ('arguments', 'arguments'), ('outputs', 'outputs'),
+          ('of them shared', 'shared by both'), ('temporary', 'temporary')))),
+      ('', f'and {_size(r["resident_data_bytes"])} if the data set is resident'
        if r['resident_data_bytes'] < memory['of the chip'] else 'data are streamed'),
       ('kernels count' if 'kernels' in r else 'compiler counts',
        f'{r["flops"] / 1e9:,.4g} GFLOP and {_size(r["bytes_accessed"])} per chip and '
@@ -73,9 +74,9 @@ def compiled(result: Mapping[str, Any]) -> str:
        f'{r["train_flops_per_image"] * r["images_per_chip"] / 1e9:,.4g} GFLOP'),
       ('predicted step',
        f'{1e3 * r["compute_seconds"]:.4g} ms of computation (roofline), '
-       f'{1e3 * r["communication_seconds"]:.4g} ms of communication, nothing '
-       'overlapped')]
-  sent = [('collective', 'count', 'bytes of one', 'what each chip then has')]
+       f'{1e3 * r["communication_seconds"]:.4g} ms of communication, without '
+       'overlap')]
+  sent = [('collective', 'count', 'bytes of one', 'result on each chip')]
   sent += [(c['op'], str(c['count']), _size(c['bytes']), c['arrays'])
            for c in r['collectives']]
   scaling = [('chips', 'computation', 'communication', 'speed per chip')]
@@ -90,7 +91,7 @@ def compiled(result: Mapping[str, Any]) -> str:
 
 
 def _kernels(found: Mapping[str, Any]) -> list[str]:
-  """The tables of what `gpu_program.summary` returns."""
+  """Formats the result of `gpu_program.summary`."""
   rows = [('part of the step', 'kernels', 'small', 'bytes', 'GFLOP', 'predicted')]
   for part in (*found['parts'], {**found, 'part': 'all'}):
     rows.append((part['part'], str(part['kernels']), str(part['small_kernels']),
@@ -109,7 +110,7 @@ def _kernels(found: Mapping[str, Any]) -> list[str]:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-  """Columns two spaces apart, each as wide as its longest cell."""
+  """Formats cells in columns two spaces apart, each as wide as its longest cell."""
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   return '\n'.join('  '.join(cell.ljust(width) for cell, width in
                              zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -1,11 +1,15 @@
-"""The training step on the devices at hand: how long it takes."""
+"""Times the training step, or another program, in this process.
+
+`benchmarks/harness/compare.py` uses these functions to time programs of two frameworks
+in processes of their own, in alternation.
+"""
 
 import dataclasses
 import functools
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -20,13 +24,13 @@ from ssl_jax.train import training
 
 Tree = Any
 Sampler = Callable[[], float]
-WINDOW = 1.0  # seconds that one sample lasts at least
-_READY = 4    # batches that a streamed feed keeps, on the host and on devices
+WINDOW = 1.0  # the least seconds of a sample
+_READY = 4    # number of batches that a streamed feed prepares on the host and devices
 
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-  """Seconds of one thing, measured several times."""
+  """Holds repeated measurements of one time, in seconds."""
   seconds: tuple[float, ...]
 
   @property
@@ -34,18 +38,23 @@ class Samples:
     return statistics.median(self.seconds)
 
   def summary(self) -> dict[str, float]:
-    return {'median': self.median, 'min': min(self.seconds), 'max': max(self.seconds)}
+    return summary(self.seconds)
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+  """Returns the median and the range of samples."""
+  return {'median': statistics.median(values), 'min': min(values), 'max': max(values)}
 
 
 class CompiledStep:
-  """The training step of a run, compiled and ready to be repeated.
+  """Compiles the training step of a run, and repeats it.
 
   Attributes:
-    per_dispatch: steps in one call, as in training.
-    compile_seconds: without the persistent cache.
-    first_step_seconds: from nothing to the first loss: parameters, compilation
-      and one dispatch.
-    memory: bytes per device that the program needs, by the compiler's account.
+    per_dispatch: number of steps of one call, as in training.
+    compile_seconds: seconds of the compilation, without the persistent cache.
+    first_step_seconds: seconds of initialisation, compilation and one dispatch.
+    memory: bytes per device that the program needs, as counted by the compiler; None
+      if it does not count.
   """
 
   def __init__(self, run: training.TrainingRun):
@@ -58,7 +67,7 @@ class CompiledStep:
         run.train_step.init, image_shape=run.feed.image_shape),
         out_shardings=rep)(init_key)
     self.state = jax.device_put(state, mesh_lib.stored(state, run.mesh))
-    self._asked = 0  # steps that the feed was asked for
+    self._next_step = 0  # the first step that the feed has not been asked for
     inputs = run.feed.inputs(0, self.per_dispatch)
     logging.info('Compiling the training step, %d per dispatch; this takes seconds to '
                  'minutes', self.per_dispatch)
@@ -72,36 +81,45 @@ class CompiledStep:
     self.first_step_seconds = time.perf_counter() - start
 
   def repeat(self, dispatches: int, inputs: Tree = None) -> float:
-    """Seconds of one step; the last loss is read, and with it all are done.
+    """Returns the seconds of one step, the mean over some dispatches.
+
+    It reads the last loss, which is there when all dispatches are done.
 
     Args:
-      dispatches: how many in a row.
-      inputs: of the feed, used again and again; None asks the feed each time, as
-        training does.
+      dispatches: number of dispatches, one after the other.
+      inputs: inputs of every dispatch; None asks the feed for each, as training does.
 
     Raises:
       errors.UserError: the loss is not finite.
     """
     start, n = time.perf_counter(), self.per_dispatch
     for _ in range(dispatches):
-      now = inputs or self._run.feed.inputs(self._asked, n)
-      self.state, row = self._dispatch(self.state, self.key, now)
-      self._asked += 0 if inputs else n
-    loss = float(row['loss'])
+      now = inputs or self._run.feed.inputs(self._next_step, n)
+      self.state, metrics = self._dispatch(self.state, self.key, now)
+      self._next_step += 0 if inputs else n
+    loss = float(metrics['loss'])
     if not math.isfinite(loss):
       raise errors.UserError(
           f'the loss is {loss} after {int(self.state.step)} steps, so that the speed '
-          'means nothing; lower config.optim.learning_rate')
+          'has no meaning; lower config.optim.learning_rate')
     return (time.perf_counter() - start) / (dispatches * n)
 
   def inputs(self) -> Tree:
-    """Returns the inputs of the next dispatch, and does not advance."""
-    return self._run.feed.inputs(self._asked, self.per_dispatch)
+    """Returns the inputs of the next dispatch, which will get the same inputs."""
+    return self._run.feed.inputs(self._next_step, self.per_dispatch)
 
 
 def lower(run: training.TrainingRun, state: Tree, key: Any, inputs: Tree,
           steps: int) -> jax.stages.Lowered:
-  """The program that training runs; its arguments may be shapes."""
+  """Lowers the program that training runs.
+
+  Args:
+    run: the run.
+    state: its training state, or the shapes and shardings.
+    key: the PRNG key of the run, or its shape and sharding.
+    inputs: inputs of one dispatch, or their shapes and shardings.
+    steps: number of steps of one dispatch.
+  """
   dispatch = step_lib.make_dispatch(run.train_step, run.feed.select, run.mesh, state)
   return dispatch.lower(state, key, inputs, steps)
 
@@ -113,26 +131,27 @@ def program_bytes(stats: Any) -> int:
 
 
 def samplers(step: CompiledStep, feed: feed_lib.Feed) -> tuple[Sampler, Sampler]:
-  """Seconds of a step with its feed, and on inputs that are already there.
+  """Returns samplers of a step with its feed, and on inputs already on the devices.
 
-  A sample lasts a second, or one dispatch if that is longer.
+  A sampler returns the seconds of one step. A sample lasts a second, or one dispatch if
+  that is longer.
   """
-  rough = step.repeat(1)  # the first had caches to fill
+  rough = step.repeat(1)  # the constructor made a first call, which filled caches
   calls = calls_per_sample(rough * step.per_dispatch)
   logging.info('A sample is %d steps, about %.2g s', calls * step.per_dispatch,
                rough * step.per_dispatch * calls)
   inputs = step.inputs()
 
-  def fed():
+  def with_feed():
     if isinstance(feed, streamed.StreamedFeed):
-      step.repeat(_READY)  # first uses up what was prepared in the meantime
+      step.repeat(_READY)  # uses the batches that were prepared since the last sample
     return step.repeat(calls)
 
-  return fed, lambda: step.repeat(calls, inputs)
+  return with_feed, lambda: step.repeat(calls, inputs)
 
 
 def sampler(program: Callable[[], Tree]) -> Sampler:
-  """Seconds of one call, as above; the first calls are made here."""
+  """Returns a sampler of the seconds of one call; the first calls are made here."""
   def seconds(calls):
     start = time.perf_counter()
     for _ in range(calls):
@@ -144,5 +163,6 @@ def sampler(program: Callable[[], Tree]) -> Sampler:
   return lambda: seconds(calls)
 
 
-def calls_per_sample(seconds: float) -> int:
-  return max(1, min(100, math.ceil(WINDOW / max(seconds, 1e-9))))
+def calls_per_sample(seconds: float, most: int = 100) -> int:
+  """Returns the number of calls that last `WINDOW`, if one takes `seconds`."""
+  return max(1, min(most, math.ceil(WINDOW / max(seconds, 1e-9))))

@@ -1,4 +1,4 @@
-"""Describes devices to compile for that this host does not have: TPU slices, GPUs."""
+"""Describes TPU slices and GPUs that a program can be compiled for without them."""
 
 import dataclasses
 import functools
@@ -14,32 +14,33 @@ from ssl_jax import errors
 
 GENERATIONS = ('v4', 'v5e', 'v5p', 'v6e')
 _EXAMPLES = 'v4:4x4x4, v5e:2x4, v5e:16x16, v5p:2x2x2, v6e:8x8'
-# libtpu asks a cloud host what it is; this host need not be one. The type only
-# silences it, the topology decides.
+# libtpu would query the metadata server of a cloud host, which this host need not be.
+# The accelerator type only prevents an error; the topology is given to the compiler.
 _ENVIRONMENT = {'TPU_SKIP_MDS_QUERY': '1', 'TPU_WORKER_HOSTNAMES': 'localhost',
                 'TPU_ACCELERATOR_TYPE': 'v5litepod-4',
                 'ALLOW_MULTIPLE_LIBTPU_LOAD': '1'}
-_GPUS_PER_HOST = 8  # of the hosts that NVIDIA calls DGX and HGX
+_GPUS_PER_HOST = 8  # as in NVIDIA's DGX and HGX hosts
 _PLUGINS = ('jax-cuda13-pjrt', 'jax-cuda12-pjrt')
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-  """Describes a GPU to XLA's compiler, which knows no card by name.
+  """Describes a GPU to XLA's compiler, which does not know GPUs by name.
 
-  The values are those of NVIDIA's data sheets and architecture white papers of A100,
-  H100 and H200, and of the CUDA programming guide (limits by compute capability).
+  The values are from NVIDIA's data sheets and architecture white papers of A100, H100
+  and H200, and from the CUDA programming guide (limits by compute capability).
 
   Attributes:
-    kind: what `jax.Device.device_kind` returns on such a card.
+    kind: result of `jax.Device.device_kind` on such a GPU.
     compute_capability: (major, feature extension of XLA's protocol buffer).
-    cores: streaming multiprocessors.
-    fpus_per_core: float32 units of one of them.
-    clock: GHz.
-    bandwidth: bytes/s of the memory, by the data sheet.
-    memory: bytes.
-    l2_cache: bytes.
-    shared_memory: bytes of a multiprocessor; one block may use 1 KiB less.
+    cores: number of streaming multiprocessors.
+    fpus_per_core: number of float32 units of a multiprocessor.
+    clock: clock rate in GHz.
+    bandwidth: bandwidth of the memory in bytes/s, from the data sheet.
+    memory: size of the memory in bytes.
+    l2_cache: size of the L2 cache in bytes.
+    shared_memory: shared memory of a multiprocessor in bytes; one block may use 1 KiB
+      less.
   """
   kind: str
   compute_capability: tuple[int, str]
@@ -98,12 +99,12 @@ CARDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-  """Devices to compile for.
+  """Holds the devices of a TPU slice, or of a host with GPUs, to compile for.
 
   Attributes:
     platform: 'tpu' or 'cuda'.
-    devices: of the slice or of the host.
-    compiler: the package that compiles, and its version.
+    devices: the chips of the slice, or the GPUs of the host.
+    compiler: package of the compiler, and its version.
   """
   platform: str
   devices: list[jax.Device]
@@ -113,11 +114,12 @@ class Topology:
 def describe(name: str) -> Topology:
   """Describes the chips of a slice such as 'v5e:16x16', or GPUs such as 'h100:8'.
 
-  JAX must not look for a GPU first, since it then misses the driver: set the option
-  `jax_platforms` to 'cpu' before JAX starts its first backend.
+  Set the option `jax_platforms` to 'cpu' before JAX starts its first backend. Otherwise
+  JAX looks for a GPU, and fails without a driver.
 
   Raises:
-    errors.UserError: the name is not known, or the compiler is not installed.
+    errors.UserError: the name is not known, or the compiler is not installed or too
+      old.
   """
   kind, _, layout = name.partition(':')
   if kind in GENERATIONS and re.fullmatch(r'\d+(x\d+){1,2}', layout):
@@ -134,8 +136,8 @@ def describe(name: str) -> Topology:
 def _slice(name: str) -> Topology:
   if importlib.util.find_spec('libtpu') is None:
     raise errors.UserError(
-        '--topology needs the TPU compiler, though no TPU; install it by '
-        "pip install -e '.[tpu]'")
+        f'--topology={name} needs the TPU compiler, which is not installed (a TPU is '
+        "not needed); install it by pip install -e '.[tpu]'")
   for variable, value in _ENVIRONMENT.items():
     os.environ.setdefault(variable, value)
   options = {'chip_config_name': 'megacore'} if name.startswith('v4') else {}
@@ -153,8 +155,8 @@ def _slice(name: str) -> Topology:
 def _gpus(name: str, card: Card, count: int) -> Topology:
   if not (compiler := gpu_compiler()):
     raise errors.UserError(
-        f'--topology={name} needs the GPU compiler, though no GPU and no driver; '
-        "install it by pip install -e '.[cuda]'")
+        f'--topology={name} needs the GPU compiler, which is not installed (a GPU and '
+        "a driver are not needed); install it by pip install -e '.[cuda]'")
   try:
     devices = topologies.get_topology_desc(
         platform='cuda', target_config=card.target_config,
@@ -168,7 +170,7 @@ def _gpus(name: str, card: Card, count: int) -> Topology:
 
 
 def gpu_compiler() -> str:
-  """Returns the package that compiles for GPUs and its version; '' if none is."""
+  """Returns the package that compiles for GPUs and its version; '' if it is absent."""
   for package in _PLUGINS:
     try:
       return f'{package} {importlib.metadata.version(package)}'

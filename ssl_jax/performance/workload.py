@@ -1,4 +1,4 @@
-"""Random images in the place of a data set, of the same shape and number."""
+"""Builds the run that is measured, on random images or on the data set itself."""
 
 import math
 import pathlib
@@ -16,16 +16,17 @@ from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import training
 
 DATA = ('synthetic', 'real')
-_POOL = 1 << 26  # bytes of different images
+_POOL = 1 << 26  # bytes of all different images
 
 
 class Shape(NamedTuple):
+  """Describes a data set: the side of its images in pixels, and two counts."""
   size: int | None
   num_examples: int
   num_classes: int
 
 
-# What `datasets.load` would find; None: images differ in size.
+# The shapes of the data sets of `datasets.load`; a size of None means several sizes.
 _SHAPES = {
     'cifar10': Shape(32, 50_000, 10), 'cifar100': Shape(32, 50_000, 100),
     'digits': Shape(8, 1_438, 10), 'imagenet2012': Shape(None, 1_281_167, 1000),
@@ -35,9 +36,16 @@ _SHAPES = {
 
 
 class RandomImages(sources.Source):
-  """Uniform random uint8, labels in turn; reading costs a copy and no decoding.
+  """A data set of uniform random uint8 images, which are read without decoding.
 
-  A few images are repeated, so that ImageNet's number of them fits in memory.
+  Labels are 0, 1, 2, ... in a cycle. A limited number of different images is repeated,
+  so that as many images as in ImageNet fit in memory.
+
+  Args:
+    image_shape: [H, W, C] of an image.
+    num_examples: number of images.
+    num_classes: number of classes.
+    name: name of the data set.
   """
 
   def __init__(self, image_shape: tuple[int, int, int], num_examples: int,
@@ -58,7 +66,10 @@ class RandomImages(sources.Source):
 
 
 def random_images(data: Mapping[str, Any]) -> RandomImages:
-  """Noise like the training images of the section `data` of a config.
+  """Returns random images of the shape and number of a data set's training images.
+
+  Args:
+    data: section `data` of a plain config.
 
   Raises:
     errors.UserError: the size of the images is not known without reading them.
@@ -68,8 +79,8 @@ def random_images(data: Mapping[str, Any]) -> RandomImages:
   size = data.get('image_size') or known.size
   if size is None:
     raise errors.UserError(
-        f'config.data.image_size is missing, and the images of {name!r} are not '
-        'read here; give it, for example --config.data.image_size=224')
+        f'config.data.image_size is missing, and the images of {name!r} are not read '
+        'to find their size; set it, for example --config.data.image_size=224')
   channels = data.get('channels', 3)
   return RandomImages(
       (size, size, channels), data.get('num_examples', known.num_examples),
@@ -77,10 +88,14 @@ def random_images(data: Mapping[str, Any]) -> RandomImages:
 
 
 def training_run(config: dict[str, Any], data: str) -> training.TrainingRun:
-  """The run that `pretrain` would make of a plain config, on the devices here.
+  """Builds the run that `pretrain` builds from a plain config, on the local devices.
+
+  Args:
+    config: plain config of `pretrain`.
+    data: 'synthetic' for random images, or 'real' for the data set.
 
   Raises:
-    errors.UserError: as `pretrain.run`; `data` is not one of `DATA`.
+    errors.UserError: the config is not accepted, or `data` is not one of `DATA`.
   """
   errors.lookup('--data', data, dict.fromkeys(DATA))
   config = _without_monitor(config)
@@ -95,7 +110,12 @@ def training_run(config: dict[str, Any], data: str) -> training.TrainingRun:
 
 def abstract_run(config: dict[str, Any],
                  mesh: jax.sharding.Mesh) -> training.TrainingRun:
-  """The same for devices that this host has not got: its feed is streamed."""
+  """Builds such a run for devices that this host need not have; its feed is streamed.
+
+  Args:
+    config: plain config of `pretrain`.
+    mesh: mesh of the devices.
+  """
   config = _without_monitor(config)
   spec = pretrain.parse(config)
   source = random_images(config['data'])
@@ -105,5 +125,5 @@ def abstract_run(config: dict[str, Any],
 
 
 def _without_monitor(config: dict[str, Any]) -> dict[str, Any]:
-  """Evaluations during training are no part of the step, and would read data."""
+  """Switches off evaluations during training, which would read the data set."""
   return {**config, 'train': {**config['train'], 'knn_every_epochs': 0.0}}
