@@ -48,7 +48,7 @@ def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
   handler = logging.get_absl_handler()
   handler.setFormatter(None)
   handler.addFilter(_ours_or_serious)
-  preemption.watch()
+  preemption.install_handlers()
   try:
     if argv[1:]:
       raise errors.UserError(f'unexpected argument {argv[1]!r}; flags start with --')

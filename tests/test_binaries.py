@@ -178,7 +178,7 @@ MISTAKES = [
     ('pretrain', ['--workdir=W', '--config.feed.batch_size=1'], 'batch_size is 1'),
     ('pretrain', ['--workdir=W', '--config.data.name=digits',
                   '--config.feed.batch_size=64', '--config.train.epochs=0.01'],
-     'config.train.epochs is 0.01, which is not one step'),
+     'config.train.epochs is 0.01, which is less than one step'),
     ('evaluate', ['--config.data.label_subset.fraction=0.1'],
      '--checkpoint is missing'),
     ('benchmark', [], '--config is missing, for example --config='),

@@ -125,7 +125,7 @@ def test_training_names_every_bad_image_and_goes_on(trained, photos):
   bad = collections.Counter(re.search(r'train_n\d+_\d+\.JPEG', line)[0]
                             for line in lines if 'bad image' in line)
   assert len(bad) == TRAIN[1] and not set(bad) & set(photos[1])
-  # In training, and in one of the splits that the monitor looks at.
+  # In training, and in one of the splits that the online kNN encodes.
   assert min(bad.values()) == 2
   assert all(np.isfinite(row['train/loss'])
              for row in jsonl.read(workdir / 'metrics.jsonl') if 'train/loss' in row)

@@ -1,4 +1,4 @@
-"""Which images an encoder is given: fields that it inherits, splits that there are."""
+"""Tests which images an encoder gets: inherited fields and existing splits."""
 
 import dataclasses
 

@@ -136,7 +136,7 @@ def test_as_many_steps_as_asked_whatever_an_epoch_is(pretrained, tmp_path):
   assert rows[-1]['step'] == 6 and rows[-1]['train/learning_rate'] < 0.01  # the end
 
 
-def test_from_scratch_draws_the_encoder_anew(pretrained, tmp_path):
+def test_from_scratch_initialises_the_encoder_at_random(pretrained, tmp_path):
   untouched = {'from_scratch': True, 'freeze_until': None,
                'optim': {'name': 'sgd', 'learning_rate': 0.}, 'train': {'steps': 1}}
   encoder = lambda v: v['params']['network']['encoder']

@@ -63,14 +63,14 @@ def test_every_setting_is_trained_and_the_best_once_more_on_all_images(search):
   assert '6 settings' in result['protocol']
 
 
-def test_chooses_by_the_score_that_the_data_set_is_told_by(search):
+def test_chooses_by_the_score_of_the_config(search):
   result, _ = search(score='mean_per_class')
   assert result['chosen'] == {'learning_rate': 0.01, 'weight_decay': 0.}
   assert result['at_edge'] == ['learning_rate']
   assert result['grid'][0]['validation_mean_per_class'] == 0.99
 
 
-def test_goes_on_where_it_stopped_and_keeps_no_checkpoints_of_cells(search, tmp_path):
+def test_continues_where_it_stopped_and_deletes_checkpoints(search, tmp_path):
   first, trained = search()
   assert not list((tmp_path / 'grid').glob('*/checkpoints'))
   assert (tmp_path / 'refit' / 'checkpoints').is_dir()

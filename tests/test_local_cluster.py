@@ -1,4 +1,4 @@
-"""launch/local_cluster.sh: starts N processes, tells them apart, ends with them."""
+"""Tests launch/local_cluster.sh: processes, their output, their end."""
 
 import os
 import pathlib

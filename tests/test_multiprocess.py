@@ -204,7 +204,7 @@ def test_what_was_terminated_and_killed_ends_as_if_undisturbed(outcomes, folder)
     ('fewer', r'process 1 of 2 \(on .+\) differs from process 0 \(.*examples: 16 -> 14'
               r'\); give every host the same files'),
     ('unshared', r'process 1 of 2 \(on .+\): .* is not in --workdir=.*/disks/1; '
-                 'give a folder that all hosts share'),
+                 'choose a folder that all hosts share'),
     ('disagree', r"process 1 of 2 .* \(code: '\w+' -> '\w+'; config.seed: 0 -> 1\); "
                  'give all processes the same command, code and libraries'),
     ('lonely0', 'process 0 reaches .* but some of the 2 processes are missing'),

@@ -140,8 +140,9 @@ def test_no_readable_checkpoint_is_one_sentence_and_all_stay(tmp_path):
 
 @pytest.mark.parametrize('changed, words', [
     ({'w': np.zeros((2, 4), np.float32)}, [
-        r'w is float\d+ \(2, 3\) there and float32 \(2, 4\) here']),
-    ({'step': np.int16(7)}, [r'step is int32 \(\) there and int16 \(\) here']),
+        r'w is float\d+ \(2, 3\) in the checkpoint and float32 \(2, 4\) in this run']),
+    ({'step': np.int16(7)},
+     [r'step is int32 \(\) in the checkpoint and int16 \(\) in this run']),
     ({'mu': np.zeros(2), 'nu': (np.zeros(2), np.zeros(2)), 'w': None}, [
         'mu is not in the checkpoint; nu/0 is not .*; nu/1 is not .*; and 1 more'])])
 @pytest.mark.parametrize('newest_is_damaged', [False, True])

@@ -44,7 +44,7 @@ def rows_without_time(workdir):
 
 
 class SignalAt:
-  """A monitor that sends this process a signal at one of its calls."""
+  """An online kNN that sends this process a signal at one of its calls."""
 
   def __init__(self, after, number=signal.SIGTERM):
     self.calls, self.after, self.number = 0, after, number
@@ -58,11 +58,11 @@ class SignalAt:
 
 def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatch):
   fields = config(knn_every_epochs=0.4)  # every second of ten steps
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=0))
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=0))
   pretrain.run(fields, tmp_path / 'undisturbed')
 
   interrupted = SignalAt(after=2)
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: interrupted)
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: interrupted)
   with pytest.raises(errors.Preempted, match='step 5 is saved'):
     pretrain.run(fields, tmp_path / 'killed')
   # As after a kill -9: rows beyond the checkpoint, and one cut short.
@@ -90,7 +90,7 @@ def test_a_state_kept_with_outputs_first_trains_and_resumes_the_same(
     first = Format(Layout((3, 0, 1, 2)), whole)
     return jax.tree.map(lambda x: first if x.ndim == 4 else whole, tree)
 
-  def watched(*args):
+  def recording(*args):
     dispatch = one_dispatch(*args)
     def call(state, *rest):
       state, metrics = dispatch(state, *rest)
@@ -100,9 +100,9 @@ def test_a_state_kept_with_outputs_first_trains_and_resumes_the_same(
     return call
 
   monkeypatch.setattr(mesh_lib, 'stored', outputs_first)
-  monkeypatch.setattr(step, 'make_dispatch', watched)
+  monkeypatch.setattr(step, 'make_dispatch', recording)
   with monkeypatch.context() as patch, pytest.raises(errors.Preempted):
-    patch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=2))
+    patch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=2))
     pretrain.run(fields, tmp_path / 'first')
   assert pretrain.run(fields, tmp_path / 'first')['steps'] == 10
   assert layouts == [{(3, 0, 1, 2)}] * 10
@@ -126,7 +126,7 @@ def heard_outside():
 def test_signals_are_noted_until_the_state_is_written(
     tmp_path, monkeypatch, heard_outside, name):
   number, leave = getattr(signal, name), checkpoint.Checkpoints.__exit__
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(1, number))
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(1, number))
 
   def leave_in_spite_of_another(self, *args):
     os.kill(os.getpid(), signal.SIGTERM)
@@ -142,7 +142,7 @@ def test_signals_are_noted_until_the_state_is_written(
 
 def test_a_signal_at_the_last_step_is_not_lost(tmp_path, monkeypatch):
   fields = config(epochs=1, knn_every_epochs=1)
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=1))
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=1))
   with pytest.raises(errors.Preempted, match='step 5 is saved'):
     pretrain.run(fields, tmp_path)
   assert not (tmp_path / 'result.json').exists()
@@ -172,7 +172,7 @@ def test_a_loss_that_is_never_finite_leaves_nothing(tmp_path, monkeypatch):
     return state, metrics | {'loss': metrics['loss'] * np.nan}
   with monkeypatch.context() as patch:
     patch.setattr(loop.step_lib.TrainStep, '__call__', not_finite)
-    with pytest.raises(errors.Diverged, match='there is no checkpoint yet'):
+    with pytest.raises(errors.Diverged, match='no checkpoint has been saved yet'):
       pretrain.run(config(epochs=1), tmp_path / 'run')
   assert not list((tmp_path / 'run').iterdir())
 
@@ -188,7 +188,7 @@ def test_data_that_changed_end_a_resume(tmp_path, monkeypatch):
   images(tmp_path / 'data', 0, 25)
   fields = {**config(knn_every_epochs=0.5),
             'data': {'name': f'folder:{tmp_path}/data', 'image_size': 8}}
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=1))
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=1))
   with pytest.raises(errors.Preempted):
     pretrain.run(fields, tmp_path / 'run')
   images(tmp_path / 'data', 25, 50)
@@ -196,22 +196,22 @@ def test_data_that_changed_end_a_resume(tmp_path, monkeypatch):
     pretrain.run(fields, tmp_path / 'run')
   shutil.rmtree(tmp_path / 'data')
   images(tmp_path / 'data', 0, 25)
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=0))
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=0))
   assert pretrain.run(fields, tmp_path / 'run')['steps'] == 4
 
 
-def test_nothing_is_compiled_once_it_has_been_monitored(tmp_path, monkeypatch):
+def test_nothing_is_compiled_after_the_first_online_knn(tmp_path, monkeypatch):
   """Several steps per dispatch: across epochs, to the end, and again and again."""
-  compiled, seen, monitor = [], [], reporter.Reporter.monitor
+  compiled, seen, write = [], [], reporter.Reporter.write_evaluation
 
   def listen(event, seconds, **unused):
     if event == '/jax/core/compile/backend_compile_duration':
       compiled.append(seconds)
 
   def count(reporter, *args):
-    monitor(reporter, *args)
+    write(reporter, *args)
     seen.append(len(compiled))
-  monkeypatch.setattr(reporter.Reporter, 'monitor', count)
+  monkeypatch.setattr(reporter.Reporter, 'write_evaluation', count)
   monkeypatch.setattr(training, 'STEPS_PER_DISPATCH', {'cpu': 4})
   jax.monitoring.register_event_duration_secs_listener(listen)
   try:

@@ -277,7 +277,7 @@ def test_lars_adapts_a_predictor_like_a_projector():
 
 
 @pytest.mark.parametrize('fields, sentence', [
-    ({'constant': ['predictr']}, "names 'predictr', of which this run trains nothing"),
+    ({'constant': ['predictr']}, "names 'predictr', but this run trains no module"),
     ({'multipliers': {'haed': 2.}}, "names 'haed'.*did you mean 'head'"),
     ({'multipliers': {'head': -1.}}, 'config.optim.multipliers.head is -1')])
 def test_mistakes_about_paths_are_explained(fields, sentence):

@@ -76,7 +76,7 @@ def test_rows_come_where_a_multiple_was_passed_and_at_the_end(made, tmp_path):
 def test_metrics_of_the_step_are_those_of_training_unless_they_have_a_prefix(
     made, tmp_path):
   made[0].report(4, row(**{'probe/top1': 0.5}))
-  made[0].monitor(4, {'knn/top1': 0.25})
+  made[0].write_evaluation(4, {'knn/top1': 0.25})
   first, second = written(tmp_path)
   assert (first['train/loss'], first['probe/top1']) == (1., 0.5)
   assert second['knn/top1'] == 0.25 and second['epoch'] == 0.8
@@ -92,7 +92,8 @@ def test_the_workdir_is_taken_with_the_first_finite_loss_and_once(made, tmp_path
 
 @pytest.mark.parametrize('name', ['loss', 'grad_norm'])
 @pytest.mark.parametrize('kept, words', [
-    ([], 'there is no checkpoint yet'), ([5, 10], 'last good checkpoint is step 10')])
+    ([], 'no checkpoint has been saved yet'),
+    ([5, 10], 'last good checkpoint is step 10')])
 def test_what_is_not_finite_ends_the_run(made, tmp_path, name, kept, words):
   subject, claims, steps = made
   steps += kept

@@ -1,18 +1,20 @@
-"""Stops a run thirty times in every way; it must end as if it was left alone.
+"""Stops a run thirty times in every way; it must end as if it was not interrupted.
 
     python tests/campaigns/stops.py [--stops=30] [--seed=0] [--workdir=runs/stops]
 
-A tiny encoder is pre-trained with SimCLR on synthetic images, with a kNN monitor and a
+A tiny encoder is pre-trained with SimCLR on synthetic images, with an online kNN and a
 checkpoint every few steps. Each time it runs it is stopped: by SIGTERM, SIGTERM twice,
 Ctrl-C or SIGKILL, at a random moment of its training, while a checkpoint is written,
-when the monitor begins, or while it starts. The same command is then given again. After
-each stop the newest checkpoint must be at least as new as before, and the one that the
-run says it has saved, if it could say so. When a run ends, all its logged values and
-the hash of its final state must be those of a run that was left alone; then the next
-run begins, until there were enough stops. Otherwise this script ends with status 1.
+when the online kNN begins, or while it starts. The same command is then given again.
+After each stop the newest checkpoint must be at least as new as before, and it must be
+the one that the run reported as saved, if it could report one. When a run ends, all its
+logged values and the hash of its final state must be those of a run that was not
+interrupted; then the next run begins, until enough stops were made. Otherwise this
+script ends with status 1.
 
-Runs are forked from this process, which has imported what they need: to start up takes
-longer than all else. (tests/campaigns/preemption.py kills one of two processes.)
+Runs are forked from this process, which has imported the libraries that they need,
+because imports take longer than the rest. (tests/campaigns/preemption.py kills one of
+two processes.)
 """
 
 import argparse
@@ -48,11 +50,11 @@ FORK = multiprocessing.get_context('fork')
 Process = multiprocessing.context.ForkProcess
 SIGNALS = {'SIGTERM': (signal.SIGTERM,), 'SIGTERM twice': (signal.SIGTERM,) * 2,
            'Ctrl-C': (signal.SIGINT,), 'SIGKILL': (signal.SIGKILL,)}
-MOMENTS = ('at random', 'during a write', 'during the monitor', 'while starting')
+MOMENTS = ('at random', 'during a write', 'during the kNN', 'while starting')
 Plan = collections.deque[tuple[str, str]]  # ways and moments of the stops to come
 _LONGEST = 4.0  # seconds from the first step of a start to its stop at random
 _STARTING = 5.0  # seconds from a start to a stop before it trains, or just after
-_EVALUATES = 18  # steps from one evaluation of the monitor to the next
+_EVALUATES = 18  # steps from one online kNN to the next
 _EPOCHS = 40  # of 5 steps
 _PATIENCE = 300  # seconds within which a start must have begun, or ended
 
@@ -83,7 +85,7 @@ class Stop(NamedTuple):
 
 
 def start(workdir: pathlib.Path) -> Process:
-  """Starts a run, or goes on where it was stopped."""
+  """Starts a run, which continues from where it was stopped."""
   process = FORK.Process(target=_pretrain, args=(workdir,))
   process.start()
   return process
