@@ -207,8 +207,8 @@ def test_what_was_terminated_and_killed_ends_as_if_undisturbed(outcomes, folder)
                  'choose a folder that all hosts share'),
     ('disagree', r"process 1 of 2 .* \(code: '\w+' -> '\w+'; config.seed: 0 -> 1\); "
                  'give all processes the same command, code and libraries'),
-    ('lonely0', 'process 0 reaches .* but some of the 2 processes are missing'),
-    ('lonely1', 'process 1 does not reach process 0 at JAX_COORDINATOR_ADDRESS='),
+    ('lonely0', 'process 0 can reach .* but some of the 2 processes are missing'),
+    ('lonely1', 'process 1 cannot reach process 0 at JAX_COORDINATOR_ADDRESS='),
 ])
 def test_mistakes_stop_all_processes_with_one_sentence(outcomes, name, sentence):
   for status, log in zip(*outcomes[name], strict=True):
