@@ -1,4 +1,4 @@
-"""Evaluating an encoder: on which data, in which folder, and shown how."""
+"""Tests the evaluation of an encoder: its data, its folder and its output."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def test_preprocessing_is_the_encoders_unless_said(tmp_path):
     # Up to 32 pixels nothing is cut off.
     np.testing.assert_array_equal(features(preprocess={'proportion': 1.0}), plain)
     assert np.abs(features(preprocess={'proportion': 0.5}) - plain).max() > 1e-3
-    # Views are 6 x 6 whatever the images are, so images of another size will do.
+    # Views are always 6 x 6, so images of another size are accepted.
     assert features(data={'image_size': 12}).shape == plain.shape
     with pytest.raises(errors.UserError, match='set config.data.channels=3'):
       features(data={'channels': 1})
@@ -124,7 +124,7 @@ def test_other_settings_go_to_another_folder_or_are_refused(
 
 @pytest.fixture
 def photos(tmp_path):
-  """A folder of 11 unlabelled images, one of which does not decode."""
+  """Makes a folder of 11 unlabelled images, one of which does not decode."""
   folder = tmp_path / 'photos'
   folder.mkdir()
   for i in range(10):

@@ -1,4 +1,4 @@
-"""Fine-tuning from a checkpoint to a result, and on from there."""
+"""Tests fine-tuning from a checkpoint to a result, and from that result again."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import optim
 
-# The encoder saw 4 classes; of these 80 images 65 are for training.
+# The encoder was trained on 4 classes; 65 of these 80 images are for training.
 DATA = {'num_classes': 3, 'validation_fraction': 0.2}
 
 
@@ -52,7 +52,7 @@ def config(**fields):
 
 @pytest.mark.parametrize('grid', [None, {'learning_rates': (0.1,)}])
 def test_data_that_changed_end_a_resume(pretrained, tmp_path, monkeypatch, grid):
-  """Nor does the folder belong to it before its first step."""
+  """The folder does not belong to a run before its first step either."""
   fields = config(train={'epochs': 1}, **({'grid': grid} if grid else {}))
   wrong = {**fields, 'optim': {**fields['optim'], 'warmup_epochs': 9}}
   with pytest.raises(errors.UserError, match='warmup_epochs is 9'):

@@ -41,7 +41,7 @@ def test_the_online_knn_classifies_images_that_are_not_in_its_bank():
 
 
 def prepared(tmp_path, **changed):
-  """What a config becomes, without a step of training."""
+  """Returns the training run of a config, without a step of training."""
   fields = {**tiny.config(), 'model': {'name': 'stub'}, **changed}
   with stub_encoder.registered():
     return pretrain.prepare(pretrain.parse(fields), fields, tmp_path, 'a')

@@ -1,4 +1,4 @@
-"""Which runs may share a folder, that each is done once, and what it says."""
+"""Tests which runs may share a folder, and that each is done once."""
 
 import json
 
@@ -38,7 +38,7 @@ MOVED = {**ENCODER, 'path': '/elsewhere/checkpoints'}
 
 
 def run(folder, config=CONFIG, encoder=ENCODER, resumable=True):
-  """Returns the result and whether it was worked for; a result is its encoder."""
+  """Returns the digest in the result, and whether the work was done in this call."""
   worked = []
 
   def work(place):

@@ -1,4 +1,4 @@
-"""Tests that a study runs what is not done, resumes, and isolates failures."""
+"""Tests that a study runs unfinished stages, resumes, and isolates failures."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ def stub():
 
 @pytest.fixture
 def ran(monkeypatch, tmp_path):
-  """Stages that leave a result and do nothing: [(binary, folder, fields), ...]."""
+  """Makes stages only write a result; returns [(binary, folder, fields), ...]."""
   calls = []
 
   def fake(binary, place):
@@ -204,7 +204,7 @@ def test_a_data_set_that_is_not_there_fails_alone(tmp_path, monkeypatch, caplog)
       name: {'data': {'name': name}} for name in ('dtd', 'food10l', 'digits')}}}
   with pytest.raises(errors.UserError, match='2 stages failed.*random, seed 0: knn_dt'):
     run.run(fields, tmp_path / 'w')
-  for words in ('knn_dtd failed: ', '`tfds build dtd', "'food10l', not a data set",
+  for words in ('knn_dtd failed: ', '`tfds build dtd', "'food10l', which is neither a",
                 "did you mean 'food101'"):
     assert words in caplog.text
   assert result(tmp_path, 'w/random/seed0/knn_digits')['test']['n'] == 359
@@ -215,7 +215,7 @@ def given(tmp_path, *seeds):
   for seed in seeds:
     (tmp_path / f'run{seed}' / 'checkpoints' / '7').mkdir(parents=True)
   fields = config(seeds=seeds)
-  # What else it holds is of a pre-training that is not wanted, mistakes too.
+  # Its other fields, with their mistakes, are those of a pre-training that is not run.
   fields['methods'] = {'simclr': {'checkpoint': str(tmp_path / 'run{seed}'), 'no': 1}}
   return fields
 

@@ -1,4 +1,4 @@
-"""Checkpoints: any device count, the encoder alone, damage, other architectures."""
+"""Tests checkpoints: device counts, the encoder, damage, other architectures."""
 
 import dataclasses
 import hashlib
@@ -81,20 +81,20 @@ def truncate(step_folder):
 
 
 def truncate_all(step_folder):
-  """Cuts every data file in half, but leaves what says which arrays there are."""
+  """Cuts every data file in half, except for those that list the arrays."""
   for path in step_folder.rglob('*'):
     if path.is_file() and path.name != '_METADATA':
       path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
 
 
 def contents(folder):
-  """A hash of every file below a folder, by its relative path."""
+  """Returns a hash of every file below a folder, by its relative path."""
   return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
           for path in sorted(folder.rglob('*')) if path.is_file()}
 
 
 def saved(folder, state, steps):
-  """A folder with a checkpoint of each step, `state` plus the step."""
+  """Writes a checkpoint of each step, `state` plus the step; returns the folder."""
   with checkpoint.Checkpoints(folder) as checkpoints:
     for step in steps:
       later = jax.tree.map(lambda x, step=step: x + step, state)

@@ -1,4 +1,4 @@
-"""The loop: resumes bit-exactly, stops politely, never keeps a broken state."""
+"""Tests that the loop resumes bit-exactly, stops on signals and saves good states."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def config(**train):
 
 
 def final_arrays(workdir):
-  """Every array of the newest checkpoint's state."""
+  """Returns the step and all arrays of the state of the newest checkpoint."""
   steps = sorted(int(p.name) for p in (workdir / 'checkpoints').iterdir())
   manager = checkpoint.ocp.CheckpointManager(workdir / 'checkpoints')
   state = manager.restore(steps[-1], args=checkpoint.ocp.args.Composite(
@@ -65,7 +65,7 @@ def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatc
   monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: interrupted)
   with pytest.raises(errors.Preempted, match='step 5 is saved'):
     pretrain.run(fields, tmp_path / 'killed')
-  # As after a kill -9: rows beyond the checkpoint, and one cut short.
+  # As after a kill -9: lines after the checkpoint, and an incomplete one.
   with (tmp_path / 'killed' / 'metrics.jsonl').open('a') as f:
     f.write('{"step": 7, "time": 1, "train/loss": 99}\n{"step": 8, "ti')
   pretrain.run(fields, tmp_path / 'killed')
@@ -80,7 +80,7 @@ def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatc
 
 def test_a_state_kept_with_outputs_first_trains_and_resumes_the_same(
     tmp_path, monkeypatch):
-  """On GPUs kernels have another layout in memory; here the CPU is given that one."""
+  """Gives kernels on the CPU the layout in memory that they have on GPUs."""
   fields = {**tiny.config(knn_every_epochs=0.4), 'model': dict(tiny.MODEL)}
   pretrain.run(fields, tmp_path / 'default')
   layouts, one_dispatch = [], step.make_dispatch
@@ -113,7 +113,7 @@ def test_a_state_kept_with_outputs_first_trains_and_resumes_the_same(
 
 @pytest.fixture
 def heard_outside():
-  """The signals that come to a handler around the training."""
+  """Yields a list of the signals that a handler outside the training receives."""
   heard = []
   previous = {number: signal.signal(number, lambda n, frame: heard.append(n))
               for number in (signal.SIGTERM, signal.SIGINT)}
@@ -201,7 +201,7 @@ def test_data_that_changed_end_a_resume(tmp_path, monkeypatch):
 
 
 def test_nothing_is_compiled_after_the_first_online_knn(tmp_path, monkeypatch):
-  """Several steps per dispatch: across epochs, to the end, and again and again."""
+  """Uses several steps per dispatch, also across the ends of epochs."""
   compiled, seen, write = [], [], reporter.Reporter.write_evaluation
 
   def listen(event, seconds, **unused):

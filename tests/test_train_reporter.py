@@ -1,4 +1,4 @@
-"""Tests the rows that a run reports, and losses that are not finite."""
+"""Tests the metrics that a run reports, and losses that are not finite."""
 
 import logging
 import math
@@ -28,9 +28,9 @@ def config(**train):
 def test_metrics_file_has_one_row_per_logged_step(tmp_path, caplog):
   with caplog.at_level(logging.INFO):
     pretrain.run(config(epochs=1), tmp_path / 'run')
-  told = re.findall(r'pretrain: step (\d+) after [\d.]+ s, compilation included',
+  found = re.findall(r'pretrain: step (\d+) after [\d.]+ s, compilation included',
                     caplog.text)
-  assert told == ['1']
+  assert found == ['1']
   rows = jsonl.read(tmp_path / 'run' / 'metrics.jsonl')
   assert [row['step'] for row in rows] == [1, 2, 3, 4, 5]
   assert [row['epoch'] for row in rows] == pytest.approx([.2, .4, .6, .8, 1.])
@@ -41,7 +41,7 @@ def test_metrics_file_has_one_row_per_logged_step(tmp_path, caplog):
 
 @pytest.fixture
 def made(tmp_path):
-  """Makes a reporter of 20 steps, 5 an epoch, with its claims and checkpoints."""
+  """Makes a reporter of 20 steps, 5 per epoch, with its claims and checkpoints."""
   claims, kept = [], []
   run = types.SimpleNamespace(
       workdir=tmp_path, label='train', total_steps=20, claim=lambda: claims.append(1),

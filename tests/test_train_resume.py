@@ -1,4 +1,4 @@
-"""What makes a checkpoint one of another run: other data, other arrays."""
+"""Tests that a checkpoint with other data or other arrays is rejected."""
 
 import jax
 import numpy as np
@@ -10,7 +10,7 @@ from ssl_jax.train import resume
 
 
 class Named(sources.Source):
-  """Four files of two classes."""
+  """A source of four files of two classes."""
 
   name, image_shape = 'named', (2, 2, 3)
 

@@ -47,7 +47,7 @@ def losses(workdir: pathlib.Path) -> list[float]:
 
 
 def victims(launcher: subprocess.Popen) -> list[int]:
-  """The processes that train."""
+  """Returns the process ids of the processes that train."""
   children = subprocess.run(['ps', '--ppid', str(launcher.pid), '-o', 'pid=,args='],
                             text=True, capture_output=True).stdout.splitlines()
   return [int(line.split()[0]) for line in children
