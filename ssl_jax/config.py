@@ -112,7 +112,7 @@ class Field(NamedTuple):
   """One field of a section."""
   name: str
   type: Any
-  default: Any  # MISSING where it must be set
+  default: Any  # MISSING if it must be set
   rule: Rule
   section: Section | None = None
 

@@ -12,13 +12,13 @@ def plain(config: Mapping[str, Any]) -> dict[str, Any]:
   return json.loads(json.dumps(config))
 
 
-def merge(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns `config` with fields replaced by those of `own`, section by section."""
+def merge(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns `config` with fields replaced by `overrides`, section by section."""
   merged = dict(config)
-  for name, value in own.items():
-    theirs = config.get(name)
-    both = isinstance(theirs, Mapping) and isinstance(value, Mapping)
-    merged[name] = merge(theirs, value) if both else value
+  for name, value in overrides.items():
+    present = config.get(name)
+    both = isinstance(present, Mapping) and isinstance(value, Mapping)
+    merged[name] = merge(present, value) if both else value
   return merged
 
 

@@ -10,22 +10,22 @@ from ssl_jax.data import datasets
 from ssl_jax.train import encoder as encoder_lib
 
 SPLITS = ('train', 'validation', 'test')
-_ANY_SET = ('data_dir', 'image_size', 'canvas', 'channels', 'max_bad_images',
-            'subsample')
+_OF_EVERY_SET = ('data_dir', 'image_size', 'canvas', 'channels', 'max_bad_images',
+                 'subsample')
 
 
-def data_config(own: Mapping[str, Any],
+def data_config(overrides: Mapping[str, Any],
                 encoder: encoder_lib.TrainedEncoder) -> datasets.DataConfig:
   """Returns the data that the encoder was trained on, with some fields replaced.
 
   Args:
-    own: plain fields of the section `data` that replace those of the training.
+    overrides: plain fields of the section `data` that replace those of the training.
     encoder: its config has the fields of the training; see `data_fields`.
 
   Raises:
     errors.UserError: the fields contradict each other.
   """
-  return config_lib.build(datasets.DataConfig, data_fields(own, encoder), 'data')
+  return config_lib.build(datasets.DataConfig, data_fields(overrides, encoder), 'data')
 
 
 def load_split(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncoder,
@@ -75,39 +75,41 @@ def require_labels(source: datasets.sources.Source) -> None:
         '--output=features.npz')
 
 
-def data_fields(own: Mapping[str, Any],
+def data_fields(overrides: Mapping[str, Any],
                 encoder: encoder_lib.TrainedEncoder) -> dict[str, Any]:
   """Returns the plain fields of the encoder's data, with some fields replaced.
 
-  If `own` names another data set, its images get the size and the channels of the
+  If `overrides` names another data set, its images get the size and the channels of the
   encoder's training.
 
   Args:
-    own: plain fields of the section `data` that replace those of the training.
+    overrides: plain fields of the section `data` that replace those of the training.
     encoder: its config has the fields of the training.
   """
-  fields = inherit_fields(encoder.config['data'], own)
+  fields = inherit_fields(encoder.config['data'], overrides)
   if fields['name'] != encoder.config['data']['name']:
     height, _, channels = encoder.image_shape
     fields = {'image_size': height, 'channels': channels} | fields
   return fields
 
 
-def inherit_fields(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def inherit_fields(trained_on: Mapping[str, Any],
+                   overrides: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the fields of the data of an encoder's training, with some replaced.
 
-  The label subset and the validation split of the training are not inherited. If `own`
-  names another data set, only the fields are inherited that all data sets have.
+  The label subset and the validation split of the training are not inherited. If
+  `overrides` names another data set, only the fields are inherited that every data set
+  has.
 
   Args:
-    theirs: plain fields of the section `data` of the encoder's config.
-    own: plain fields that replace them; a field that is None replaces nothing.
+    trained_on: plain fields of the section `data` of the encoder's config.
+    overrides: plain fields that replace them; a field that is None replaces nothing.
   """
-  own = {k: v for k, v in own.items() if v is not None}
-  same = own.get('name', theirs['name']) == theirs['name']
-  kept = {k: v for k, v in theirs.items() if v is not None and (
-      k not in ('label_subset', 'validation_fraction') if same else k in _ANY_SET)}
-  return kept | own
+  overrides = {k: v for k, v in overrides.items() if v is not None}
+  same = overrides.get('name', trained_on['name']) == trained_on['name']
+  kept = {k: v for k, v in trained_on.items() if v is not None and (
+      k not in ('label_subset', 'validation_fraction') if same else k in _OF_EVERY_SET)}
+  return kept | overrides
 
 
 def existing_splits(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncoder

@@ -33,7 +33,7 @@ Config, parse = evaluate_config.Config, evaluate_config.parse
 class Splits:
   """Holds the features of a data set for evaluators, and the names of its classes."""
   train: features_lib.Features
-  validation: features_lib.Features | None  # None where there is no such split
+  validation: features_lib.Features | None  # None without a validation split
   test: features_lib.Features
   class_names: tuple[str, ...]
 
@@ -102,10 +102,10 @@ def default_workdir(config: Mapping[str, Any],
   folder = pathlib.Path(checkpoint) / 'evaluations' / name
   if not (changed := workdir_lib.other_settings(folder, config)):
     return folder
-  own = folder.with_name(f'{name}_{workdir_lib.name_of_settings(config)}')
+  other = folder.with_name(f'{name}_{workdir_lib.name_of_settings(config)}')
   logging.info('%s has a result of other settings (%s); this one is written to %s',
-               folder, plain_config.summary(changed), own)
-  return own
+               folder, plain_config.summary(changed), other)
+  return other
 
 
 def write_features(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
@@ -167,16 +167,16 @@ def file_names(source: datasets.sources.Source) -> Sequence[str]:
 
 
 def with_preprocessing(encoder: encoder_lib.TrainedEncoder,
-                       own: Mapping[str, Any]) -> encoder_lib.TrainedEncoder:
+                       overrides: Mapping[str, Any]) -> encoder_lib.TrainedEncoder:
   """Returns the encoder with another preprocessing of its images.
 
   Args:
-    encoder: is returned unchanged if `own` is empty.
-    own: plain fields of the section `preprocess` that are set.
+    encoder: is returned unchanged if `overrides` is empty.
+    overrides: plain fields of the section `preprocess` that are set.
   """
-  if not own:
+  if not overrides:
     return encoder
-  policy = policies.build('none', **{**downstream.view_settings(encoder), **own})
+  policy = policies.build('none', **{**downstream.view_settings(encoder), **overrides})
   return dataclasses.replace(
       encoder, method=dataclasses.replace(encoder.method, preprocess=policy))
 

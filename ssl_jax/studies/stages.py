@@ -80,6 +80,7 @@ class Stage:
 
   @property
   def name(self) -> str:
+    """The name of the stage and of its folder."""
     return self.evaluation.name if self.evaluation else PRETRAIN
 
   def __str__(self) -> str:

@@ -65,5 +65,6 @@ class Writer:
       self._purge = None
 
   def close(self) -> None:
+    """Closes the files."""
     if self._events is not None:
       self._events.close()

@@ -72,7 +72,7 @@ class TrainStep:
       state: the state before the step.
       key: the key of the whole training; step n uses `fold_in(key, n)`.
       batch: the arrays that `method.views` reads, and 'label' int32 [B], which is -1
-        where it is unknown.
+        for an unknown class.
 
     Returns:
       The new state, and float32 scalars by name for the log.

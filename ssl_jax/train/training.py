@@ -104,10 +104,12 @@ class TrainingRun:
 
   @property
   def total_steps(self) -> int:
+    """The length of the training in steps."""
     return whole_steps(self.epochs, self.feed.steps_per_epoch)
 
   @property
   def train_step(self) -> step_lib.TrainStep:
+    """The training step."""
     return step_lib.TrainStep(self.method, self.tx, self.probe, self.total_steps)
 
   def steps(self, epochs: float) -> int:
