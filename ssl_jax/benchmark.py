@@ -5,13 +5,11 @@
         --topology=v5e:16x16
     python -m ssl_jax.benchmark --config=configs/simclr_cifar10.py --topology=h100
 
-The first command measures the time of the training step, of its parts and of its
-compilation. The others compile that step for a TPU slice or a GPU. They need the extra
-`tpu` or `cuda` of the installation, but no device, no driver and no data. They show
-memory, collectives and predicted times, and for a GPU also the kernels. All commands
-print a table. With --output they also write JSON and, next to it, the text of the
-compiled program. The fields of the config are flags, as in ssl_jax.pretrain. On a CPU,
-a small network takes minutes:
+The first command times the training step, its parts and its compilation. The others
+compile that step for a TPU slice or a GPU (with the extra `tpu` or `cuda`, but without
+device, driver and data) and show memory, collectives, predicted times and the kernels
+of a GPU. All print a table. With --output they also write JSON and the text of the
+compiled program. Fields of the config are flags. On a CPU use a small network:
 
     python -m ssl_jax.benchmark --config=configs/simclr_cifar10.py:resnet20 \\
         --config.feed.batch_size=64
@@ -48,8 +46,7 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  # Without a default, because compiling a large network takes minutes on a CPU.
-  _CONFIG = config_file.ConfigFlag(pretrain.Config, None)
+  _CONFIG = config_file.ConfigFlag(pretrain.Config, None)  # large ones compile slowly
   _TOPOLOGY = flags.DEFINE_string(
       'topology', None, 'TPUs or GPUs, such as v5e:16x16 or h100:8, for which the step '
       'is compiled without running it.')
