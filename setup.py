@@ -1,4 +1,4 @@
-"""Packaging of ssl_jax: `pip install -e .` runs everything on the CPU."""
+"""Packages ssl_jax; `pip install -e .` installs all that is needed on the CPU."""
 
 import pathlib
 
@@ -7,8 +7,8 @@ import setuptools
 setuptools.setup(
     name='ssl_jax',
     version='0.1.0',
-    description='Self-supervised image representations in JAX: SimCLR, RotNet, '
-                'and an honest comparison of what they learn.',
+    description='Self-supervised image representations in JAX: SimCLR, BYOL, SimSiam, '
+                'RotNet, and evaluations that compare them.',
     long_description=pathlib.Path('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
@@ -19,21 +19,21 @@ setuptools.setup(
                  for minor in (11, 12, 13)],
     install_requires=[
         'absl-py',
-        'array-record',           # the file format tfds.data_source reads
+        'array-record',           # the file format that tfds.data_source reads
         'clu',
         'flax>=0.12',
-        'grain',                  # parallel decoding of data that streams
-        'importlib_resources',    # tensorflow-datasets needs it, undeclared
-        'jax>=0.10',              # on Python 3.11 pip installs 0.10.2, its last one
-        'jinja2',                 # the report's HTML page
+        'grain',                  # decodes streamed data in parallel
+        'importlib_resources',    # tensorflow-datasets needs it and does not declare it
+        'jax>=0.10',              # on Python 3.11 pip installs 0.10.2, the last for it
+        'jinja2',                 # renders the page of the report
         'matplotlib',
         'ml-collections',
         'numpy',
         'optax>=0.2.5',
         'orbax-checkpoint>=0.11',
         'pillow',
-        'scikit-learn',           # the bundled `digits`
-        'tensorboardX',           # event files without TensorFlow
+        'scikit-learn',           # has the data set `digits`
+        'tensorboardX',           # writes event files without TensorFlow
         'tensorflow-datasets>=4.9.7',
     ],
     extras_require={

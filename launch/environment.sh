@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Sourced by quickstart.sh and test.sh: makes a virtual environment and installs ssl_jax
-# into it. $1: extras, such as '[test]'. Variables that it reads:
-#   VIRTUAL_ENV  an environment that the caller has activated; it is used as it is
-#   VENV         the folder of the environment otherwise, .venv by default
-#   PYTHON       the Python to make it with; by default the newest of 3.13, 3.12, 3.11
+# Makes a virtual environment and installs ssl_jax into it. quickstart.sh and test.sh
+# source this file. $1 is the extras, such as '[test]'. It reads these variables:
+#   VIRTUAL_ENV  an environment that the caller has activated, which is then used
+#   VENV         otherwise the folder of the environment, .venv by default
+#   PYTHON       the Python that makes it; by default the newest of 3.13, 3.12, 3.11
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=launch/pythons.sh
@@ -28,7 +28,7 @@ ensurepip; set it to one that is, or leave it out"
   "$python" -m venv "$1"
 }
 
-# Stops where the environment $1 cannot be used, and says what to do.
+# Stops with a remedy if the environment $1 cannot be used.
 check_environment() {
   local version wanted remedy
   version=$(version_of "$1/bin/python")
@@ -50,7 +50,7 @@ and PYTHON=$PYTHON is $wanted; $remedy"
 
 environment=${VIRTUAL_ENV:-${VENV:-.venv}}
 python=$environment/bin/python
-# -L: a link to a Python that was removed is there, although -e denies it.
+# -e is false for a link to a Python that was removed, and -L is true.
 if [ -z "${VIRTUAL_ENV:-}" ] && [ ! -e "$python" ] && [ ! -L "$python" ]; then
   make_environment "$environment"
 fi
@@ -58,11 +58,11 @@ check_environment "$environment"
 VIRTUAL_ENV=$(cd "$environment" && pwd)
 export VIRTUAL_ENV PATH="$VIRTUAL_ENV/bin:$PATH"
 
-# Reinstalled only when setup.py or the wanted extras change.
+# Installs again only if setup.py or the extras have changed.
 stamp="$VIRTUAL_ENV/.ssl_jax-${1:-run}"
 if [ ! -e "$stamp" ] || [ setup.py -nt "$stamp" ]; then
   echo 'Installing ssl_jax (a few minutes the first time)'
-  # An environment whose making was interrupted, or that uv made, has no pip.
+  # An environment that uv made, or whose creation was interrupted, has no pip.
   python -m pip --version > /dev/null 2>&1 || python -m ensurepip > /dev/null
   python -m pip install --quiet --disable-pip-version-check --editable ".${1:-}"
   touch "$stamp"

@@ -1,20 +1,22 @@
 #!/usr/bin/env bash
-# A cluster on one machine: N processes that talk over loopback, each with its own
-# CPU devices. What runs here runs on hosts of a pod, but for speed.
+# Runs a cluster on one machine: N processes that communicate over loopback, each with
+# its own CPU devices. The program is the same as on the hosts of a pod.
 #
 #   bash launch/local_cluster.sh N [command...]
 #   bash launch/local_cluster.sh 2 python -m ssl_jax.pretrain \
 #     --config=configs/simclr_cifar10.py --workdir=runs/two
 #
-# Without a command the digits are learned for two epochs in runs/local_cluster.
-# Lines are prefixed with the number of their process. The status is the first that
-# was not 0; 75 means saved, run the same command again. SIGTERM and Ctrl-C are
-# passed on, so that the run saves and stops.
+# Without a command, SimCLR is trained on digits for two epochs in runs/local_cluster.
+# Lines of output are prefixed with the number of their process. The exit status is the
+# first one that is not 0; 75 means that the state is saved and the same command
+# continues. SIGTERM and Ctrl-C are sent to all processes, so that the run saves and
+# stops.
 #
-#   DEVICES  CPU devices per process, 1
-#   GRACE    seconds that the others have to end by themselves once one has failed, 20
+#   DEVICES  CPU devices per process; default 1
+#   GRACE    seconds from the failure of one process until the others are killed;
+#            default 20
 #
-# Run: with 2 processes, on Linux, by tests/test_local_cluster.py.
+# Tested with 2 processes on Linux, by tests/test_local_cluster.py.
 set -uo pipefail
 
 if ! [[ ${1:-} =~ ^[1-9][0-9]*$ ]]; then
@@ -35,7 +37,7 @@ if [ $# -eq 0 ]; then
     --config.train.epochs=2 --config.train.knn_every_epochs=0
 fi
 
-# Nobody listens on a port to which nothing connects.
+# A port is free if a connection to it fails.
 port=$((20000 + RANDOM % 10000))
 while (: >"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
   port=$((20000 + RANDOM % 10000))
@@ -48,14 +50,14 @@ trap 'rm -rf "$pipes"' EXIT
 stop=0
 trap 'stop=1' TERM INT
 running=() readers=()
-prefixed() {  # awk and sed would hold lines back, each in its own way
+prefixed() {  # not awk or sed, which buffer lines
   local line
   while IFS= read -r line || [ -n "$line" ]; do
     printf '%s\n' "[$1] $line"
   done
 }
 for ((i = 0; i < processes; i++)); do
-  # A named pipe, not `|`: $! must be the process, which is waited for and signalled.
+  # A named pipe and not `|`, because $! must be the process that gets signals.
   mkfifo "$pipes/$i"
   prefixed "$i" <"$pipes/$i" &
   readers+=($!)
@@ -63,7 +65,7 @@ for ((i = 0; i < processes; i++)); do
   running+=($!)
 done
 
-# `wait -n` would tell which one ended first, but macOS' bash does not have it.
+# The bash of macOS does not have `wait -n`, which waits for the first process to end.
 status=0 deadline=0
 while [ ${#running[@]} -gt 0 ]; do
   if [ $stop -eq 1 ]; then
@@ -77,7 +79,7 @@ while [ ${#running[@]} -gt 0 ]; do
       still+=("$pid")
       continue
     fi
-    wait "$pid" 2>/dev/null  # bash would tell which ones it has killed
+    wait "$pid" 2>/dev/null  # bash would print which processes it has killed
     ended=$?
     if [ $ended -ne 0 ] && [ $status -eq 0 ]; then
       status=$ended deadline=$((SECONDS + ${GRACE:-20}))

@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# Sourced by environment.sh and .ci/run: finds the Pythons that can run ssl_jax.
+# Finds the Pythons that can run ssl_jax. environment.sh and .ci/run source this file.
 
-# Prints the version of the Python $1, such as 3.12; nothing where it does not run.
+# Prints the version of the Python $1, such as 3.12, or nothing if it does not run.
 version_of() {
   "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true
 }
 
-# True where the Python $1 is 3.11 or newer and can make virtual environments.
+# Succeeds if the Python $1 is 3.11 or newer and can make virtual environments.
 is_suitable() {
   "$1" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' \
     2>/dev/null
 }
 
-# Prints "<version> <path>" of each suitable Python, one a version, preferred ones
+# Prints "<version> <path>" for one suitable Python of each version, preferred versions
 # first. A python3.13 on PATH may be a shim of pyenv that does not run, so each is tried.
 list_pythons() {
   local wanted version candidate seen=' '
@@ -27,7 +27,8 @@ list_pythons() {
   done
 }
 
-# Prints the paths that may be a Python of version $1; of `any`, what PATH calls python.
+# Prints the paths that may be a Python of version $1. If $1 is `any`, these are the
+# programs on PATH that are called python3 or python.
 candidates() {
   if [ "$1" = any ]; then
     type -aP python3 python || true

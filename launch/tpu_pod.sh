@@ -1,29 +1,28 @@
 #!/usr/bin/env bash
-# A Cloud TPU slice, from a queued resource: request, install, run, delete.
+# Requests a Cloud TPU slice as a queued resource, installs ssl_jax, runs it, deletes it.
 #
 #   export TPU=my-run ZONE=us-central2-b TYPE=v4-32 VERSION=tpu-ubuntu2204-base
 #   export NFS=10.0.0.2:/share      # a Filestore share in the same network
-#   bash launch/tpu_pod.sh create   # requests the slice and waits until it is there
-#   bash launch/tpu_pod.sh install  # this folder, Python and ssl_jax, on all workers
+#   bash launch/tpu_pod.sh create   # requests the slice and waits until it is ready
+#   bash launch/tpu_pod.sh install  # copies this folder to all workers and installs it
 #   bash launch/tpu_pod.sh run --config=configs/simclr_imagenet.py \
 #     --workdir=/mnt/share/runs/r50 --config.data.data_dir=/mnt/share/tfds
 #   bash launch/tpu_pod.sh delete   # a slice costs money until it is deleted
 #
 #   TYPE, VERSION  v4-32 and tpu-ubuntu2204-base, v5litepod-16 and v2-alpha-tpuv5-lite,
 #                  v6e-16 and v2-alpha-tpuv6e
-#   CREATE_FLAGS   such as --spot or --reserved
-#   BINARY         another binary than pretrain
+#   CREATE_FLAGS   further flags of the request, such as --spot or --reserved
+#   BINARY         the binary, if it is not pretrain
 #
-# A file system that all workers share is needed: process 0 alone writes metrics and
-# results, every process writes its part of a checkpoint, and all read them to resume.
-# A bucket mounted by gcsfuse is no substitute for NFS where renaming a folder is not
-# atomic.
+# All workers must share a file system: process 0 alone writes metrics and results, every
+# process writes its part of a checkpoint, and all read them to resume. A bucket that is
+# mounted by gcsfuse cannot replace NFS if renaming a folder in it is not atomic.
 #
-# `run` stays in the foreground; start it in tmux. Where the slice is taken away, the
-# last line says which step is saved: delete, create, install and run again.
+# `run` stays in the foreground, so start it in tmux. If the slice is preempted, the last
+# line names the step that is saved: delete, create, install and run again.
 #
-# Not run: no Cloud TPU was at hand. The flags are those of the gcloud reference for
-# `compute tpus queued-resources` and `compute tpus tpu-vm`.
+# This script has not been run, because no Cloud TPU was available. The flags are those
+# of the gcloud reference for `compute tpus queued-resources` and `compute tpus tpu-vm`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 : "${TPU:?name of the slice}" "${ZONE:?its zone}"
@@ -54,10 +53,10 @@ create() {
 install() {
   local archive
   archive=$(mktemp -d)/ssl_jax.tgz
-  # All workers get the same files: they compare the code before they start.
+  # All workers must have the same files, because they compare the code at the start.
   tar --exclude=.git --exclude=.venv --exclude=runs -czf "$archive" .
   gcloud compute tpus tpu-vm scp "$archive" "$TPU":ssl_jax.tgz --zone="$ZONE" --worker=all
-  # The VM's own Python is 3.10; uv brings a newer one without root.
+  # The VM has Python 3.10; uv installs a newer one without root.
   on_all_workers "set -e
     mkdir -p ssl_jax && tar -xzf ssl_jax.tgz -C ssl_jax && cd ssl_jax
     curl -LsSf https://astral.sh/uv/install.sh | sh
@@ -71,7 +70,7 @@ install() {
 run() {
   local flags
   flags=$(printf '%q ' "$@")
-  # --distributed: JAX finds the other workers in the metadata of the VM.
+  # With --distributed JAX finds the other workers in the metadata of the VM.
   on_all_workers \
     "cd ssl_jax && exec .venv/bin/python -m ssl_jax.${BINARY:-pretrain} --distributed $flags"
 }

@@ -1,16 +1,15 @@
-"""Measures how fast a config trains, or predicts it for TPUs and GPUs elsewhere.
+"""Measures the training speed of a config, or predicts it for other TPUs and GPUs.
 
     python -m ssl_jax.benchmark --config=configs/simclr_cifar10.py
     python -m ssl_jax.benchmark --config=configs/simclr_imagenet.py \\
         --topology=v5e:16x16
     python -m ssl_jax.benchmark --config=configs/simclr_cifar10.py --topology=h100
 
-The first times the training step, its parts and its compilation. The others compile
-that step for a TPU slice or a GPU (they need the extra `tpu` or `cuda`, but no device,
-no driver and no data) and show memory, collectives and what they predict, and of a GPU
-the kernels. All end in a table and, with --output, in JSON; the text of a compiled
-program is then written next to it. Fields of the config are flags, as for `pretrain`.
-On a CPU a small network is done in minutes:
+The first command times the training step, its parts and its compilation. The others
+compile that step for a TPU slice or a GPU (with the extra `tpu` or `cuda`, but without
+device, driver and data) and show memory, collectives, predicted times and the kernels
+of a GPU. All print a table. With --output they also write JSON and the text of the
+compiled program. Fields of the config are flags. On a CPU use a small network:
 
     python -m ssl_jax.benchmark --config=configs/simclr_cifar10.py:resnet20 \\
         --config.feed.batch_size=64
@@ -25,10 +24,10 @@ from ssl_jax.performance import ahead_of_time, measure, tables
 
 
 def main() -> None:
-  if _TOPOLOGY.value:  # Nothing runs, and without a driver JAX rejects a GPU's plugin.
+  if _TOPOLOGY.value:  # nothing runs, and JAX rejects a GPU's plugin without a driver
     jax.config.update('jax_platforms', 'cpu')
   cli.setup_jax()
-  # Reading a program from the cache would be told as the time of its compilation.
+  # With the cache, the time to read a program would be reported as compilation time.
   jax.config.update('jax_enable_compilation_cache', False)
   config = cli.config(_CONFIG)
   output = cli.output_file(_OUTPUT)
@@ -47,13 +46,14 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  # No default: to compile the step of a large network takes minutes on a CPU.
-  _CONFIG = config_file.ConfigFlag(pretrain.Config, None)
+  _CONFIG = config_file.ConfigFlag(pretrain.Config, None)  # large ones compile slowly
   _TOPOLOGY = flags.DEFINE_string(
-      'topology', None, 'Compile for these TPUs or GPUs instead: v5e:16x16, h100:8.')
+      'topology', None, 'TPUs or GPUs, such as v5e:16x16 or h100:8, for which the step '
+      'is compiled without running it.')
   _DATA = flags.DEFINE_string(
-      'data', 'synthetic', '"synthetic": random images of the same shape, read without '
-      'decoding; or "real".')
-  _REPEATS = flags.DEFINE_integer('repeats', 5, 'Samples of everything.', lower_bound=1)
-  _OUTPUT = flags.DEFINE_string('output', None, 'JSON file for the figures.')
+      'data', 'synthetic', '"synthetic" for random images of the same shape, without '
+      'decoding, or "real" for those of the config.')
+  _REPEATS = flags.DEFINE_integer(
+      'repeats', 5, 'Number of times that each measurement is taken.', lower_bound=1)
+  _OUTPUT = flags.DEFINE_string('output', None, 'JSON file for the results.')
   cli.run(main, _CONFIG)

@@ -1,8 +1,9 @@
-"""Runs a binary: parses flags, joins the cluster, fails in one sentence.
+"""Runs a binary: parses flags, joins the cluster, and reports errors in one sentence.
 
-Exit status: 0 done; 2 a user's mistake, told in one sentence; 75 stopped by SIGTERM or
-Ctrl-C with the state saved (run the same command again); 143 or 130 stopped by them
-where there was nothing to save.
+The exit status is 0 if the work is done, and 2 after a mistake of the user, which one
+sentence explains. It is 75 if SIGTERM or Ctrl-C stopped the process and the state was
+saved; the same command then continues. It is 143 or 130 if they stopped the process and
+no state had to be saved.
 """
 
 import logging as std_logging
@@ -20,24 +21,23 @@ from ssl_jax import config_file, errors, usage
 from ssl_jax.parallel import preemption
 
 USER_ERROR = 2
-# Seconds that a process which failed waits at exit for the others. Those that failed
-# with it come at once; one that waits for it in a collective must see it gone.
+# Seconds that a failed process waits at exit for the others. Processes that failed with
+# it exit at once, and those that wait for it in a collective fail when it has exited.
 _LEAVE_AFTER = 30
 _DISTRIBUTED = flags.DEFINE_bool(
-    'distributed', False, 'Join the other hosts of a TPU pod or a Slurm job. Not '
-    'needed where JAX_COORDINATOR_ADDRESS is set.')
+    'distributed', False, 'Join the other hosts of a TPU pod or a Slurm job. It is not '
+    'needed if JAX_COORDINATOR_ADDRESS is set.')
 _JOIN_TIMEOUT = flags.DEFINE_integer(
     'join_timeout', 300, 'Seconds to wait for the other processes of a multi-host run.',
     lower_bound=1)
 
 
 def run(main: Callable[[], None], config: config_file.ConfigFlag | None = None) -> None:
-  """Runs `main()` after parsing flags; turns `UserError` into one sentence.
+  """Parses flags and runs `main()`; prints a `UserError` as one sentence.
 
   Args:
-    main: the work.
-    config: the flag --config, where the binary has one; `main` reads it by
-      `cli.config`.
+    main: does the work.
+    config: the flag --config, if the binary has one; `main` reads it by `cli.config`.
   """
   app.run(lambda argv: _guarded(main, argv),
           flags_parser=lambda argv: _parse(argv, config))
@@ -48,7 +48,7 @@ def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
   handler = logging.get_absl_handler()
   handler.setFormatter(None)
   handler.addFilter(_ours_or_serious)
-  preemption.watch()
+  preemption.install_handlers()
   try:
     if argv[1:]:
       raise errors.UserError(f'unexpected argument {argv[1]!r}; flags start with --')
@@ -64,14 +64,14 @@ def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
 
 
 def _ours_or_serious(record: std_logging.LogRecord) -> bool:
-  """Other libraries are heard from WARNING up."""
+  """Returns whether to log a record; those of other libraries only from WARNING up."""
   return (record.levelno >= std_logging.WARNING
           or pathlib.Path(__file__).parent in pathlib.Path(record.pathname).parents)
 
 
 def _parse(argv: Sequence[str], config: config_file.ConfigFlag | None) -> list[str]:
-  """Parses flags; what they say of a wrong one is cut down to its sentence."""
-  # Configs import each other as `configs.x`, wherever the binary is started.
+  """Parses flags; prints one sentence and exits if a flag is wrong."""
+  # Configs import each other as `configs.x`, whatever the working directory is.
   sys.path.insert(0, str(config_file.ROOT))
   try:
     rest = config.take(argv) if config else list(argv)
@@ -91,14 +91,14 @@ def _fail(sentence: str, status: int) -> NoReturn:
 
 
 def _leave_others(status: int) -> None:
-  """At exit JAX waits up to five minutes for the other processes; here less."""
+  """Limits the time that JAX waits for the other processes at exit, five minutes."""
   if os.environ.get('JAX_COORDINATOR_ADDRESS') or _DISTRIBUTED.value:
     _leave_after(_LEAVE_AFTER, status)
 
 
 def _leave_after(seconds: float, status: int, say: Callable[[], str] = str
                  ) -> threading.Timer:
-  """Ends the process then, whatever it is waiting for, unless cancelled before."""
+  """Starts a timer that ends the process, even if it waits in a C++ function."""
   def leave():
     if sentence := say():
       print(sentence, file=sys.stderr)
@@ -112,12 +112,13 @@ def _leave_after(seconds: float, status: int, say: Callable[[], str] = str
 
 
 def setup_jax() -> None:
-  """Sets the compilation cache in the user's cache folder, and joins the cluster.
+  """Sets the folder of compiled programs, and joins the cluster.
 
-  Binaries that compute call it before the first device is used. If the other
-  processes do not join in time, a sentence says so and the status is 2.
+  Binaries that use JAX call it before the first device is used. The folder is in the
+  user's cache folder. If the other processes do not join in time, the process prints a
+  sentence and exits with status 2.
   """
-  import jax  # Not at the top: `make_report` runs where jax is not installed.
+  import jax  # not at the top, because `make_report` must run without JAX
 
   from ssl_jax.parallel import processes
 
@@ -125,7 +126,7 @@ def setup_jax() -> None:
     home = os.environ.get('XDG_CACHE_HOME') or pathlib.Path.home() / '.cache'
     jax.config.update('jax_compilation_cache_dir', str(pathlib.Path(home) / 'ssl_jax'))
   seconds = _JOIN_TIMEOUT.value
-  # JAX would abort with the stack of its C++, which no `except` can catch.
+  # JAX would abort in C++ with a stack trace, which `except` cannot catch.
   timer = _leave_after(seconds, USER_ERROR, lambda: _nobody_came(seconds))
   try:
     processes.join_cluster(_DISTRIBUTED.value, timeout=seconds + 60)
@@ -134,35 +135,35 @@ def setup_jax() -> None:
 
 
 def _nobody_came(seconds: int) -> str:
-  """Why a process is still alone."""
+  """Returns the message for a process that the others have not joined in time."""
   address = os.environ.get('JAX_COORDINATOR_ADDRESS', '')
   waited = f'after --join_timeout={seconds} seconds'
   if not address:
-    return (f'error: the other processes are not there {waited}; start this command on '
-            'every host, or leave --distributed out')
+    return (f'error: the other processes have not joined {waited}; start this command '
+            'on every host, or remove --distributed')
   process = f'process {os.environ["JAX_PROCESS_ID"]}'
   host, _, port = address.rpartition(':')
   try:
     socket.create_connection((host.strip('[]'), int(port)), timeout=2).close()
   except OSError as e:
-    return (f'error: {process} does not reach process 0 at JAX_COORDINATOR_ADDRESS='
+    return (f'error: {process} cannot reach process 0 at JAX_COORDINATOR_ADDRESS='
             f'{address} {waited} ({e.strerror}); check the address, the port, and that '
             'process 0 runs')
-  return (f'error: {process} reaches {address}, but some of the '
+  return (f'error: {process} can reach {address}, but some of the '
           f'{os.environ["JAX_NUM_PROCESSES"]} processes are missing {waited}; start '
           'all, each with its own JAX_PROCESS_ID')
 
 
 def config(flag: config_file.ConfigFlag) -> dict[str, Any]:
-  """The config that --config and its overrides describe, as plain dicts.
+  """Returns the plain config that --config and its overrides describe.
 
-  With several processes, also checks that all have the same one, and the same code.
+  With several processes, it also checks that all have the same config and code.
 
   Raises:
-    errors.UserError: the file is not there or fails, a field is not accepted, or
-      processes disagree.
+    errors.UserError: the file does not exist or raises an exception, a field is not
+      accepted, or processes differ.
   """
-  from ssl_jax.parallel import processes, provenance  # They import JAX.
+  from ssl_jax.parallel import processes, provenance  # they import JAX
   with processes.fail_together():
     fields = flag.read()
   processes.assert_equal_across_processes(
@@ -172,10 +173,10 @@ def config(flag: config_file.ConfigFlag) -> dict[str, Any]:
 
 
 def require(flag: flags.FlagHolder, example: str) -> str:
-  """The value of a flag that has no default.
+  """Returns the value of a flag that has no default.
 
   Raises:
-    errors.UserError: it was not given; the sentence shows an example.
+    errors.UserError: the flag is not set; the message shows the example.
   """
   if not flag.value:
     raise errors.UserError(
@@ -184,10 +185,10 @@ def require(flag: flags.FlagHolder, example: str) -> str:
 
 
 def output_file(flag: flags.FlagHolder) -> pathlib.Path | None:
-  """Returns the absolute path of a file to be written, None where the flag is unset.
+  """Returns the absolute path of a file to be written, or None if the flag is unset.
 
   Raises:
-    errors.UserError: its folder does not exist, which is better found before the work.
+    errors.UserError: its folder does not exist; this is checked before the work.
   """
   if not flag.value:
     return None

@@ -1,10 +1,10 @@
-"""Declares what a config may hold, and parses it, which checks it.
+"""Declares the fields of a config, and parses it, which checks it.
 
-A section of a config is declared where it is used: as a dataclass whose fields are
-made by `field`, or as a builder whose keyword-only parameters are described by
-`parameters`. `build` makes either from plain values. The type of a field is its
-annotation, and the rest is its `Rule`. A whole config is a dataclass of sections; to
-build it is to check it, and its attributes are what the sections are made into.
+A section of a config is declared in the module that uses it: as a dataclass whose
+fields are made by `field`, or as a builder whose keyword-only parameters are described
+by `parameters`. `build` makes either from plain values. The annotation of a field is
+its type, and its `Rule` limits the values. A whole config is a dataclass of sections.
+`build` checks it, and its attributes are the results of the sections.
 """
 
 import dataclasses
@@ -24,36 +24,28 @@ Target = Callable[..., Any]  # a dataclass, or a builder with keyword-only param
 
 
 class Variants(NamedTuple):
-  """Holds what a section with variants is made into.
-
-  Attributes:
-    shared: the plain fields that all variants share, as the config gives them.
-    made: what each variant is made into, by its name, in the order of the names.
-    counts: how many times each variant is used, by its name.
-  """
-  shared: dict[str, Any]
-  made: dict[str, Any]
-  counts: dict[str, int]
+  """Holds the results of a section with variants."""
+  shared: dict[str, Any]  # plain fields that all variants share
+  made: dict[str, Any]    # the result of each variant by its name, in sorted order
+  counts: dict[str, int]  # the number of times that each variant is used, by its name
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """States what a section of a config is made into.
+  """Describes a section of a config and its result.
 
   Attributes:
-    target: the dataclass or builder; or a table of them.
+    target: the dataclass or builder, or a table of them by name.
     key: the field that names an entry of the table.
-    given: arguments of the target that the program sets, not the config. The section
-      becomes a `functools.partial` of the target, to be called with them.
+    given: arguments of the target that the program sets, and not the config. The result
+      is then a `functools.partial` of the target, which is called with them.
     optional: whether the section may be absent, None or empty.
-    default: the fields that stand for an absent section; without them an absent
-      section becomes None.
-    none_is_default: whether None in a field of the section means that it is not set.
-    overrides: whether the section becomes a dict of the plain fields that are set, once
-      they are checked: they take the place of fields of another config.
-    variants: the field that holds, by names of the user's choice, fields that take the
-      place of the section's own in one of several uses; '' where there is none. A
-      variant may also have a `count`. The section then becomes `Variants`.
+    default: the fields of an absent section; None makes the result None.
+    none_is_default: whether a field that is None counts as not set.
+    overrides: whether the result is the dict of the plain fields that are set.
+    variants: the name of a field, or ''. That field holds, by names that the user
+      chooses, fields that replace those of the section in one of several uses, and
+      optionally a `count` of uses. The result is then `Variants`.
   """
   target: Target | Mapping[str, Target]
   key: str = ''
@@ -65,7 +57,7 @@ class Section:
   variants: str = ''
 
   def choose(self, fields: Mapping[str, Any], path: str) -> tuple[Target, dict]:
-    """Returns the target that the fields name, and the fields that are for it."""
+    """Returns the target that the fields select, and the fields of that target."""
     fields = {k: v for k, v in fields.items()
               if v is not None or not self.none_is_default}
     if not self.key:
@@ -77,13 +69,13 @@ class Section:
     return errors.lookup(f'{path}.{self.key}', name, self.target), fields
 
   def split(self, value: Mapping[str, Any]) -> tuple[dict, dict[str, dict]]:
-    """Returns the fields that variants share, and by name all fields of each."""
+    """Returns the fields that variants share, and all fields of each by its name."""
     own = {k: v for k, v in value.items() if not k or k != self.variants}
     variants = (value.get(self.variants) or {}) if self.variants else {}
     return own, {name: {**own, **fields} for name, fields in sorted(variants.items())}
 
   def parse(self, value: Any, path: str) -> Any:
-    """Returns what the section is made into, see the attributes.
+    """Returns the result of a plain value of the section at `path`.
 
     Raises:
       errors.UserError: a field or a value is not accepted.
@@ -92,7 +84,7 @@ class Section:
       return None if self.default is None else self._make(self.default, path)
     if not isinstance(value, Mapping):
       raise errors.UserError(
-          f'{path} is {value!r}; it is a section, so set one of its fields, such as '
+          f'{path} is {value!r}, but it is a section; set one of its fields, such as '
           f'--{path}.{self.key or next(iter(schema(self.target)))}')
     shared, variants = self.split(value)
     if not variants:
@@ -120,7 +112,7 @@ class Field(NamedTuple):
   """One field of a section."""
   name: str
   type: Any
-  default: Any  # MISSING where it must be set
+  default: Any  # MISSING if it must be set
   rule: Rule
   section: Section | None = None
 
@@ -132,10 +124,10 @@ class Field(NamedTuple):
     return fields_lib.accepted(self.type, self.rule)
 
   def parse(self, value: Any, path: str) -> Any:
-    """Checks one value; lists become tuples, whole numbers floats where those belong.
+    """Checks one value; a list becomes a tuple, and an int a float in a float field.
 
     Raises:
-      errors.UserError: it is not accepted; the sentence says what is.
+      errors.UserError: the value is not accepted; the message says what is accepted.
     """
     if self.section:
       return self.section.parse(value, path)
@@ -150,16 +142,28 @@ _COUNT = Field('count', int, 1, Rule('Number of times the variant is used', low=
 
 
 def field(default: Any = MISSING, *, doc: str, **bounds: Any) -> Any:
-  """Declares a field of a dataclass; `bounds` are the other attributes of `Rule`."""
+  """Declares a field of a dataclass.
+
+  Args:
+    default: the default value; without it, the field must be set.
+    doc: one line that describes the field; see `Rule`.
+    **bounds: other attributes of `Rule`.
+  """
   return dataclasses.field(default=default, metadata={'rule': Rule(doc, **bounds)})
 
 
 def section(target: Target | Mapping[str, Target], *, doc: str = '',
             **how: Any) -> Any:
-  """Declares a field that is a section; `how` are the other attributes of `Section`."""
-  held = Section(target, **{'optional': 'default' in how, **how})
-  return dataclasses.field(default=None if held.optional else MISSING,
-                           metadata={'rule': Rule(doc), 'section': held})
+  """Declares a field that is a section.
+
+  Args:
+    target: the dataclass or builder, or a table of them by name.
+    doc: one line that describes the section.
+    **how: other attributes of `Section`.
+  """
+  found = Section(target, **{'optional': 'default' in how, **how})
+  return dataclasses.field(default=None if found.optional else MISSING,
+                           metadata={'rule': Rule(doc), 'section': found})
 
 
 def internal(doc: str) -> Any:
@@ -176,7 +180,7 @@ def parameters(**rules: Rule) -> Callable[[T], T]:
 
 
 def schema(target: Target, given: Collection[str] = ()) -> dict[str, Field]:
-  """Returns the fields of a dataclass or builder by name, without those `given`."""
+  """Returns the fields of a dataclass or builder by name, except for those `given`."""
   made, arguments = target, {}
   if isinstance(target, functools.partial):
     made, arguments = target.func, target.keywords
@@ -201,11 +205,7 @@ def _default(declared: dataclasses.Field) -> Any:
 
 
 def validate(made: Any, section: str) -> None:
-  """Checks a dataclass that was made without `build`; for its `__post_init__`.
-
-  Raises:
-    errors.UserError: a value is not accepted.
-  """
+  """Checks a dataclass in its `__post_init__`, or raises `errors.UserError`."""
   for name, one in schema(type(made)).items():
     value = one.parse(getattr(made, name), f'config.{section}.{name}')
     object.__setattr__(made, name, value)
@@ -213,13 +213,13 @@ def validate(made: Any, section: str) -> None:
 
 def leaves(target: Target, config: Mapping[str, Any], given: Collection[str] = ()
            ) -> Iterator[tuple[str, Field]]:
-  """Yields ('optim.learning_rate', its field) for all that a config may set.
+  """Yields the path, such as 'optim.learning_rate', and the field of all leaves.
 
   Args:
-    target: what the config is for.
-    config: its plain values, which may name entries of tables; of a section that
-      names none, only the field that would is found.
-    given: as for `parse`.
+    target: the dataclass or builder that declares the config.
+    config: plain values of the config. Their keys select entries of tables; for a table
+      whose key is not set, only the key itself is yielded.
+    given: names of arguments of `target` that a config cannot set.
   """
   for name, one in schema(target, given).items():
     if one.section is None:
@@ -235,15 +235,15 @@ def leaves(target: Target, config: Mapping[str, Any], given: Collection[str] = (
 
 def _section_leaves(one: Field, values: Mapping[str, Any],
                     path: str) -> Iterator[tuple[str, Field]]:
-  """Yields what `leaves` does, for one section that lies at `path`."""
-  held = one.section
-  if held.key:
-    yield f'{path}.{held.key}', Field(
-        held.key, str, MISSING, Rule(one.rule.doc, choices=tuple(held.target)))
-    if values.get(held.key) not in held.target:
+  """Yields the path and the field of all leaves of the section at `path`."""
+  part = one.section
+  if part.key:
+    yield f'{path}.{part.key}', Field(
+        part.key, str, MISSING, Rule(one.rule.doc, choices=tuple(part.target)))
+    if values.get(part.key) not in part.target:
       return
-  chosen, values = held.choose(values, path)
-  for name, leaf in leaves(chosen, values, held.given):
+  chosen, values = part.choose(values, path)
+  for name, leaf in leaves(chosen, values, part.given):
     yield f'{path}.{name}', leaf
 
 
@@ -252,18 +252,18 @@ def parse(target: Target, fields: Mapping[str, Any], section: str = '',
   """Checks the fields of one section against a dataclass or builder.
 
   Args:
-    target: what is to be made of the section.
+    target: the dataclass or builder.
     fields: plain values by name.
-    section: its name for messages, such as 'optim'; '' for the whole config.
+    section: its name in messages, such as 'optim'; '' for the whole config.
     given: names of arguments of `target` that a config cannot set.
 
   Returns:
-    The arguments that `fields` set, of the annotated types, and absent sections that
-    have a default.
+    Arguments of `target` by name, of the annotated types: those that `fields` set, and
+    absent sections that have a default.
 
   Raises:
-    errors.UserError: a field that `target` does not have (the nearest name is
-      given), one that it needs and `fields` lacks, or a value that is not accepted.
+    errors.UserError: `target` has no such field (the message suggests the nearest
+      name), a field is missing, or a value is not accepted.
   """
   accepted = schema(target, given)
   prefix = f'config.{section}.' if section else 'config.'
@@ -290,10 +290,10 @@ def build(target: Callable[..., T], fields: Mapping[str, Any], section: str = ''
   Args:
     target: the dataclass or builder.
     fields: plain values by name.
-    section: as for `parse`.
+    section: its name in messages, such as 'optim'; '' for the whole config.
     **given: further arguments, which the config cannot set.
 
   Raises:
-    errors.UserError: as `parse`.
+    errors.UserError: `parse` does not accept the fields.
   """
   return target(**given, **parse(target, fields, section, given))

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from ssl_jax import config as config_lib
 from ssl_jax import errors, fields, plain_config, renamed
 
-# Configs import each other as `configs.x`, and defaults are found from any folder.
+# Configs import each other as `configs.x`. Default files are found in any folder.
 ROOT = pathlib.Path(__file__).parents[1]
 EXAMPLE = 'configs/simclr_cifar10.py'
 _FLAG = re.compile(r'--?(no)?config(\..*)?')
@@ -25,13 +25,14 @@ _FLAG = re.compile(r'--?(no)?config(\..*)?')
 
 @dataclasses.dataclass
 class ConfigFlag:
-  """The config of a command line: a file, and fields that replace its own.
+  """The config of a command line: a file, and fields that replace those of the file.
 
   Attributes:
-    target: declares what the config holds, see `config.parse`.
-    default: the file where the command line has none; None where it must have one.
-    file: as given, 'configs/simclr_cifar10.py:resnet50'.
-    overrides: names from the outside in, and the text; True for a flag without one.
+    target: the dataclass that declares the fields; see `config.parse`.
+    default: the file if the command line names none; None if it must name one.
+    file: the file of the command line, such as 'configs/simclr_cifar10.py:resnet50'.
+    overrides: for each field, the names of its sections and its own name, and the text
+      of its value, or True for a flag without a value.
   """
   target: config_lib.Target
   default: str | None
@@ -40,13 +41,13 @@ class ConfigFlag:
       default_factory=list)
 
   def take(self, argv: Sequence[str]) -> list[str]:
-    """Takes its flags out of a command line; returns the rest.
+    """Removes the flags of the config from a command line; returns the rest.
 
-    A flag is `--config.x=value`, `--config.x value`, and for True and False also
-    `--config.x` and `--noconfig.x`.
+    A flag is `--config.x=value` or `--config.x value`. For True and False it may also
+    be `--config.x` and `--noconfig.x`.
 
     Raises:
-      errors.UserError: a flag has no value, or no field.
+      errors.UserError: a flag has no value, or names no field.
     """
     rest, waiting = [argv[0]], list(argv[1:])
     while waiting:
@@ -73,15 +74,15 @@ class ConfigFlag:
       return
     names = tuple(path[1:].split('.'))
     if not all(name.isidentifier() for name in names):
-      raise errors.UserError(f'{flag} names no field of the config; write for example '
+      raise errors.UserError(f'{flag} names no field of the config; write a flag like '
                              '--config.seed=1')
     self.overrides.append((names, value))
 
   def read(self) -> dict[str, Any]:
-    """Returns the config as plain values, once all of them are accepted.
+    """Returns the config as plain values, after a check.
 
     Raises:
-      errors.UserError: there is no such file or preset, the file is broken, or a
+      errors.UserError: the file or the preset does not exist, the file is broken, or a
         field or its value is not accepted.
     """
     values = self.values()
@@ -89,10 +90,12 @@ class ConfigFlag:
     return values
 
   def values(self) -> dict[str, Any]:
-    """Returns plain values, accepted or not: the file, then the overrides in order.
+    """Returns the config as plain values, without a check.
+
+    The values of the file are replaced by the overrides, in their order.
 
     Raises:
-      errors.UserError: there is no such file or preset, or the file is broken.
+      errors.UserError: the file or the preset does not exist, or the file is broken.
     """
     config = load(self._path())
     with config.unlocked(), config.ignore_type():
@@ -101,8 +104,9 @@ class ConfigFlag:
     try:
       return plain_config.plain(config)
     except (TypeError, ValueError) as e:
-      raise errors.UserError(f'--config={self._path()} holds what JSON does not: {e}; '
-                             'use numbers, strings, lists and sections') from e
+      raise errors.UserError(
+          f'--config={self._path()} has a value that cannot be written as JSON: {e}; '
+          'use numbers, strings, lists and sections') from e
 
   def _path(self) -> str:
     path = self.file or self.default
@@ -112,7 +116,7 @@ class ConfigFlag:
 
   def _override(self, config: ConfigDict, names: tuple[str, ...],
                 value: str | bool) -> None:
-    """Sets one field, and makes the sections on the way to it."""
+    """Sets one field, and makes the sections that it is in."""
     declared = dict(config_lib.leaves(self.target, config.to_dict())).get(
         '.'.join(names))
     holder = config
@@ -123,17 +127,17 @@ class ConfigFlag:
         section = '.'.join(names[:depth])
         raise errors.UserError(
             f'--config.{".".join(names)}: config.{section} is {holder[name]!r}, which '
-            'has no fields; set it as a whole')
+            f'has no fields; set --config.{section} instead')
       holder = holder[name]
     if isinstance(value, str):
       value = _typed(value, declared, holder.get(names[-1]))
     if isinstance(value, bool) and names[-1] in holder:
-      del holder[names[-1]]  # ConfigDict makes 1.0 of True where a number was
+      del holder[names[-1]]  # else ConfigDict converts True to the type of the number
     holder[names[-1]] = ConfigDict(value) if isinstance(value, dict) else value
 
 
 def _typed(text: str, declared: config_lib.Field | None, present: Any) -> Any:
-  """Returns what a flag's text says: by the declared type, else by the present one."""
+  """Converts the text of a flag to the declared type, or else to the present one."""
   if declared:
     return fields.from_text(text, declared.type)
   if isinstance(present, str):
@@ -145,10 +149,10 @@ def _typed(text: str, declared: config_lib.Field | None, present: Any) -> Any:
 
 
 def load(file: str) -> ConfigDict:
-  """Returns what `get_config` of 'file.py' or 'file.py:preset' returns.
+  """Returns the config of 'file.py' or 'file.py:preset', by a call of `get_config`.
 
   Raises:
-    errors.UserError: there is no such file or preset, or the file is broken.
+    errors.UserError: the file or the preset does not exist, or the file is broken.
   """
   path, _, preset = split(file)
   module = read_module(file)
@@ -157,8 +161,8 @@ def load(file: str) -> ConfigDict:
     raise errors.UserError(f'--config={path}:{preset}: {preset!r} is not one of '
                            f'{", ".join(presets)}{errors.suggestion(preset, presets)}')
   if not callable(get_config := getattr(module, 'get_config', None)):
-    raise errors.UserError(f'--config={path} has no function get_config(), which is '
-                           'to return a ConfigDict')
+    raise errors.UserError(f'--config={path} has no function get_config(); add one '
+                           'that returns a ConfigDict')
   if preset and not inspect.signature(get_config).parameters:
     raise errors.UserError(f'--config={file}: {path} has no presets; leave out '
                            f'":{preset}"')
@@ -167,22 +171,25 @@ def load(file: str) -> ConfigDict:
   except Exception as e:
     raise _broken(file, e) from e
   if not isinstance(config, ConfigDict | dict):
-    raise errors.UserError(f'--config={path}: get_config() returns {config!r}; it is '
-                           'to return a ConfigDict')
+    raise errors.UserError(f'--config={path}: get_config() returns {config!r}; it must '
+                           'return a ConfigDict')
   return ConfigDict(config) if isinstance(config, dict) else config
 
 
 def split(file: str) -> tuple[str, str, str]:
-  """'configs/x.py:preset' -> ('configs/x.py', ':', 'preset')."""
+  """Splits 'configs/x.py:preset' into ('configs/x.py', ':', 'preset')."""
   path, colon, preset = file.partition('.py:')
   return (f'{path}.py', ':', preset) if colon else (file, '', '')
 
 
 def read_module(file: str) -> types.ModuleType:
-  """Executes a config file, which is looked up from here, then from the checkout.
+  """Executes a config file and returns its module.
+
+  The path is relative to the working directory or, if it does not exist there, to the
+  project.
 
   Raises:
-    errors.UserError: there is no such file, or it raises.
+    errors.UserError: the file does not exist, or it raises an exception.
   """
   given = split(file)[0]
   path = pathlib.Path(given).expanduser()
@@ -191,7 +198,7 @@ def read_module(file: str) -> types.ModuleType:
   if not path.is_file():
     if new := renamed.CONFIG_FILES.get(path.name):
       raise errors.UserError(f'--config={given} is now called configs/studies/{new}; '
-                             'give that name')
+                             'use that name')
     what = 'is a folder' if path.is_dir() else 'does not exist'
     there = {p.name: p for p in sorted(
         [*ROOT.glob('configs/**/*.py'), *path.parent.glob('*.py')])}
@@ -199,7 +206,7 @@ def read_module(file: str) -> types.ModuleType:
     near = there[close[0]] if close else pathlib.Path(EXAMPLE)
     if near.is_relative_to(ROOT):
       near = near.relative_to(ROOT)
-    hint = f'did you mean {str(near)!r}?' if close else f'give a file such as {near}'
+    hint = f'did you mean {str(near)!r}?' if close else f'use a file such as {near}'
     raise errors.UserError(f'--config={given} {what}; {hint}')
   loader = importlib.machinery.SourceFileLoader('config_file', str(path))
   module = importlib.util.module_from_spec(
@@ -212,8 +219,8 @@ def read_module(file: str) -> types.ModuleType:
 
 
 def _broken(file: str, error: Exception) -> errors.UserError:
-  """One sentence for what a config file raised, with the line it happened in."""
-  reason = ' '.join(str(error).split()) or 'no reason is given'
+  """Returns an error of one sentence for an exception that a config file raised."""
+  reason = ' '.join(str(error).split()) or 'the exception has no message'
   if isinstance(error, errors.UserError):
     return error
   if isinstance(error, SyntaxError):

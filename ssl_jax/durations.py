@@ -1,4 +1,4 @@
-"""Writes durations for people."""
+"""Formats durations for people."""
 
 
 def text(seconds: float) -> str:
@@ -21,7 +21,7 @@ def text(seconds: float) -> str:
 
 
 def clock(seconds: float) -> str:
-  """Returns `1:05`, `1:00:00` or `1 d 2 h`, short enough for a line of progress."""
+  """Returns `1:05`, `1:00:00` or `1 d 2 h`, a short form for a line of progress."""
   minutes, seconds = divmod(round(seconds), 60)
   hours, minutes = divmod(minutes, 60)
   if hours >= 24:

@@ -1,4 +1,4 @@
-"""Defines how a run ends early: by a user's mistake, or because it was asked to."""
+"""Defines the exceptions that end a run early, and exit statuses."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -8,25 +8,25 @@ PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
 
 
 class UserError(Exception):
-  """Bad input. Its message names the field, the value and what is accepted.
+  """A mistake of the user; its message names the field, the value and a remedy.
 
-  Binaries print it without a traceback and exit with status 2.
+  Binaries print the message without a traceback and exit with status 2.
   """
 
 
 class MissingSplit(UserError):
-  """A data set has no split of that name: some can be done without."""
+  """A data set has no split of that name; some callers do without it."""
 
 
 class Diverged(UserError):
-  """A loss or gradient that is no longer finite: of a grid one cell less."""
+  """The loss or the gradient is not finite; a grid search skips the setting."""
 
 
 class Preempted(Exception):
-  """A signal came and the state is saved; binaries exit with status `PREEMPTED`.
+  """A signal was received and the state is saved; binaries exit with `PREEMPTED`.
 
   Args:
-    step: the last one done, which is saved.
+    step: the last step that was done, whose state is saved.
     cause: the name of the signal.
   """
 
@@ -36,7 +36,7 @@ class Preempted(Exception):
 
 
 def suggestion(name: str, accepted: Iterable[str]) -> str:
-  """Returns `'; did you mean "x"?'`, or '' where nothing is close."""
+  """Returns `'; did you mean "x"?'`, or '' if no accepted name is close."""
   close = difflib.get_close_matches(name, list(accepted), n=1, cutoff=0.5)
   return f'; did you mean {close[0]!r}?' if close else ''
 
@@ -44,8 +44,13 @@ def suggestion(name: str, accepted: Iterable[str]) -> str:
 def lookup(what: str, name: str, table: Mapping[str, Any]) -> Any:
   """Returns `table[name]`.
 
+  Args:
+    what: names the choice in the message, such as 'config.model.name'.
+    name: a key of the table.
+    table: the accepted choices by name.
+
   Raises:
-    UserError: `name` is not in the table; the sentence lists what is.
+    UserError: `name` is not in the table; the message lists the names that are.
   """
   if name not in table:
     raise UserError(

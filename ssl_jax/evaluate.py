@@ -1,11 +1,11 @@
-"""Measures a trained encoder: kNN, 1-NN, linear probe, logistic regression.
+"""Evaluates a trained encoder: kNN, 1-NN, linear probe, logistic regression.
 
     python -m ssl_jax.evaluate --checkpoint=runs/simclr --config=configs/evaluate.py:knn
     python -m ssl_jax.evaluate --checkpoint=runs/simclr --output=features.npz
 
-The encoder is asked for features and for nothing else, so it cannot change
-here. Probes with augmentation are ssl_jax.linear_probe, and ssl_jax.finetune trains
-the encoder further; `own_head` measures what either of them made.
+The encoder only computes features, so an evaluation cannot change it. Train a probe
+with augmentation by ssl_jax.linear_probe, and the encoder itself by ssl_jax.finetune.
+The preset `own_head` scores the classifier that either of them has trained.
 """
 from absl import flags
 
@@ -30,9 +30,9 @@ if __name__ == '__main__':
   _CHECKPOINT = flags.DEFINE_string(
       'checkpoint', None, 'The --workdir of a pre-training run.')
   _OUTPUT = flags.DEFINE_string(
-      'output', None, 'Only write the features of all splits to this .npz; images need '
-      'no labels.')
+      'output', None, 'An .npz file, to which only the features of all splits are '
+      'written; the images need no labels.')
   _WORKDIR = flags.DEFINE_string(
-      'workdir', None, 'Folder for result.json; a folder of its own in '
-      '<checkpoint>/evaluations if not given.')
+      'workdir', None, 'Folder for result.json. Default: a folder in '
+      '<checkpoint>/evaluations that is named after the protocol.')
   cli.run(main, _CONFIG)

@@ -1,4 +1,4 @@
-"""Says what one field of a config accepts, and checks its values."""
+"""Describes the values that a field of a config accepts, and checks them."""
 
 import ast
 import dataclasses
@@ -15,17 +15,17 @@ _BOOLEANS = {'true': True, 't': True, '1': True,
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-  """States what a field accepts besides its type; bounds hold for every number in it.
+  """Limits the values of a field beyond its type; bounds apply to all its numbers.
 
   Attributes:
-    doc: one line, shown by --help.
-    low: the least number.
-    high: the largest number.
-    above: a number that is too small.
-    below: a number that is too large.
-    choices: the strings that are accepted; all, where it is empty.
-    nonempty: whether a list must have an element.
-    internal: whether the program sets it, so that --help leaves it out.
+    doc: one line that --help shows.
+    low: lower bound, which is accepted.
+    high: upper bound, which is accepted.
+    above: lower bound, which is not accepted.
+    below: upper bound, which is not accepted.
+    choices: the accepted strings; if it is empty, all strings are accepted.
+    nonempty: whether a list must have at least one element.
+    internal: whether the program sets the field, so that --help does not show it.
   """
   doc: str
   low: float | None = None
@@ -37,7 +37,7 @@ class Rule:
   internal: bool = False
 
   def holds(self, number: float) -> bool:
-    """Returns whether a number lies within the bounds; NaN and infinity never do."""
+    """Returns whether a number is within the bounds; NaN and infinity never are."""
     return (math.isfinite(number)
             and (self.low is None or number >= self.low)
             and (self.high is None or number <= self.high)
@@ -68,7 +68,16 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 
 def fit(value: Any, kind: Any, rule: Rule) -> Any:
-  """Returns the value as a `kind`, or MISSING where it is none or out of bounds."""
+  """Converts a value to a type.
+
+  Args:
+    value: a plain value of a config.
+    kind: the type, which is not a union.
+    rule: the bounds and choices.
+
+  Returns:
+    The value as a `kind`, or MISSING if it is of another type or not accepted.
+  """
   origin = typing.get_origin(kind)
   number = isinstance(value, int | float) and not isinstance(value, bool)
   if kind is Any:
@@ -102,7 +111,7 @@ def _fit_tuple(value: Any, kinds: tuple[Any, ...], rule: Rule) -> Any:
 
 
 def accepted(annotation: Any, rule: Rule) -> str:
-  """Returns what a field accepts in words: 'a whole number from 1 up or None'."""
+  """Describes the accepted values in words: 'a whole number from 1 up or None'."""
   ways = []
   for kind in members(annotation):
     if kind is bool:
@@ -116,7 +125,7 @@ def accepted(annotation: Any, rule: Rule) -> str:
 
 
 def _words(kind: Any, rule: Rule, plural: str = '') -> str:
-  """Returns a type and its bounds in words: 'a whole number from 1 up'."""
+  """Describes a type and its bounds in words: 'a whole number from 1 up'."""
   article = '' if plural else 'a '
   bounds = f' {rule.range}' if rule.range else ''
   if kind in (int, float):
@@ -138,10 +147,10 @@ def _tuples(value: Any) -> Any:
 
 
 def from_text(text: str, annotation: Any) -> Any:
-  """Returns what a flag's text says for a field of this type.
+  """Converts the text of a flag to a value for a field of this type.
 
-  Text that does not fit the type becomes what Python reads it as, or stays a string;
-  `fit` then refuses it.
+  Text that does not fit the type becomes the Python literal that it spells, or remains
+  a string; `fit` then rejects it.
   """
   kinds = members(annotation)
   if types.NoneType in kinds and text == 'None':
@@ -165,7 +174,7 @@ def from_text(text: str, annotation: Any) -> Any:
 
 
 def literal(text: str) -> Any:
-  """Returns what Python reads a text as, or the text."""
+  """Returns the Python literal that a text spells, or the text."""
   try:
     return ast.literal_eval(text)
   except (ValueError, SyntaxError, MemoryError, RecursionError):

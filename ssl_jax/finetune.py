@@ -4,17 +4,17 @@
     python -m ssl_jax.finetune --checkpoint=runs/rotnet \\
         --config=configs/finetune.py:last_stage --workdir=runs/rotnet/last_stage
 
-`freeze_until` says which layers are frozen, `data.label_subset` which images have a
-label. An epoch is one pass over the labelled images, floor(n / batch) steps; with
-`data.label_subset.repeat` they are repeated until there are as many as before the
-subset was taken, and an epoch keeps its number of steps. `train.steps` says how long
-whatever an epoch is. The trained network can be evaluated, or fine-tuned again, like
-any other run.
+`freeze_until` selects the layers that are frozen, and `data.label_subset` the images
+that have a label. An epoch is one pass over the n labelled images, floor(n / batch
+size) steps. With `data.label_subset.repeat`, these images are repeated until their
+number is that before the subset was taken, so an epoch keeps its number of steps.
+`train.steps` sets the length without epochs. The trained network can be evaluated, or
+fine-tuned again, like that of any other run.
 
-With `grid` there is one such run for every learning rate and weight decay, in
-<workdir>/grid, which sees validation images but no test images; the best setting is
-trained again on both splits, in <workdir>/refit, and tested once. Finished
-settings are not trained again.
+With `grid`, one network is trained for every learning rate and weight decay, in
+<workdir>/grid, and scored on validation images but not on test images. The best setting
+is trained again on the training and validation images, in <workdir>/refit, and scored
+on the test images once. Finished settings are not trained again.
 """
 
 import pathlib

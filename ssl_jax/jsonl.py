@@ -6,19 +6,19 @@ from typing import Any
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the objects of a JSONL file, one per line; [] if there is no file.
+  """Returns the objects of a JSONL file, one per line; [] if the file does not exist.
 
-  A line that is not a JSON object is left out, because a process that is killed may
-  leave a line that is cut short.
+  Lines that are not JSON objects are ignored, because a process that is killed may
+  leave an incomplete line.
   """
   if not path.is_file():
     return []
-  rows = []
+  records = []
   for line in path.read_text(encoding='utf-8', errors='replace').splitlines():
     try:
-      row = json.loads(line)
+      record = json.loads(line)
     except ValueError:
       continue
-    if isinstance(row, dict):
-      rows.append(row)
-  return rows
+    if isinstance(record, dict):
+      records.append(record)
+  return records

@@ -1,11 +1,11 @@
-"""The probes of the papers: a frozen encoder, crop and flip on every step.
+"""Trains a classifier on a frozen encoder, with crop and flip, as the papers do.
 
     python -m ssl_jax.linear_probe --checkpoint=runs/simclr --workdir=runs/simclr/probe
 
 The head is linear (Chen et al. 2020, arXiv:2002.05709, appendix B.6), or one of
-RotNet's nonlinear ones (arXiv:1803.07728): --config=configs/linear_probe.py:mlp or
-:conv_block. It is fine-tuning (ssl_jax.finetune) of nothing but the head. Probes on
-cached features, which take seconds, are in ssl_jax.evaluate (linear, logistic).
+RotNet's nonlinear heads (arXiv:1803.07728): --config=configs/linear_probe.py:mlp or
+:conv_block. It is fine-tuning (ssl_jax.finetune) of the head only. Probes on cached
+features, which take seconds, are in ssl_jax.evaluate (linear, logistic).
 """
 import pathlib
 

@@ -2,7 +2,7 @@ r"""Writes the report of a study, finished or not.
 
   python -m ssl_jax.make_report --workdir=runs/quickstart
 
-It only reads files, and needs neither an accelerator nor JAX. The page is
+It reads files only, and needs neither an accelerator nor JAX. The page is written to
 `<workdir>/report/index.html`.
 """
 
@@ -11,7 +11,7 @@ from absl import flags
 from ssl_jax import cli, report
 
 _WORKDIR = flags.DEFINE_string(
-    'workdir', None, 'The folder that `python -m ssl_jax.study` wrote.')
+    'workdir', None, 'The --workdir of `python -m ssl_jax.study`.')
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Converts configs to plain values, and merges and compares those."""
+"""Converts configs to plain values, and merges and compares plain values."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -6,19 +6,19 @@ from typing import Any
 
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a ConfigDict (or dict) as JSON gives it back: dicts, lists, scalars."""
+  """Converts a ConfigDict or dict to dicts, lists and scalars, as JSON does."""
   if not isinstance(config, Mapping):
     config = config.to_dict()
   return json.loads(json.dumps(config))
 
 
-def merge(config: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns `config` with the fields of `own` in their place, section by section."""
+def merge(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns `config` with fields replaced by `overrides`, section by section."""
   merged = dict(config)
-  for name, value in own.items():
-    theirs = config.get(name)
-    both = isinstance(theirs, Mapping) and isinstance(value, Mapping)
-    merged[name] = merge(theirs, value) if both else value
+  for name, value in overrides.items():
+    present = config.get(name)
+    both = isinstance(present, Mapping) and isinstance(value, Mapping)
+    merged[name] = merge(present, value) if both else value
   return merged
 
 
@@ -32,7 +32,7 @@ def flatten(config: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, 
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-  """Names the fields that differ between two plain configs: `'seed: 0 -> 1'`.
+  """Names the fields in which two plain configs differ: `'seed: 0 -> 1'`.
 
   In a section `data`, a field that is None equals one that is absent.
   """
@@ -52,6 +52,6 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def summary(changed: list[str]) -> str:
-  """Returns the first three of the differences, and how many more there are."""
+  """Returns the first three of the differences, and the number of the others."""
   more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
   return '; '.join(changed[:3]) + more

@@ -1,9 +1,9 @@
-"""Trains an encoder: SimCLR, or any other method of ssl_jax/methods.
+"""Trains an encoder by SimCLR or any other method of ssl_jax/methods.
 
     python -m ssl_jax.pretrain --config=configs/simclr_cifar10.py --workdir=runs/a
 
-Run the same command again to go on with a run that was stopped. Every field of
-the config can be set on the command line: --config.optim.learning_rate=0.5
+Run the same command again to continue a run that was stopped. Every field of the config
+can be set on the command line: --config.optim.learning_rate=0.5
 """
 import pathlib
 

@@ -1,20 +1,20 @@
-"""Maps names that earlier versions used in configs to the present ones.
+"""Maps names that earlier versions used in configs to the present names.
 
-A config that a run or a checkpoint holds is upgraded without a word. In a config that a
-person writes, an old name is an error that gives the new one.
+The config in the files of a run is upgraded silently. In a config that a user writes, a
+former name is an error, whose message gives the new name.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-# By section and field, whatever section the section lies in.
+# By section and field; the section may itself be in any other section.
 FIELDS = {
     ('data', 'labels'): 'label_subset',
     ('data', 'examples_fraction'): 'subsample',
     ('train', 'encoder_chunks'): 'grad_cache_chunks',
     ('train', 'monitor_endpoint'): 'online_endpoint',
     ('train', 'monitor_pool'): 'online_pool',
-    ('', 'labels'): 'display_names',  # of a study
+    ('', 'labels'): 'display_names',  # in the config of a study
 }
 PROTOCOLS = {'nearest': 'nn1', 'resplit': 'logistic_random_split',
              'classifier': 'own_head'}
@@ -33,7 +33,7 @@ def upgrade(config: Mapping[str, Any], section: str = '') -> dict[str, Any]:
   """Returns a saved config with the present names of its fields and protocols.
 
   Args:
-    config: plain; of a pre-training, a fine-tuning or an evaluation.
+    config: the plain config of a pre-training, a fine-tuning or an evaluation.
     section: the name of the section that `config` is; '' for a whole config.
   """
   upgraded = {}

@@ -1,15 +1,15 @@
-"""The main job: pre-train several methods, evaluate them alike, report.
+"""Pre-trains several methods, evaluates them alike, and writes a report.
 
     python -m ssl_jax.study --config=configs/studies/quickstart.py --workdir=runs/q
     python -m ssl_jax.study --config=configs/studies/label_fractions_resnet20.py \\
         --workdir=runs/b --scale=0.05
 
-A study is a list of methods, seeds and evaluations. A method is a pre-training
-config, or with `checkpoint` a run that there is already: its workdir, in which {seed}
-stands for the seed. Every stage has a folder of its own,
-<workdir>/<method>/seed<k>/<stage>. A stage that is done for the same config is not
-done again: after a kill, or with one more seed, run the same command again. --scale
-rehearses it on a part of the images, epochs and widths.
+A study is a list of methods, seeds and evaluations. A method is the config of a
+pre-training, or its `checkpoint`: the workdir of a run that exists already, in which
+{seed} stands for the seed. Every stage has its own folder,
+<workdir>/<method>/seed<k>/<stage>. A stage that is finished for the same config is not
+run again, so the same command continues a study that was stopped or has a new seed.
+--scale rehearses a study with fewer images and epochs and narrower networks.
 """
 import pathlib
 import shlex
@@ -37,6 +37,6 @@ if __name__ == '__main__':
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for all stages and the report.')
   _SCALE = flags.DEFINE_float(
-      'scale', None, 'Rehearse: this fraction of the images and epochs, narrower '
-      'networks; between 0 and 1.')
+      'scale', None, 'Rehearse the study with this fraction of the images and epochs, '
+      'between 0 and 1, and with narrower networks.')
   cli.run(main, _CONFIG)

@@ -1,4 +1,4 @@
-"""Writes what --help shows."""
+"""Writes the text of --help."""
 
 import inspect
 import sys
@@ -16,12 +16,12 @@ _REQUESTS = ('--help', '-help', '-h', '--helpshort', '-helpshort')
 
 
 def requested(argv: list[str]) -> bool:
-  """Returns whether a command line asks for help; --helpfull is absl's own."""
+  """Returns whether a command line asks for help; absl handles --helpfull."""
   return any(argument in _REQUESTS for argument in argv[1:])
 
 
 def text(config: config_file.ConfigFlag | None) -> str:
-  """Returns what the binary does, its flags, and the fields of its config."""
+  """Returns the docstring of the binary, its flags, and the fields of its config."""
   main = sys.modules['__main__']
   parts = [inspect.cleandoc(main.__doc__ or ''), '\nFlags:', *_flags()]
   if config is not None:
@@ -30,21 +30,21 @@ def text(config: config_file.ConfigFlag | None) -> str:
 
 
 def _flags() -> Iterator[str]:
-  """The flags of the binary itself and those of every binary."""
+  """Yields the flags of the binary, and those that all binaries have."""
   by_module = flags.FLAGS.flags_by_module_dict()
   for module in (sys.argv[0], '__main__', 'ssl_jax.cli'):
     for flag in by_module.get(module, ()):
       default = '' if flag.default is None else f' (default: {flag.default})'
       yield _entry(f'--{flag.name}', f'{flag.help}{default}')
-  yield _entry('--helpfull', 'Shows the flags of all libraries too.')
+  yield _entry('--helpfull', 'Shows also the flags of all libraries.')
 
 
 def _config(flag: config_file.ConfigFlag) -> Iterator[str]:
-  default = flag.default or 'none, it must be given'
+  default = flag.default or 'none, it is required'
   yield _entry('--config', f'The config file, and after a colon its preset (default: '
                f'{default}).')
-  yield _entry('--config.x.y', 'A value in the place of the config\'s, for any field '
-               'below: --config.seed=1.')
+  yield _entry('--config.x.y', 'A value that replaces that of the config file, for any '
+               'field below, such as --config.seed=1.')
   fields: Mapping[str, Any] = {}
   if path := flag.file or flag.default:
     try:
@@ -78,7 +78,7 @@ def _fields(target: config_lib.Target, values: Mapping[str, Any]) -> Iterator[st
 
 
 def _short(value: Any) -> str:
-  """The value, cut where it is long."""
+  """Formats a value, shortened to 60 characters."""
   return textwrap.shorten(repr(value), 60, placeholder=' ...')
 
 

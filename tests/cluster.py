@@ -1,7 +1,7 @@
-"""Runs of several processes, forked from one that has imported JAX.
+"""Starts runs of several processes, forked from one that has imported JAX.
 
-Starting up is most of the work of a small run. As a script it takes a list of
-`Run`s in JSON, runs them in that order and prints their statuses, also in JSON.
+The import is most of the work of a small run. As a script, this file receives a list of
+`Run`s in JSON, runs them in that order and prints their statuses in JSON.
 """
 
 import dataclasses
@@ -22,15 +22,15 @@ GRACE = 8  # seconds that the others have once one has failed, as launchers give
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """Processes that call one function, and what differs between them.
+  """Describes processes that call one function, and their differences.
 
   Attributes:
-    name: of its logs.
-    call: 'module:function', after the flags were parsed and the others joined; or
-      'ssl_jax.pretrain', a binary.
-    arguments: of the function, or flags of the binary.
-    devices: of each process, one entry per process.
-    environments: one per process, if any; beside what a launcher sets.
+    name: the name of its logs.
+    call: 'module:function', which is called when the flags are parsed and the others
+      have joined; or a binary, such as 'ssl_jax.pretrain'.
+    arguments: arguments of the function, or flags of the binary.
+    devices: the number of devices of each process.
+    environments: further variables of each process, besides those of a launcher.
   """
   name: str
   call: str
@@ -41,7 +41,7 @@ class Run:
 
 def run_all(runs: list[Run], folder: pathlib.Path
             ) -> dict[str, tuple[list[int], list[str]]]:
-  """Name of a run -> exit status and output of its processes."""
+  """Returns the exit status and output of all processes, by the name of the run."""
   description = json.dumps([dataclasses.asdict(r) for r in runs])
   done = subprocess.run(
       [sys.executable, __file__, description, str(folder)], text=True,
@@ -64,7 +64,7 @@ def free_port() -> int:
 
 
 def _run(run: Run, folder: pathlib.Path) -> list[int]:
-  """Forks, and waits as a launcher does: what outlives a failure is killed."""
+  """Forks and waits as a launcher does; after a failure the others are killed."""
   address = f'127.0.0.1:{free_port()}'
   children = {}
   for i, devices in enumerate(run.devices):
@@ -94,7 +94,7 @@ def _run(run: Run, folder: pathlib.Path) -> list[int]:
 
 
 def _become(run: Run, devices: int) -> None:
-  """Does not return."""
+  """Runs the function of one process and exits."""
   import runpy
 
   import jax

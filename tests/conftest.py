@@ -1,4 +1,4 @@
-"""Eight CPU devices, no silent rank promotion, and where real CIFAR-10 lies."""
+"""Sets eight CPU devices and no rank promotion, and finds the real CIFAR-10."""
 
 import atexit
 import os
@@ -14,7 +14,7 @@ if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
   os.environ['JAX_COMPILATION_CACHE_DIR'] = _cache
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 # LLVM's optimizer takes most of their time, and no test measures speed. What XLA
-# itself does to a program (fusion, layouts, collectives) stays as it is for users.
+# itself does to a program (fusion, layouts, collectives) is the same as for users.
 os.environ['XLA_FLAGS'] = ' '.join([
     '--xla_backend_optimization_level=0', os.environ.get('XLA_FLAGS', '')])
 
@@ -35,7 +35,7 @@ def key():
 
 @pytest.fixture(scope='session')
 def tfds_data_dir() -> str:
-  """The folder that holds cifar10/3.0.2, or a skip that says what is missing."""
+  """Returns the folder that holds cifar10/3.0.2, or skips the test."""
   folder = os.environ.get('TFDS_DATA_DIR', '')
   if not folder or not (pathlib.Path(folder) / 'cifar10').is_dir():
     pytest.skip('real CIFAR-10 is not here: set TFDS_DATA_DIR to a TFDS folder '

@@ -1,4 +1,4 @@
-"""Encoders that compile at once, for tests of what stands on encoders."""
+"""Encoders that compile fast, for tests of code that uses encoders."""
 
 import contextlib
 
@@ -11,7 +11,7 @@ from ssl_jax.models import layers
 
 
 class Stub(nn.Module):
-  """[B, H, W, C] -> 'stage1' [B, H, W, 6], and 'pooled', its mean after ReLU."""
+  """Maps [B, H, W, C] to 'stage1' [B, H, W, 6] and 'pooled', its mean after ReLU."""
 
   @nn.compact
   def __call__(self, x, *, train):
@@ -21,7 +21,7 @@ class Stub(nn.Module):
 
 
 class Stage(nn.Module):
-  """[B, H, W, C] -> [B, H, W, 4]."""
+  """Maps [B, H, W, C] to [B, H, W, 4]."""
 
   @nn.compact
   def __call__(self, x, *, train):
@@ -30,7 +30,7 @@ class Stage(nn.Module):
 
 
 class Staged(nn.Module):
-  """'near', 'far' and 'pooled': the order of use is not that of the names."""
+  """Has the stages 'near', 'far' and 'pooled', which are not in alphabetical order."""
 
   @nn.compact
   def __call__(self, x, *, train):
@@ -41,7 +41,7 @@ class Staged(nn.Module):
 
 @contextlib.contextmanager
 def registered():
-  """Makes 'stub' and 'staged' models for as long as a module of tests runs."""
+  """Adds the models 'stub' and 'staged' while a module of tests runs."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setitem(models.MODELS, 'stub', lambda *, dtype: Stub())
     patch.setitem(models.MODELS, 'staged', lambda *, dtype: Staged())

@@ -1,4 +1,4 @@
-"""Every binary as a user starts it: what it prints, writes and exits with."""
+"""Tests what every binary prints, writes and exits with."""
 
 import json
 import os
@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 
 @pytest.fixture(scope='module')
 def environment(tmp_path_factory):
-  """One compilation cache for all, and a synthetic set small enough."""
+  """Sets one compilation cache for all binaries, and a small synthetic data set."""
   cache = tmp_path_factory.mktemp('cache')
   return {**os.environ, 'JAX_PLATFORMS': 'cpu', 'JAX_COMPILATION_CACHE_DIR': str(cache),
           'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
@@ -28,8 +28,8 @@ def start(environment, module, *flags):
       env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-# As `python -m` runs a module, in forks of one process that has imported JAX and the
-# rest: of a command that only complains or prints, starting up is all the work.
+# Runs modules as `python -m` does, in forks of one process that has imported JAX and
+# other libraries, because imports are most of the work of a command that only prints.
 FORKS = '''
 import json, os, runpy, sys
 import ssl_jax.study
@@ -45,7 +45,7 @@ for module, flags, out, err in json.loads(sys.argv[1]):
 
 
 def run_forks(environment, folder, commands):
-  """[(module, flags), ...] -> [(status, what it printed, its errors), ...]."""
+  """Runs [(module, flags), ...]; returns [(status, output, errors), ...]."""
   paths = [(folder / f'{i}.out', folder / f'{i}.err') for i in range(len(commands))]
   arguments = json.dumps([(*c, str(out), str(err)) for c, (out, err)
                           in zip(commands, paths, strict=True)])
@@ -66,7 +66,7 @@ def run(environment, module, *flags, status=0):
 
 @pytest.fixture(scope='module')
 def config_file(tmp_path_factory):
-  """A config that lives outside the project, as a user's would."""
+  """Writes a config outside the project, as a user would."""
   path = tmp_path_factory.mktemp('config') / 'mine.py'
   path.write_text(
       'import json\nfrom ml_collections import ConfigDict\n'
@@ -178,7 +178,7 @@ MISTAKES = [
     ('pretrain', ['--workdir=W', '--config.feed.batch_size=1'], 'batch_size is 1'),
     ('pretrain', ['--workdir=W', '--config.data.name=digits',
                   '--config.feed.batch_size=64', '--config.train.epochs=0.01'],
-     'config.train.epochs is 0.01, which is not one step'),
+     'config.train.epochs is 0.01, which is less than one step'),
     ('evaluate', ['--config.data.label_subset.fraction=0.1'],
      '--checkpoint is missing'),
     ('benchmark', [], '--config is missing, for example --config='),
@@ -210,7 +210,7 @@ BINARIES = [
 
 @pytest.fixture(scope='module')
 def forks(environment, tmp_path_factory):
-  """What every mistake and every --help comes to."""
+  """Returns the outputs of all mistakes and of every --help."""
   folder = tmp_path_factory.mktemp('forks')
   mistakes = []
   for module, flags, _ in MISTAKES:

@@ -14,8 +14,8 @@ from ssl_jax import cli, errors
 ROOT = pathlib.Path(__file__).parent.parent
 
 
-def compile_and_tell():
-  """As a binary, in a process of its own: its cache, and what was found in it."""
+def compile_and_print():
+  """Compiles as a binary does; prints the cache folder and the events of the cache."""
   import jax
   import jax.numpy as jnp
   cli.setup_jax()
@@ -38,7 +38,7 @@ def run(**environment):
 
 
 def test_the_second_process_finds_what_the_first_has_compiled(tmp_path):
-  """With nothing set but the home of the user, or where caches are kept."""
+  """Only the home of the user or the folder of caches is set."""
   folder, *first = run(HOME=str(tmp_path))
   assert folder == str(tmp_path / '.cache' / 'ssl_jax')
   again, *second = run(XDG_CACHE_HOME=str(tmp_path / '.cache'))
@@ -72,4 +72,4 @@ def test_the_config_of_a_single_process_is_what_its_flag_reads():
 
 
 if __name__ == '__main__':
-  cli.run(compile_and_tell)
+  cli.run(compile_and_print)

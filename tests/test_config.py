@@ -1,4 +1,4 @@
-"""Sections are declared once; parsing a config checks it."""
+"""Tests the declaration and the parsing of configs."""
 
 import dataclasses
 import functools
@@ -81,7 +81,7 @@ def test_a_builder_gets_what_the_program_gives():
 @pytest.mark.parametrize('fields, sentence', [
     ({**CAR, 'engin': 1}, "config.engin is not a field; did you mean 'engine'"),
     ({'engine': {'power': 1}}, 'config.name is missing; accepted is a string'),
-    ({**CAR, 'engine': 3}, 'config.engine is 3; .*--config.engine.power'),
+    ({**CAR, 'engine': 3}, 'config.engine is 3, but .*--config.engine.power'),
     ({**CAR, 'engine': {'power': 0}}, 'config.engine.power is 0; accepted is a number'),
     ({**CAR, 'engine': {'power': None}}, 'config.engine.power is None; accepted'),
     ({**CAR, 'engine': {'power': 1, 'fuel': 'disel'}},

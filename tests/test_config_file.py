@@ -1,4 +1,4 @@
-"""--config=file.py:preset and --config.x.y=value, right and wrong."""
+"""Tests --config=file.py:preset and --config.x.y=value, with and without mistakes."""
 
 import pytest
 
@@ -84,7 +84,8 @@ FILES = {
              r'--config=.*says.py: no such x$'),
     'none': ('def get_config(): pass', r'get_config\(\) returns None'),
     'empty': ('', r'has no function get_config'),
-    'strange': ('def get_config():\n  return {"seed": {1, 2}}', 'what JSON does not'),
+    'strange': ('def get_config():\n  return {"seed": {1, 2}}',
+                'cannot be written as JSON'),
 }
 
 

@@ -1,4 +1,4 @@
-"""Every config is accepted by its binary, and runs once it is made tiny."""
+"""Tests that every config is accepted by its binary, and that a tiny one runs."""
 
 import contextlib
 import functools
@@ -70,7 +70,7 @@ def load(name, *argument):
 
 
 def shrunk(config):
-  """A pre-training config on tiny images, with the method and optimizer it has."""
+  """Returns a pre-training config on tiny images, with its own method and optimizer."""
   small = tiny.config()
   nin = config['model']['name'] == 'nin'
   grey = config['data'].get('channels') == 1
@@ -130,7 +130,7 @@ BINARIES = {  # what a config of each may hold
 
 
 def specs():
-  """Every dataclass and builder that describes a section of a config, by a name."""
+  """Returns every dataclass and builder of a section of a config, by a name."""
   found = {f'augment.{name}': (cls, ()) for name, cls in augment_stages.BY_NAME.items()}
 
   def visit(name, target, given):
@@ -212,7 +212,7 @@ def test_every_field_can_be_set_by_a_flag_in_every_config(name):
 
 
 def accepted_by(one):
-  """A value of the field, where possible another one than the default."""
+  """Returns a value of the field, other than the default if possible."""
   for value in (*one.rule.choices, 3, 0.5, False, 'x', (3, 4), (0.5, 0.7), {'a': 1},
                 one.default):
     with contextlib.suppress(errors.UserError):
@@ -250,7 +250,7 @@ def test_a_study_runs_once_tiny(tmp_path, monkeypatch):
   assert len(results) == len(config['methods']) and page.exists()
 
 
-# From RotNet's tables of (last epoch, rate).
+# RotNet's tables of (last epoch, rate).
 @pytest.mark.parametrize('name, argument, ends', [
     ('rotnet_cifar10', (), (60, 120, 160, 200)),
     ('linear_probe', ('mlp',), (20, 40, 45, 100)),

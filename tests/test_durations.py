@@ -1,4 +1,4 @@
-"""Durations in words, by hand."""
+"""Tests durations in words against examples."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a field accepts, and what the text of a flag becomes."""
+"""Tests which values a field accepts, and the conversion of the text of a flag."""
 
 import math
 from typing import Any

@@ -1,10 +1,9 @@
-"""The first step of every method, on fixed images: loss and gradient norm, 3 digits.
+"""Tests the first step of every method on fixed images, to 3 digits.
 
-The numbers were computed by this library. They say that nothing changed, by mistake
-or in a dependency, between the pixels and the gradient: views, initial weights, network
-and objective. That each of these is right is what the tests of its module show. Where
-one is changed on purpose, these numbers are computed anew: the message of the failure
-shows them.
+The numbers were computed by this library. They show that nothing between the pixels and
+the gradient has changed by mistake or in a dependency: views, initial weights, network
+and objective. The tests of each module show that the module is correct. After a change
+on purpose, replace these numbers by those in the message of the failure.
 """
 
 import jax
@@ -27,7 +26,7 @@ def stub():
 
 
 def images():
-  """Eight images uint8 [8, 8, 8, 3] of slanted waves, in whole numbers throughout."""
+  """Returns images uint8 [8, 8, 8, 3] of slanted waves, computed with integers only."""
   n, y, x, c = np.indices((8, *SHAPE))
   phase = 12 * (n + 1) * (y + 2 * x) + 80 * c + 46 * n
   return abs(phase % 510 - 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""ImageNet all the way, on a folder of its layout with all that photos can be."""
+"""Tests all jobs on a folder like ImageNet, with all kinds of image files."""
 
 import collections
 import io
@@ -26,7 +26,7 @@ def stub():
 
 
 def photo(mode, colour, size, suffix, turned=False):
-  """A flat image as a file, the RGB colour it shows and its upright size."""
+  """Returns an image of one colour as a file, its RGB colour and its upright size."""
   image = Image.new(mode, size, colour)
   if mode == 'P':
     image.putpalette([9, 8, 7] * colour + [60, 120, 240])
@@ -43,7 +43,7 @@ def photo(mode, colour, size, suffix, turned=False):
 
 
 def odd(i):
-  """The i-th of twelve kinds, in a size of its own."""
+  """Returns the i-th of twelve kinds of image, each of another size."""
   width, height = 5 + 7 * i, 3 + (11 * i) % 40
   return [
       lambda: photo('RGB', (200, 30, 90), (width, height), 'JPEG'),
@@ -68,7 +68,7 @@ def broken(i):
 
 @pytest.fixture(scope='module')
 def photos(tmp_path_factory):
-  """The folder, and what its good files show: file name -> colour, size."""
+  """Returns the folder, and the colour and size of its good files by name."""
   root, shown = tmp_path_factory.mktemp('ilsvrc'), {}
   for split, (count, bad) in (('train', TRAIN), ('val', VAL)):
     for i in range(count + bad):
@@ -125,7 +125,7 @@ def test_training_names_every_bad_image_and_goes_on(trained, photos):
   bad = collections.Counter(re.search(r'train_n\d+_\d+\.JPEG', line)[0]
                             for line in lines if 'bad image' in line)
   assert len(bad) == TRAIN[1] and not set(bad) & set(photos[1])
-  # In training, and in one of the splits that the monitor looks at.
+  # In training, and in one of the splits that the online kNN encodes.
   assert min(bad.values()) == 2
   assert all(np.isfinite(row['train/loss'])
              for row in jsonl.read(workdir / 'metrics.jsonl') if 'train/loss' in row)

@@ -1,4 +1,4 @@
-"""Which images an encoder is given: fields that it inherits, splits that there are."""
+"""Tests which images an encoder gets: inherited fields and existing splits."""
 
 import dataclasses
 
@@ -24,7 +24,7 @@ def encoder(tmp_path_factory):
 
 @pytest.fixture
 def images(tmp_path):
-  """Writes flat black images to some folders; gives the config that names them all."""
+  """Writes black images to some folders; returns a config that names all folders."""
   def write(*folders):
     for folder in folders:
       (tmp_path / folder).mkdir(parents=True)

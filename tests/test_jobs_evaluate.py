@@ -1,4 +1,4 @@
-"""Evaluating an encoder: on which data, in which folder, and shown how."""
+"""Tests the evaluation of an encoder: its data, its folder and its output."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def test_preprocessing_is_the_encoders_unless_said(tmp_path):
     # Up to 32 pixels nothing is cut off.
     np.testing.assert_array_equal(features(preprocess={'proportion': 1.0}), plain)
     assert np.abs(features(preprocess={'proportion': 0.5}) - plain).max() > 1e-3
-    # Views are 6 x 6 whatever the images are, so images of another size will do.
+    # Views are always 6 x 6, so images of another size are accepted.
     assert features(data={'image_size': 12}).shape == plain.shape
     with pytest.raises(errors.UserError, match='set config.data.channels=3'):
       features(data={'channels': 1})
@@ -98,7 +98,7 @@ def test_a_finished_evaluation_needs_no_encoder_any_more(pretrained, tmp_path, c
   shutil.rmtree(run / 'checkpoints')
   assert evaluate.run(config(), run, tmp_path / 'a') == result
   assert 'a is finished (step 0, ' in caplog.text
-  assert 'no longer holds the encoder' in caplog.text
+  assert 'run has no encoder now' in caplog.text
   with pytest.raises(errors.UserError, match='holds no checkpoint'):
     evaluate.run(config(), run, tmp_path / 'b')
 
@@ -115,7 +115,7 @@ def test_other_settings_go_to_another_folder_or_are_refused(
     evaluate.run(fields, run, folders[-1])
   assert folders[0] == folders[2] == run / 'evaluations' / 'nn1'
   assert folders[1] == folders[3] and folders[1].name.startswith('nn1_')
-  said = f"(data.num_classes: 'absent' -> 3), so this one goes to {folders[1]}"
+  said = f"(data.num_classes: 'absent' -> 3); this one is written to {folders[1]}"
   assert said in caplog.text
   assert caplog.text.count('nothing was done') == 2
   with pytest.raises(errors.UserError, match='num_classes.*choose another --workdir'):
@@ -124,7 +124,7 @@ def test_other_settings_go_to_another_folder_or_are_refused(
 
 @pytest.fixture
 def photos(tmp_path):
-  """A folder of 11 unlabelled images, one of which does not decode."""
+  """Makes a folder of 11 unlabelled images, one of which does not decode."""
   folder = tmp_path / 'photos'
   folder.mkdir()
   for i in range(10):
@@ -139,7 +139,7 @@ def test_features_of_unlabelled_images_are_written_with_their_names(
   lines = evaluate.write_features(config(**photos), pretrained, path)
   assert lines == [
       f'{path}: train_features (10, 6), train_labels (10,)',
-      f'{path}: train has no row of what does not decode (1): 3 broken.png']
+      f'{path}: train lacks the images that do not decode (1): 3 broken.png']
   with np.load(path) as got:
     assert sorted(got) == sorted(
         ['train_features', 'train_labels', 'train_file_names', 'train_bad_images',

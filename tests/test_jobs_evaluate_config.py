@@ -1,4 +1,4 @@
-"""Tests which configs of an evaluation are accepted, before there is an encoder."""
+"""Tests which configs of an evaluation are accepted before an encoder is known."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Fine-tuning from a checkpoint to a result, and on from there."""
+"""Tests fine-tuning from a checkpoint to a result, and from that result again."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import optim
 
-# The encoder saw 4 classes; of these 80 images 65 are for training.
+# The encoder was trained on 4 classes; 65 of these 80 images are for training.
 DATA = {'num_classes': 3, 'validation_fraction': 0.2}
 
 
@@ -52,7 +52,7 @@ def config(**fields):
 
 @pytest.mark.parametrize('grid', [None, {'learning_rates': (0.1,)}])
 def test_data_that_changed_end_a_resume(pretrained, tmp_path, monkeypatch, grid):
-  """Nor does the folder belong to it before its first step."""
+  """The folder does not belong to a run before its first step either."""
   fields = config(train={'epochs': 1}, **({'grid': grid} if grid else {}))
   wrong = {**fields, 'optim': {**fields['optim'], 'warmup_epochs': 9}}
   with pytest.raises(errors.UserError, match='warmup_epochs is 9'):
@@ -136,7 +136,7 @@ def test_as_many_steps_as_asked_whatever_an_epoch_is(pretrained, tmp_path):
   assert rows[-1]['step'] == 6 and rows[-1]['train/learning_rate'] < 0.01  # the end
 
 
-def test_from_scratch_draws_the_encoder_anew(pretrained, tmp_path):
+def test_from_scratch_initialises_the_encoder_at_random(pretrained, tmp_path):
   untouched = {'from_scratch': True, 'freeze_until': None,
                'optim': {'name': 'sgd', 'learning_rate': 0.}, 'train': {'steps': 1}}
   encoder = lambda v: v['params']['network']['encoder']

@@ -1,4 +1,4 @@
-"""Tests which configs of a fine-tuning are accepted, before there is an encoder."""
+"""Tests which configs of a fine-tuning are accepted before an encoder is known."""
 
 import pytest
 import tiny
@@ -36,8 +36,8 @@ def test_a_grid_needs_images_to_choose_on():
 
 
 @pytest.mark.parametrize('fields, sentence', [
-    ({'train': {}}, 'config.train.steps is .*give one of them'),
-    ({'train': {'epochs': 1, 'steps': 1}}, 'give one of them'),
+    ({'train': {}}, 'config.train.steps is .*set exactly one of them'),
+    ({'train': {'epochs': 1, 'steps': 1}}, 'set exactly one of them'),
     ({'train': {'steps': 0}}, 'config.train.steps is 0'),
     ({'bn_momentum': 'atuo'}, "bn_momentum is 'atuo'"),
     ({'bn_momentum': 1.}, 'below 1'), ({'score': 'top2'}, "config.score is 'top2'"),

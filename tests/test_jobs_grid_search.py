@@ -1,4 +1,4 @@
-"""Searches with a training that only writes down what it was asked to do."""
+"""Tests searches with a training that only records its arguments."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def run(fields, folder, train):
 
 @pytest.fixture
 def search(tmp_path):
-  """Runs a search; also gives the list of trainings that it came to."""
+  """Returns the result of a search, and the list of its trainings."""
   trained = []
 
   def train(fields, folder, label, splits):
@@ -54,7 +54,7 @@ def test_every_setting_is_trained_and_the_best_once_more_on_all_images(search):
              for _, fields, splits in trained[:6])
   folder, fields, splits = trained[-1]
   assert str(folder) == 'refit' and fields['refit'] and splits == ('train', 'test')
-  # Of three equals the lowest rate, then the lowest decay.
+  # The lowest rate, then the lowest decay, wins among three equals.
   assert result['chosen'] == {'learning_rate': 0.1, 'weight_decay': 0.}
   assert fields['optim']['learning_rate'] == 0.1 and result['test']['top1'] == 0.8
   assert result['validation']['top1'] == 0.8 and result['at_edge'] == []
@@ -63,14 +63,14 @@ def test_every_setting_is_trained_and_the_best_once_more_on_all_images(search):
   assert '6 settings' in result['protocol']
 
 
-def test_chooses_by_the_score_that_the_data_set_is_told_by(search):
+def test_chooses_by_the_score_of_the_config(search):
   result, _ = search(score='mean_per_class')
   assert result['chosen'] == {'learning_rate': 0.01, 'weight_decay': 0.}
   assert result['at_edge'] == ['learning_rate']
   assert result['grid'][0]['validation_mean_per_class'] == 0.99
 
 
-def test_goes_on_where_it_stopped_and_keeps_no_checkpoints_of_cells(search, tmp_path):
+def test_continues_where_it_stopped_and_deletes_checkpoints(search, tmp_path):
   first, trained = search()
   assert not list((tmp_path / 'grid').glob('*/checkpoints'))
   assert (tmp_path / 'refit' / 'checkpoints').is_dir()

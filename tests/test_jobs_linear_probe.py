@@ -6,7 +6,7 @@ import tiny
 from ssl_jax import errors
 from ssl_jax.jobs import linear_probe
 
-# The encoder saw 4 classes; of these 80 images 65 are for training.
+# The encoder was trained on 4 classes; 65 of these 80 images are for training.
 DATA = {'num_classes': 3, 'validation_fraction': 0.2}
 
 

@@ -15,7 +15,7 @@ from ssl_jax.jobs import prepare_data
     (dict(dataset='folder', name='mine', source='/no/such'), 'does not exist'),
     (dict(dataset='cifar10', archive='/no/such'), 'archive /no/such does not exist'),
 ])
-def test_mistakes_are_told(tmp_path, fields, sentence):
+def test_a_mistake_is_named_in_the_message(tmp_path, fields, sentence):
   with pytest.raises(errors.UserError, match=sentence):
     prepare_data.run(data_dir=str(tmp_path), **fields)
 

@@ -1,4 +1,4 @@
-"""What pre-training is put together from; the loop itself is tests/test_train_loop."""
+"""Tests how a pre-training run is assembled; test_train_loop.py tests the loop."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ def images_of(batches):
           for image in np.asarray(batch['image'])[np.asarray(batch['mask'])]]
 
 
-def test_the_knn_monitor_looks_up_images_that_are_not_in_its_bank():
+def test_the_online_knn_classifies_images_that_are_not_in_its_bank():
   fields = {**tiny.config(), 'model': {'name': 'stub'}}
   with stub_encoder.registered():
     method = methods.build(fields, 4)
@@ -27,20 +27,21 @@ def test_the_knn_monitor_looks_up_images_that_are_not_in_its_bank():
   assert len(set(whole)) == 80
   mesh = mesh_lib.data_mesh()
 
-  def monitored(**train):
-    monitor = pretrain.knn_monitor(datasets.DataConfig(**tiny.DATA),
-                                   training.TrainConfig(2, **train), method, mesh)
-    return images_of(monitor.bank()), images_of(monitor.queries())
+  def images_of_knn(**train):
+    online_knn = pretrain.build_online_knn(
+        datasets.DataConfig(**tiny.DATA), training.TrainConfig(2, **train), method,
+        mesh)
+    return images_of(online_knn.bank()), images_of(online_knn.queries())
 
-  bank, queries = monitored()
+  bank, queries = images_of_knn()
   assert len(bank) == 72 and len(queries) == 8  # a tenth is held out
   assert set(bank).isdisjoint(queries) and sorted(bank + queries) == sorted(whole)
-  few, again = monitored(knn_examples=5)
+  few, again = images_of_knn(knn_examples=5)
   assert few == [bank[i * 72 // 5] for i in range(5)] and again == queries
 
 
 def prepared(tmp_path, **changed):
-  """What a config becomes, without a step of training."""
+  """Returns the training run of a config, without a step of training."""
   fields = {**tiny.config(), 'model': {'name': 'stub'}, **changed}
   with stub_encoder.registered():
     return pretrain.prepare(pretrain.parse(fields), fields, tmp_path, 'a')

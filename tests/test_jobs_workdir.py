@@ -1,4 +1,4 @@
-"""Which runs may share a folder, that each is done once, and what it says."""
+"""Tests which runs may share a folder, and that each is done once."""
 
 import json
 
@@ -23,7 +23,7 @@ def test_the_same_run_goes_on(tmp_path, changed):
     ({'seed': 1}, 'seed: 0 -> 1'),
     ({'data': {'name': 'digits', 'image_size': 16}}, "data.image_size: 'absent' -> 16"),
     ({'freeze_until': None}, "freeze_until: 'absent' -> None")])
-def test_another_run_is_told_what_differs(tmp_path, changed, sentence):
+def test_the_message_for_another_run_names_what_differs(tmp_path, changed, sentence):
   workdir.claim(workdir.prepare(tmp_path, CONFIG), CONFIG)
   workdir.write_result(tmp_path, CONFIG, {'steps': 3})
   with pytest.raises(errors.UserError, match=sentence):
@@ -38,7 +38,7 @@ MOVED = {**ENCODER, 'path': '/elsewhere/checkpoints'}
 
 
 def run(folder, config=CONFIG, encoder=ENCODER, resumable=True):
-  """Returns the result and whether it was worked for; a result is its encoder."""
+  """Returns the digest in the result, and whether the work was done in this call."""
   worked = []
 
   def work(place):
@@ -82,7 +82,7 @@ def test_what_takes_seconds_is_done_again_and_the_old_result_kept(tmp_path, capl
   kept = {p.name: json.loads(p.read_text())['result']['of'] for p in tmp_path.iterdir()}
   assert kept == {'result.json': 'bbbb', 'result_step5_aaaa.json': 'aaaa',
                   'result_step5_cccc.json': 'cccc'}
-  assert 'it is now result_step5_cccc.json' in caplog.text
+  assert 'it was renamed to result_step5_cccc.json' in caplog.text
 
 
 @pytest.mark.parametrize('resumable', [False, True])
@@ -127,7 +127,7 @@ def test_a_result_outlives_the_encoder(tmp_path, caplog):
   run(tmp_path / 'a')
   gone = {'path': str(tmp_path / 'gone')}
   assert run(tmp_path / 'a', encoder=gone | {'step': None}) == ('aaaa', False)
-  assert f'{tmp_path}/gone no longer holds the encoder' in caplog.text
+  assert f'{tmp_path}/gone has no encoder now' in caplog.text
   with pytest.raises(errors.UserError, match='gone holds no checkpoint'):
     run(tmp_path / 'b', encoder=gone)
   assert not (tmp_path / 'b').exists()
@@ -155,7 +155,7 @@ def test_a_folder_is_free_until_it_is_claimed(tmp_path):
     workdir.prepare(folder, CONFIG)
 
 
-@pytest.mark.parametrize('result, rows, told', [
+@pytest.mark.parametrize('result, metrics, text', [
     ({'test': {'top1': 0.9331}}, [], 'top-1 93.31 % (test)'),
     ({'test': {'top1': 0.9, 'mean_per_class': 0.5}, 'score': 'mean_per_class'}, [],
      'mean per class 50.00 % (test)'),
@@ -165,7 +165,8 @@ def test_a_folder_is_free_until_it_is_claimed(tmp_path):
      'loss 3.836, probe top-1 57.7 % (train)'),
     ({'steps': 1}, [{'step': 1, 'train/loss': 0.25}], 'loss 0.25'),
     ({'steps': 0}, [], 'untrained'), ({'test': None}, [], 'done')])
-def test_outcome_of_a_finished_run(tmp_path, result, rows, told):
+def test_outcome_of_a_finished_run(tmp_path, result, metrics, text):
   workdir.write_result(tmp_path, {}, result)
-  (tmp_path / 'metrics.jsonl').write_text(''.join(json.dumps(r) + '\n' for r in rows))
-  assert workdir.outcome(tmp_path, {}) == told
+  (tmp_path / 'metrics.jsonl').write_text(
+      ''.join(json.dumps(m) + '\n' for m in metrics))
+  assert workdir.outcome(tmp_path, {}) == text

@@ -1,4 +1,4 @@
-"""Reading JSONL files that a kill may have cut short."""
+"""Tests reading of JSONL files whose last line may be incomplete."""
 
 from ssl_jax import jsonl
 

@@ -1,4 +1,4 @@
-"""launch/ finds the newest Python that runs and names what is wrong with another."""
+"""Tests that launch/ finds the newest Python that runs and explains errors."""
 
 import os
 import pathlib
@@ -12,7 +12,7 @@ LAUNCH = pathlib.Path(__file__).parent.parent / 'launch'
 
 
 def write_python(path: pathlib.Path, version: str | None) -> None:
-  """Writes a script that answers as Python `version` does; None: it does not run."""
+  """Writes a script that acts as Python `version`; if it is None, the script fails."""
   path.parent.mkdir(parents=True, exist_ok=True)
   path.write_text('#!/bin/sh\nexit 127\n' if version is None else
                   f'#!/bin/sh\ncase "$2" in *print*) echo {version};; esac\n')
@@ -20,7 +20,7 @@ def write_python(path: pathlib.Path, version: str | None) -> None:
 
 
 def list_pythons(folder: pathlib.Path) -> list[str]:
-  """Lists the Pythons that are found where PATH and pyenv hold nothing but `folder`."""
+  """Returns the Pythons that are found if PATH and pyenv have only `folder`."""
   programs = folder / 'bin'
   programs.mkdir(exist_ok=True)
   (programs / 'sort').symlink_to(shutil.which('sort'))

@@ -1,4 +1,4 @@
-"""launch/local_cluster.sh: starts N processes, tells them apart, ends with them."""
+"""Tests launch/local_cluster.sh: processes, their output, their end."""
 
 import os
 import pathlib
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 SCRIPT = pathlib.Path(__file__).parent.parent / 'launch' / 'local_cluster.sh'
-# Each process says who it is to the others.
+# Each process prints its number.
 HELLO = '''
 import jax
 from ssl_jax.parallel import processes

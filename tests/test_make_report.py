@@ -1,4 +1,4 @@
-"""The binary as a user runs it."""
+"""Tests the binary make_report as a user runs it."""
 
 import subprocess
 import sys

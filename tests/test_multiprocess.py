@@ -1,4 +1,4 @@
-"""Several processes on loopback train, evaluate, stop and fail as one."""
+"""Tests that several processes on loopback train, evaluate, stop and fail together."""
 
 import itertools
 import json
@@ -25,15 +25,15 @@ from ssl_jax.jobs import workdir as workdir_lib
 from ssl_jax.parallel import preemption, provenance
 from ssl_jax.train import loop
 
-# One after the other in one worker: all look at the same runs.
+# In one worker, because all tests use the same runs.
 pytestmark = pytest.mark.xdist_group('multiprocess')
 HERE = 'test_multiprocess'
 
 
-# What the processes of a run call.
+# Functions that the processes of a run call.
 
 def train(workdir, mode='resident'):
-  """10 steps; a checkpoint after 5 and after 10. Prints a hash of the last state."""
+  """Trains 10 steps, with checkpoints after 5 and 10; prints a hash of the state."""
   fit = loop.fit
 
   def fit_and_tell(run):
@@ -48,7 +48,7 @@ def train(workdir, mode='resident'):
 
 
 def train_and_evaluate(folder):
-  """Prints which files the process has written, beside checkpoints."""
+  """Prints which files the process has written, without checkpoints."""
   written = files_written_below(folder)
   train(folder)
   with stub_encoder.registered():
@@ -59,7 +59,7 @@ def train_and_evaluate(folder):
 
 
 def files_written_below(folder):
-  """A set that grows with what Python opens to write; Orbax writes below it."""
+  """Returns a set that gets the names of files opened to write, except checkpoints."""
   found = set()
 
   def audit(event, arguments):
@@ -73,7 +73,7 @@ def files_written_below(folder):
 
 
 def train_with_signal(workdir, process, step, name):
-  """A signal comes to one process, after it has dispatched a step."""
+  """Sends a signal to one process after it has dispatched a step."""
   reached, calls = preemption.Listener.reached, itertools.count(1)
 
   def interrupted(self):
@@ -87,7 +87,7 @@ def train_with_signal(workdir, process, step, name):
 
 
 def disagree(other_package):
-  """Process 1 has another seed and another package."""
+  """Gives process 1 another seed and another package."""
   if jax.process_index():
     provenance.__file__ = f'{other_package}/parallel/provenance.py'
   cli.config(types.SimpleNamespace(read=lambda: {
@@ -95,12 +95,12 @@ def disagree(other_package):
 
 
 def unshared(folder):
-  """Every process has a disk of its own."""
+  """Gives every process its own disk."""
   workdir_lib.VISIBLE_WITHIN = 1
   train(pathlib.Path(folder) / str(jax.process_index()))
 
 
-# What comes of it.
+# Tests of their results.
 
 def image_folder(path, images):
   for label in 'ab':
@@ -116,7 +116,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def outcomes(folder):
-  """Name of a run -> status and output of each process."""
+  """Returns the status and output of each process, by the name of the run."""
   image_folder(folder / 'host0', 10)
   image_folder(folder / 'host2', 9)
   (folder / 'package').mkdir()
@@ -204,11 +204,11 @@ def test_what_was_terminated_and_killed_ends_as_if_undisturbed(outcomes, folder)
     ('fewer', r'process 1 of 2 \(on .+\) differs from process 0 \(.*examples: 16 -> 14'
               r'\); give every host the same files'),
     ('unshared', r'process 1 of 2 \(on .+\): .* is not in --workdir=.*/disks/1; '
-                 'give a folder that all hosts share'),
+                 'choose a folder that all hosts share'),
     ('disagree', r"process 1 of 2 .* \(code: '\w+' -> '\w+'; config.seed: 0 -> 1\); "
                  'give all processes the same command, code and libraries'),
-    ('lonely0', 'process 0 reaches .* but some of the 2 processes are missing'),
-    ('lonely1', 'process 1 does not reach process 0 at JAX_COORDINATOR_ADDRESS='),
+    ('lonely0', 'process 0 can reach .* but some of the 2 processes are missing'),
+    ('lonely1', 'process 1 cannot reach process 0 at JAX_COORDINATOR_ADDRESS='),
 ])
 def test_mistakes_stop_all_processes_with_one_sentence(outcomes, name, sentence):
   for status, log in zip(*outcomes[name], strict=True):

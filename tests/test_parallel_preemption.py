@@ -23,7 +23,7 @@ class Alone:  # stands in for JAX, which takes seconds to import
   process_count = staticmethod(lambda: 1)
 sys.modules['jax'] = Alone
 
-preemption.watch()
+preemption.install_handlers()
 with preemption.Listener(lambda: STEP) as listener:
   if LISTENS:
     listener.listen()

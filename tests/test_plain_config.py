@@ -1,4 +1,4 @@
-"""Configs as plain values: what differs, what is merged."""
+"""Tests differences and merges of plain configs."""
 
 from ml_collections import ConfigDict
 
@@ -20,7 +20,7 @@ def test_what_differs_between_two_configs():
   nan = float('nan')
   assert plain_config.difference(
       {'a': {'b': 1}, 'n': nan}, {'a': {'b': 2}, 'n': nan}) == ['a.b: 1 -> 2']
-  # Configs of earlier versions named fields of data that they did not set.
+  # Configs of earlier versions have fields of data that are None.
   assert not plain_config.difference({'x': {'data': {'name': 'a', 'canvas': None}}},
                                {'x': {'data': {'name': 'a'}}})
   assert plain_config.difference({'freeze_until': None}, {}) == [

@@ -1,4 +1,4 @@
-"""Tests the binary prepare_data in a process of its own."""
+"""Tests the binary prepare_data in its own process."""
 
 import os
 import subprocess

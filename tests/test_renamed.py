@@ -1,4 +1,4 @@
-"""Old names: saved configs go on working, written ones get the new name."""
+"""Tests former names: saved configs are upgraded, written ones get an error."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Rehearsals: what shrinks, by how much, and what stays."""
+"""Tests which fields a rehearsal scales, by how much, and which it keeps."""
 
 import copy
 
@@ -13,7 +13,7 @@ DATA = {'name': 'synthetic', 'image_size': 8, 'num_examples': 4000, 'num_classes
 
 
 def study(epochs=100., width=1, name='resnet18', batch_size=512):
-  """One method and one probe of it, on 4,000 images."""
+  """Returns a study of one method and one probe of it, on 4,000 images."""
   return {
       'name': 'a', 'seeds': [0, 1],
       'methods': {'m': {
@@ -146,7 +146,7 @@ def on_data_sets(scale, **fields):
 
 def test_steps_are_those_of_fewer_epochs_of_fewer_images():
   tune = on_data_sets(0.5)['evaluations']['tune']['data_sets']['small']
-  # Of 1,000 images 500 are left, 450 of them for training.
+  # 500 of 1,000 images remain, 450 of them for training.
   assert tune['feed']['batch_size'] == tune['features']['batch_size'] == 40
   assert tune['train']['steps'] == 20000 * 256 // 40 // 4
   assert tune['score'] == 'top1'

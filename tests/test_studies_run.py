@@ -1,4 +1,4 @@
-"""Tests that a study runs what is not done, resumes, and isolates failures."""
+"""Tests that a study runs unfinished stages, resumes, and isolates failures."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ def stub():
 
 @pytest.fixture
 def ran(monkeypatch, tmp_path):
-  """Stages that leave a result and do nothing: [(binary, folder, fields), ...]."""
+  """Makes stages only write a result; returns [(binary, folder, fields), ...]."""
   calls = []
 
   def fake(binary, place):
@@ -103,7 +103,7 @@ def test_what_is_done_is_not_done_again(ran, tmp_path):
   assert len(ran) == 5 and all('/seed1/' in folder for folder in folders(ran))
 
 
-def test_scores_are_told_as_soon_as_they_are_there(ran, tmp_path, caplog):
+def test_scores_are_logged_as_soon_as_they_are_measured(ran, tmp_path, caplog):
   with caplog.at_level(logging.INFO):
     run.run(config(), tmp_path)
     first = [r.getMessage() for r in caplog.records]
@@ -146,7 +146,7 @@ def test_the_result_of_another_config_is_never_replaced(ran, tmp_path, caplog):
   changed['evaluations']['probe']['train']['epochs'] = 2
   with pytest.raises(errors.UserError, match='3 stages failed'):
     run.run(changed, tmp_path)
-  words = 'seed0/knn holds the result of another run (protocol.k: 5 -> 3)'
+  words = 'seed0/knn has the result of another run (protocol.k: 5 -> 3)'
   assert not ran and words in caplog.text
   saved = json.loads((tmp_path / 'simclr/seed0/knn/result.json').read_text())
   assert saved['config']['protocol']['k'] == 5
@@ -177,7 +177,7 @@ def test_a_failed_pretraining_takes_only_its_own_evaluations_along(
   original = pretrain.run
   monkeypatch.setattr(pretrain, 'run', diverges)
   with pytest.raises(errors.UserError, match=(
-      r'^1 stage failed, for the reasons above: simclr, seed 0: pretrain; the others')):
+      r'^1 stage failed: simclr, seed 0: pretrain; the log above gives the reasons')):
     run.run(config(), tmp_path)
   assert caplog.text.count('the loss is nan') == 1
   assert folders(ran) == ['random/seed0/pretrain', 'random/seed0/knn']
@@ -188,7 +188,7 @@ def test_a_failed_evaluation_fails_alone(ran, tmp_path, monkeypatch, caplog):
     raise errors.UserError('no such endpoint')
 
   monkeypatch.setattr(evaluate, 'run', fails)
-  with pytest.raises(errors.UserError, match='^2 stages failed, .*simclr, seed 0: k'):
+  with pytest.raises(errors.UserError, match='^2 stages failed: .*simclr, seed 0: k'):
     run.run(config(), tmp_path)
   assert caplog.text.count('no such endpoint') == 1
   assert 'random, seed 0: knn failed as simclr, seed 0: knn did' in caplog.text
@@ -204,18 +204,18 @@ def test_a_data_set_that_is_not_there_fails_alone(tmp_path, monkeypatch, caplog)
       name: {'data': {'name': name}} for name in ('dtd', 'food10l', 'digits')}}}
   with pytest.raises(errors.UserError, match='2 stages failed.*random, seed 0: knn_dt'):
     run.run(fields, tmp_path / 'w')
-  for words in ('knn_dtd failed: ', '`tfds build dtd', "'food10l', not a data set",
+  for words in ('knn_dtd failed: ', '`tfds build dtd', "'food10l', which is neither a",
                 "did you mean 'food101'"):
     assert words in caplog.text
   assert result(tmp_path, 'w/random/seed0/knn_digits')['test']['n'] == 359
 
 
 def given(tmp_path, *seeds):
-  """A study of a run that there is already, one for each seed."""
+  """Returns a study of runs that exist already, one for each seed."""
   for seed in seeds:
     (tmp_path / f'run{seed}' / 'checkpoints' / '7').mkdir(parents=True)
   fields = config(seeds=seeds)
-  # What else it holds is of a pre-training that is not wanted, mistakes too.
+  # Its other fields, with their mistakes, are those of a pre-training that is not run.
   fields['methods'] = {'simclr': {'checkpoint': str(tmp_path / 'run{seed}'), 'no': 1}}
   return fields
 

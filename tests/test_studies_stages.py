@@ -102,10 +102,10 @@ def test_the_config_of_a_study_that_is_right_passes():
     (lambda c: c['methods']['simclr']['data'].update(label_subset={'frction': 0.1}),
      r"^methods.simclr: .*label_subset.frction is.*did you mean 'fraction'"),
     (lambda c: c['evaluations'].update(
-        pretrain=c['evaluations']['knn']), r"'pretrain', which is taken"),
+        pretrain=c['evaluations']['knn']), r"'pretrain', which another stage writes"),
     (lambda c: c['evaluations'].update(
         knn_few={'protocol': {'name': 'knn'}},
-        knn=by_labels(c['evaluations']['knn'])), r"'knn_few', which is taken"),
+        knn=by_labels(c['evaluations']['knn'])), r"'knn_few', which another stage"),
     (lambda c: c['evaluations']['probe'].update(
         subsets={'a': None}, data_sets={'b': {}}),
      'config.evaluations.probe has subsets and data_sets'),

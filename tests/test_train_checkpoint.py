@@ -1,4 +1,4 @@
-"""Checkpoints: any device count, the encoder alone, damage, other architectures."""
+"""Tests checkpoints: device counts, the encoder, damage, other architectures."""
 
 import dataclasses
 import hashlib
@@ -81,20 +81,20 @@ def truncate(step_folder):
 
 
 def truncate_all(step_folder):
-  """Cuts every data file in half, but leaves what says which arrays there are."""
+  """Cuts every data file in half, except for those that list the arrays."""
   for path in step_folder.rglob('*'):
     if path.is_file() and path.name != '_METADATA':
       path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
 
 
 def contents(folder):
-  """A hash of every file below a folder, by its relative path."""
+  """Returns a hash of every file below a folder, by its relative path."""
   return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
           for path in sorted(folder.rglob('*')) if path.is_file()}
 
 
 def saved(folder, state, steps):
-  """A folder with a checkpoint of each step, `state` plus the step."""
+  """Writes a checkpoint of each step, `state` plus the step; returns the folder."""
   with checkpoint.Checkpoints(folder) as checkpoints:
     for step in steps:
       later = jax.tree.map(lambda x, step=step: x + step, state)
@@ -140,8 +140,9 @@ def test_no_readable_checkpoint_is_one_sentence_and_all_stay(tmp_path):
 
 @pytest.mark.parametrize('changed, words', [
     ({'w': np.zeros((2, 4), np.float32)}, [
-        r'w is float\d+ \(2, 3\) there and float32 \(2, 4\) here']),
-    ({'step': np.int16(7)}, [r'step is int32 \(\) there and int16 \(\) here']),
+        r'w is float\d+ \(2, 3\) in the checkpoint and float32 \(2, 4\) in this run']),
+    ({'step': np.int16(7)},
+     [r'step is int32 \(\) in the checkpoint and int16 \(\) in this run']),
     ({'mu': np.zeros(2), 'nu': (np.zeros(2), np.zeros(2)), 'w': None}, [
         'mu is not in the checkpoint; nu/0 is not .*; nu/1 is not .*; and 1 more'])])
 @pytest.mark.parametrize('newest_is_damaged', [False, True])

@@ -1,4 +1,4 @@
-"""Checkpoints that earlier versions wrote can be loaded, and training resumes.
+"""Tests that checkpoints of an earlier version can be loaded and resumed.
 
 fixtures/checkpoint_6d4c1cd was made at that commit: a SimCLR ResNet-8 of a quarter
 width, saved at step 2 of 4, and a classifier fine-tuned from it from stage2 upwards,
@@ -36,7 +36,7 @@ def expected():
 
 
 def endpoints(folder):
-  """The endpoints of eight fixed images."""
+  """Returns the endpoints of eight fixed images."""
   images = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), np.uint8)
   trained = encoder.load(folder, mesh_lib.data_mesh())
   return trained.method.encode(trained.variables, {'image': images})

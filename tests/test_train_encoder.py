@@ -1,4 +1,4 @@
-"""What tells one trained encoder from another."""
+"""Tests what identifies a trained encoder."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The loop: resumes bit-exactly, stops politely, never keeps a broken state."""
+"""Tests that the loop resumes bit-exactly, stops on signals and saves good states."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def config(**train):
 
 
 def final_arrays(workdir):
-  """Every array of the newest checkpoint's state."""
+  """Returns the step and all arrays of the state of the newest checkpoint."""
   steps = sorted(int(p.name) for p in (workdir / 'checkpoints').iterdir())
   manager = checkpoint.ocp.CheckpointManager(workdir / 'checkpoints')
   state = manager.restore(steps[-1], args=checkpoint.ocp.args.Composite(
@@ -44,7 +44,7 @@ def rows_without_time(workdir):
 
 
 class SignalAt:
-  """A monitor that sends this process a signal at one of its calls."""
+  """An online kNN that sends this process a signal at one of its calls."""
 
   def __init__(self, after, number=signal.SIGTERM):
     self.calls, self.after, self.number = 0, after, number
@@ -58,14 +58,14 @@ class SignalAt:
 
 def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatch):
   fields = config(knn_every_epochs=0.4)  # every second of ten steps
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=0))
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=0))
   pretrain.run(fields, tmp_path / 'undisturbed')
 
   interrupted = SignalAt(after=2)
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: interrupted)
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: interrupted)
   with pytest.raises(errors.Preempted, match='step 5 is saved'):
     pretrain.run(fields, tmp_path / 'killed')
-  # As after a kill -9: rows beyond the checkpoint, and one cut short.
+  # As after a kill -9: lines after the checkpoint, and an incomplete one.
   with (tmp_path / 'killed' / 'metrics.jsonl').open('a') as f:
     f.write('{"step": 7, "time": 1, "train/loss": 99}\n{"step": 8, "ti')
   pretrain.run(fields, tmp_path / 'killed')
@@ -80,7 +80,7 @@ def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatc
 
 def test_a_state_kept_with_outputs_first_trains_and_resumes_the_same(
     tmp_path, monkeypatch):
-  """On GPUs kernels have another layout in memory; here the CPU is given that one."""
+  """Gives kernels on the CPU the layout in memory that they have on GPUs."""
   fields = {**tiny.config(knn_every_epochs=0.4), 'model': dict(tiny.MODEL)}
   pretrain.run(fields, tmp_path / 'default')
   layouts, one_dispatch = [], step.make_dispatch
@@ -90,7 +90,7 @@ def test_a_state_kept_with_outputs_first_trains_and_resumes_the_same(
     first = Format(Layout((3, 0, 1, 2)), whole)
     return jax.tree.map(lambda x: first if x.ndim == 4 else whole, tree)
 
-  def watched(*args):
+  def recording(*args):
     dispatch = one_dispatch(*args)
     def call(state, *rest):
       state, metrics = dispatch(state, *rest)
@@ -100,9 +100,9 @@ def test_a_state_kept_with_outputs_first_trains_and_resumes_the_same(
     return call
 
   monkeypatch.setattr(mesh_lib, 'stored', outputs_first)
-  monkeypatch.setattr(step, 'make_dispatch', watched)
+  monkeypatch.setattr(step, 'make_dispatch', recording)
   with monkeypatch.context() as patch, pytest.raises(errors.Preempted):
-    patch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=2))
+    patch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=2))
     pretrain.run(fields, tmp_path / 'first')
   assert pretrain.run(fields, tmp_path / 'first')['steps'] == 10
   assert layouts == [{(3, 0, 1, 2)}] * 10
@@ -113,7 +113,7 @@ def test_a_state_kept_with_outputs_first_trains_and_resumes_the_same(
 
 @pytest.fixture
 def heard_outside():
-  """The signals that come to a handler around the training."""
+  """Yields a list of the signals that a handler outside the training receives."""
   heard = []
   previous = {number: signal.signal(number, lambda n, frame: heard.append(n))
               for number in (signal.SIGTERM, signal.SIGINT)}
@@ -126,7 +126,7 @@ def heard_outside():
 def test_signals_are_noted_until_the_state_is_written(
     tmp_path, monkeypatch, heard_outside, name):
   number, leave = getattr(signal, name), checkpoint.Checkpoints.__exit__
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(1, number))
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(1, number))
 
   def leave_in_spite_of_another(self, *args):
     os.kill(os.getpid(), signal.SIGTERM)
@@ -142,7 +142,7 @@ def test_signals_are_noted_until_the_state_is_written(
 
 def test_a_signal_at_the_last_step_is_not_lost(tmp_path, monkeypatch):
   fields = config(epochs=1, knn_every_epochs=1)
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=1))
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=1))
   with pytest.raises(errors.Preempted, match='step 5 is saved'):
     pretrain.run(fields, tmp_path)
   assert not (tmp_path / 'result.json').exists()
@@ -172,7 +172,7 @@ def test_a_loss_that_is_never_finite_leaves_nothing(tmp_path, monkeypatch):
     return state, metrics | {'loss': metrics['loss'] * np.nan}
   with monkeypatch.context() as patch:
     patch.setattr(loop.step_lib.TrainStep, '__call__', not_finite)
-    with pytest.raises(errors.Diverged, match='there is no checkpoint yet'):
+    with pytest.raises(errors.Diverged, match='no checkpoint has been saved yet'):
       pretrain.run(config(epochs=1), tmp_path / 'run')
   assert not list((tmp_path / 'run').iterdir())
 
@@ -188,7 +188,7 @@ def test_data_that_changed_end_a_resume(tmp_path, monkeypatch):
   images(tmp_path / 'data', 0, 25)
   fields = {**config(knn_every_epochs=0.5),
             'data': {'name': f'folder:{tmp_path}/data', 'image_size': 8}}
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=1))
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=1))
   with pytest.raises(errors.Preempted):
     pretrain.run(fields, tmp_path / 'run')
   images(tmp_path / 'data', 25, 50)
@@ -196,22 +196,22 @@ def test_data_that_changed_end_a_resume(tmp_path, monkeypatch):
     pretrain.run(fields, tmp_path / 'run')
   shutil.rmtree(tmp_path / 'data')
   images(tmp_path / 'data', 0, 25)
-  monkeypatch.setattr(pretrain, 'knn_monitor', lambda *a: SignalAt(after=0))
+  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=0))
   assert pretrain.run(fields, tmp_path / 'run')['steps'] == 4
 
 
-def test_nothing_is_compiled_once_it_has_been_monitored(tmp_path, monkeypatch):
-  """Several steps per dispatch: across epochs, to the end, and again and again."""
-  compiled, seen, monitor = [], [], reporter.Reporter.monitor
+def test_nothing_is_compiled_after_the_first_online_knn(tmp_path, monkeypatch):
+  """Uses several steps per dispatch, also across the ends of epochs."""
+  compiled, seen, write = [], [], reporter.Reporter.write_evaluation
 
   def listen(event, seconds, **unused):
     if event == '/jax/core/compile/backend_compile_duration':
       compiled.append(seconds)
 
   def count(reporter, *args):
-    monitor(reporter, *args)
+    write(reporter, *args)
     seen.append(len(compiled))
-  monkeypatch.setattr(reporter.Reporter, 'monitor', count)
+  monkeypatch.setattr(reporter.Reporter, 'write_evaluation', count)
   monkeypatch.setattr(training, 'STEPS_PER_DISPATCH', {'cpu': 4})
   jax.monitoring.register_event_duration_secs_listener(listen)
   try:

@@ -1,4 +1,4 @@
-"""Tests metrics.jsonl, and that a resumed run leaves the rows of an undisturbed one."""
+"""Tests metrics.jsonl, which in a resumed run is that of an uninterrupted one."""
 
 import math
 

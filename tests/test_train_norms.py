@@ -1,4 +1,4 @@
-"""Norms of many arrays at once, against NumPy and against optax."""
+"""Tests the norms of many arrays against NumPy and optax."""
 
 import jax
 import jax.numpy as jnp

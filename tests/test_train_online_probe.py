@@ -64,7 +64,7 @@ def test_online_probe_stands_on_the_endpoint_it_is_given():
   params = {'kernel': jnp.zeros((12, 2)), 'bias': jnp.zeros(2)}
   state = online_probe.ProbeState(params, optax.adam(probe.learning_rate).init(params))
   state, _ = probe.update(state, endpoints, jnp.array([0, 1]))
-  # Adam's first step has the sign of the gradient: towards what each class has more.
+  # Adam's first step has the sign of the gradient: each class gains its own features.
   higher = (maps[1] - maps[0]).reshape(2, 2, 2, 2, 3).mean((1, 3)).reshape(12) > 0
   np.testing.assert_array_equal(state.params['kernel'][:, 1] > 0, higher)
   with pytest.raises(errors.UserError, match=r"online_endpoint is 'stage7'"):

@@ -9,7 +9,7 @@ import pytest
 from ssl_jax import config, errors
 from ssl_jax.train import optim
 
-# 8 images an epoch of 4 steps, peak rate as written.
+# An epoch is 8 images in 4 steps; the peak rate is not scaled.
 RUN = {'batch_size': 2, 'num_examples': 8, 'total_steps': 40}
 
 
@@ -46,7 +46,7 @@ DECAYED = {'kernels': KERNELS, 'no_norm': KERNELS | BIASES,
 
 
 def steps(fields, gradients, **run):
-  """The parameters after each gradient."""
+  """Returns the parameters after each gradient."""
   tx, _ = build(fields, **(RUN | run))
   params = parameters()
   state, update = tx.init(params), jax.jit(tx.update)
@@ -65,7 +65,7 @@ def gradients(n):
 
 
 def test_lars_by_hand():
-  """google-research/simclr: L2, then trust, then rate, then momentum.
+  """Computes LARS as google-research/simclr: L2, trust ratio, rate, then momentum.
 
   The head's kernel gets the L2 that they add to the loss, and no trust ratio.
   """
@@ -90,7 +90,7 @@ def test_lars_by_hand():
 
 @pytest.mark.parametrize('nesterov', [True, False])
 def test_sgd_by_hand(nesterov):
-  """torch.optim.SGD: L2 joins the gradient, the rate follows the momentum."""
+  """Computes torch.optim.SGD, which adds L2 to the gradient and the rate last."""
   fields = {'name': 'sgd', 'learning_rate': 0.1, 'weight_decay': 0.01, **CONSTANT}
   fields |= {} if nesterov else {'nesterov': False}  # on by default
   grads = gradients(4)
@@ -173,14 +173,14 @@ def test_cosine_as_google(num_examples, batch_size, epochs, warmup, total):
     (2000, 500, 2.5, 40, 10)])
 def test_an_epoch_of_warm_up_is_an_epoch_of_training(
     num_examples, batch_size, epochs, total, warmup):
-  """floor(N / B) steps, whatever is left of the images."""
+  """An epoch has floor(N / B) steps; the images that remain are not used."""
   rate = schedule({'warmup_epochs': epochs, **CONSTANT, 'learning_rate': 1.},
                   num_examples=num_examples, batch_size=batch_size, total_steps=total)
   np.testing.assert_allclose([rate(warmup - 1), rate(warmup)], [1 - 1 / warmup, 1])
 
 
 def test_steps_as_rotnet():
-  """0.1, 0.02, 0.004 and 0.0008; a drop at epoch 60 holds from its first step."""
+  """The rates are 0.1, 0.02, 0.004 and 0.0008, each from the first step of an epoch."""
   fields = {'name': 'sgd', 'schedule': 'step', 'learning_rate': 0.1, 'factor': 0.2,
             'learning_rate_scaling': 'none', 'boundaries_epochs': [60, 120, 160]}
   rate = schedule(fields, num_examples=50_001, batch_size=128, total_steps=78_000)
@@ -199,7 +199,7 @@ def test_constant_after_a_warm_up():
 @pytest.mark.parametrize('scaling, base', [
     ('linear', 0.3), ('sqrt', 0.075), ('none', 4.8)])
 def test_scaling_at_a_batch_of_4096(scaling, base):
-  """The paper's two rules meet here, at 4.8."""
+  """The two rules of the paper agree here, on 4.8."""
   rate = schedule({'learning_rate': base, 'learning_rate_scaling': scaling,
                    'schedule': 'constant'}, batch_size=4096)
   np.testing.assert_allclose(rate(0), 4.8, rtol=1e-6)
@@ -227,7 +227,7 @@ def test_mistakes_are_explained(fields, words):
 
 
 def rates(fields, step, **run):
-  """Learning rate of every parameter at a step, by gradients of one."""
+  """Returns the learning rate of every parameter at a step, by gradients of 1."""
   tx, _ = build({'name': 'sgd', 'momentum': 0., 'nesterov': False,
                  'learning_rate': 0.1, 'learning_rate_scaling': 'none',
                  'schedule': 'cosine', **fields}, **(RUN | run))
@@ -277,7 +277,7 @@ def test_lars_adapts_a_predictor_like_a_projector():
 
 
 @pytest.mark.parametrize('fields, sentence', [
-    ({'constant': ['predictr']}, "names 'predictr', of which this run trains nothing"),
+    ({'constant': ['predictr']}, "names 'predictr', but this run trains no module"),
     ({'multipliers': {'haed': 2.}}, "names 'haed'.*did you mean 'head'"),
     ({'multipliers': {'head': -1.}}, 'config.optim.multipliers.head is -1')])
 def test_mistakes_about_paths_are_explained(fields, sentence):

@@ -1,4 +1,4 @@
-"""The line of progress, replayed on a terminal of the test's own, and in a log."""
+"""Tests the line of progress on a simulated terminal and in a log."""
 
 import fcntl
 import io
@@ -19,14 +19,14 @@ ROW = {'loss': 4.043, 'grad_norm': 3.0, 'contrastive_accuracy': 0.2708,
 
 @pytest.fixture
 def clock(monkeypatch):
-  """Seconds that pass only when a test says so: clock[0]."""
+  """Replaces the time by clock[0], in seconds, which only the test changes."""
   now = [100.]
   monkeypatch.setattr(progress.time, 'monotonic', lambda: now[0])
   return now
 
 
 class Terminal(io.StringIO):
-  """Standard output on a terminal of some columns."""
+  """Simulates standard output on a terminal of some columns."""
 
   def __init__(self, monkeypatch, width):
     super().__init__()
@@ -41,7 +41,7 @@ class Terminal(io.StringIO):
     return 1
 
   def rows(self):
-    """What is to be seen: text that is too long goes on in the next row."""
+    """Returns the rows of the terminal; text that is too long wraps."""
     rows, row, column = [''], 0, 0
     for token in re.findall(r'\x1b\[K|[\s\S]', self.getvalue()):
       if token == '\x1b[K':
@@ -58,7 +58,7 @@ class Terminal(io.StringIO):
 
 
 def stage(out, clock, label='simclr seed 0', steps=200):
-  """A run of a second a step; its last line stays."""
+  """Simulates a run with one second per step; its last line stays."""
   line = progress.Progress(total_steps=steps, steps_per_epoch=5, batch_size=240,
                            label=label, out=out)
   for step in range(1, steps + 1):
@@ -125,8 +125,8 @@ def test_a_log_record_starts_in_the_first_column(monkeypatch, clock):
   logging.getLogger().warning('another')
   next(running, None)  # closes
   logging.getLogger().warning('after the run')
-  *told, last, after = out.rows()
-  assert told == ['a bad image', 'saved', 'another']
+  *records, last, after = out.rows()
+  assert records == ['a bad image', 'saved', 'another']
   assert 'step 3/3' in last and after == 'after the run'
   assert not handler.filters
 

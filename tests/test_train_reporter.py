@@ -1,4 +1,4 @@
-"""Tests the rows that a run reports, and losses that are not finite."""
+"""Tests the metrics that a run reports, and losses that are not finite."""
 
 import logging
 import math
@@ -28,9 +28,9 @@ def config(**train):
 def test_metrics_file_has_one_row_per_logged_step(tmp_path, caplog):
   with caplog.at_level(logging.INFO):
     pretrain.run(config(epochs=1), tmp_path / 'run')
-  told = re.findall(r'pretrain: step (\d+) after [\d.]+ s, compilation included',
+  found = re.findall(r'pretrain: step (\d+) after [\d.]+ s, compilation included',
                     caplog.text)
-  assert told == ['1']
+  assert found == ['1']
   rows = jsonl.read(tmp_path / 'run' / 'metrics.jsonl')
   assert [row['step'] for row in rows] == [1, 2, 3, 4, 5]
   assert [row['epoch'] for row in rows] == pytest.approx([.2, .4, .6, .8, 1.])
@@ -41,7 +41,7 @@ def test_metrics_file_has_one_row_per_logged_step(tmp_path, caplog):
 
 @pytest.fixture
 def made(tmp_path):
-  """Makes a reporter of 20 steps, 5 an epoch, with its claims and checkpoints."""
+  """Makes a reporter of 20 steps, 5 per epoch, with its claims and checkpoints."""
   claims, kept = [], []
   run = types.SimpleNamespace(
       workdir=tmp_path, label='train', total_steps=20, claim=lambda: claims.append(1),
@@ -76,7 +76,7 @@ def test_rows_come_where_a_multiple_was_passed_and_at_the_end(made, tmp_path):
 def test_metrics_of_the_step_are_those_of_training_unless_they_have_a_prefix(
     made, tmp_path):
   made[0].report(4, row(**{'probe/top1': 0.5}))
-  made[0].monitor(4, {'knn/top1': 0.25})
+  made[0].write_evaluation(4, {'knn/top1': 0.25})
   first, second = written(tmp_path)
   assert (first['train/loss'], first['probe/top1']) == (1., 0.5)
   assert second['knn/top1'] == 0.25 and second['epoch'] == 0.8
@@ -92,7 +92,8 @@ def test_the_workdir_is_taken_with_the_first_finite_loss_and_once(made, tmp_path
 
 @pytest.mark.parametrize('name', ['loss', 'grad_norm'])
 @pytest.mark.parametrize('kept, words', [
-    ([], 'there is no checkpoint yet'), ([5, 10], 'last good checkpoint is step 10')])
+    ([], 'no checkpoint has been saved yet'),
+    ([5, 10], 'last good checkpoint is step 10')])
 def test_what_is_not_finite_ends_the_run(made, tmp_path, name, kept, words):
   subject, claims, steps = made
   steps += kept

@@ -1,4 +1,4 @@
-"""What makes a checkpoint one of another run: other data, other arrays."""
+"""Tests that a checkpoint with other data or other arrays is rejected."""
 
 import jax
 import numpy as np
@@ -10,7 +10,7 @@ from ssl_jax.train import resume
 
 
 class Named(sources.Source):
-  """Four files of two classes."""
+  """A source of four files of two classes."""
 
   name, image_shape = 'named', (2, 2, 3)
 
@@ -59,7 +59,7 @@ def test_the_selection_and_both_parts_count():
     resume.check_data(both((0, 0, 1, 1)), both((1, 0, 1, 1)))
 
 
-def test_a_checkpoint_without_a_fingerprint_goes_on():
+def test_a_checkpoint_without_a_fingerprint_is_accepted():
   old = {'image_shape': (2, 2, 3), 'class_names': ['cat', 'dog']}
   resume.check_data(old, Named(files='wxyz').description)
   with pytest.raises(errors.UserError, match='classes'):
@@ -69,6 +69,6 @@ def test_a_checkpoint_without_a_fingerprint_goes_on():
 def test_a_tree_is_compared_by_paths_shapes_and_dtypes():
   tree = {'a': (np.zeros(2, np.float32), None), 'b': {}}
   resume.check_tree(tree, {'a': [jax.ShapeDtypeStruct((2,), np.float32)]}, 'c')
-  with pytest.raises(errors.UserError, match='c is intact .* a/0 is in the checkpoint '
-                     'alone; go on with the code'):
+  with pytest.raises(errors.UserError, match='c is intact .* a/0 is only in the '
+                     'checkpoint; continue it with the code'):
     resume.check_tree(tree, {}, 'c')

@@ -1,4 +1,4 @@
-"""The step: same result on any number of devices; what it compiles to is elsewhere."""
+"""Tests the training step, which is the same on any number of devices."""
 
 import jax
 import jax.numpy as jnp
@@ -38,7 +38,7 @@ def test_same_trajectory_on_1_2_and_8_devices(method, model):
 
 
 def test_every_step_draws_views_of_its_own_and_a_resumed_one_the_same():
-  """At one batch, so that nothing but the step tells views apart."""
+  """Uses the same batch each time, so that only the step changes the views."""
   with stub_encoder.registered():
     method, tx, feed, _ = tiny.parts({**tiny.config(), 'model': {'name': 'stub'}})
   seen = Watched(method)

@@ -1,7 +1,7 @@
 """Tests the program of the training step for a GPU that is not present.
 
-The ceilings are those of the program as it is, with a little slack. Lower them when it
-gets smaller. A compilation takes one to two minutes, so each program is compiled once.
+The limits are slightly above the values of the present program. Lower them when it gets
+smaller. A compilation takes one to two minutes, so each program is compiled once.
 """
 
 import importlib
@@ -29,16 +29,16 @@ def config(network, images):
 
 
 def compiled(fields, topology, folder):
-  """The figures of a compiled step, and its text."""
+  """Returns the measures of a compiled step, and its text."""
   path = folder / 'step.hlo'
   return ahead_of_time.run(fields, topology, path), path.read_text()
 
 
 def state_of(fields):
-  """The shapes of the state, by path."""
-  plan = workload.abstract_run(fields, mesh_lib.data_mesh(jax.devices()[:1]))
+  """Returns the shapes of the state by path."""
+  run = workload.abstract_run(fields, mesh_lib.data_mesh(jax.devices()[:1]))
   return jax.eval_shape(
-      lambda key: plan.train_step.init(key, plan.feed.image_shape), jax.random.key(0))
+      lambda key: run.train_step.init(key, run.feed.image_shape), jax.random.key(0))
 
 
 @pytest.fixture(scope='module')

@@ -1,4 +1,4 @@
-"""What the compiled step holds: fast convolutions, few messages, nothing else."""
+"""Tests that the compiled step has fast convolutions and few messages."""
 
 import collections
 import functools
@@ -19,7 +19,7 @@ BATCH, DEVICES = 16, 8
 
 
 def traced(fields):
-  """The step of training, traced for eight devices, and the shapes of its state."""
+  """Returns the training step traced for eight devices, and the shapes of its state."""
   method, tx, feed, mesh = tiny.parts(fields, DEVICES)
   probe = online_probe.OnlineProbe(num_classes=4)
   replicated = functools.partial(
@@ -34,7 +34,7 @@ def traced(fields):
 
 @functools.cache
 def compiled(method):
-  """One real network: its last maps are no smaller than its kernels. And stubs."""
+  """Returns stubs and a real network, whose last maps are as large as its kernels."""
   fields = tiny.config(method)
   fields['data']['image_size'] = 16
   if method != 'simclr':
@@ -48,7 +48,7 @@ METHODS = pytest.mark.parametrize('method', ['simclr', 'rotnet', 'supervised'])
 
 
 def elements(found, op):
-  """How often arrays of a size are what `op` leaves, scalars aside."""
+  """Counts the results of `op` by their size, without scalars."""
   arrays = [math.prod(shape) for c in found if c.op == op
             for _, shape in c.arrays for _ in range(c.count)]
   return collections.Counter(n for n in arrays if n > 1)

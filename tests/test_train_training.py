@@ -11,7 +11,7 @@ from ssl_jax.train import training
     (0, 97_000, 25), (0, 31_200, 32), (0, 64, 32), (0, 97, 32), (0, 20, 20), (0, 0, 32),
     (0, 40 * 41, 20), (7, 64, 7), (500, 64, 97)])
 def test_steps_per_dispatch(monkeypatch, asked, total, expected):
-  """Steps per dispatch divide the steps of a run: its end needs no other program."""
+  """They divide the steps of a run, so its end needs no second program."""
   monkeypatch.setattr(training, 'STEPS_PER_DISPATCH', {})
   run = types.SimpleNamespace(
       log=training.LogConfig(steps_per_dispatch=asked), total_steps=total,

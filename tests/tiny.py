@@ -1,4 +1,4 @@
-"""The smallest runs that are still whole: ResNet-8 of a quarter width, 8 px."""
+"""Makes small but complete runs: ResNet-8 of a quarter width, images of 8 px."""
 
 import pathlib
 from typing import Any
@@ -17,7 +17,7 @@ DATA = {'name': 'synthetic', 'image_size': 8, 'num_examples': 80, 'num_classes':
 
 
 def config(method: str = 'simclr', **train: Any) -> dict[str, Any]:
-  """A pre-training config: 80 images, 5 steps an epoch."""
+  """Returns a pre-training config: 80 images, 5 steps per epoch."""
   return {
       'seed': 0,
       'data': dict(DATA),
@@ -34,7 +34,7 @@ def config(method: str = 'simclr', **train: Any) -> dict[str, Any]:
 
 
 def parts(fields: dict[str, Any], devices: int = 1):
-  """Method, optimizer, feed and mesh of a config, on the first few devices."""
+  """Returns the method, optimizer, feed and mesh of a config on the first devices."""
   mesh = mesh_lib.data_mesh(jax.devices()[:devices])
   source = datasets.load(split='train', validation_fraction=0, **fields['data'])
   feed = feed_lib.make_feed(source, feed_lib.FeedConfig(**fields['feed']), seed=0,
@@ -47,7 +47,7 @@ def parts(fields: dict[str, Any], devices: int = 1):
 
 def train(fields: dict[str, Any], devices: int = 1, steps: int = 3, probe=None,
           steps_per_dispatch: int = 1):
-  """A few steps without a loop: final state and the metrics of every dispatch."""
+  """Trains a few steps; returns the final state and the metrics of every dispatch."""
   method, tx, feed, mesh = parts(fields, devices)
   rep = mesh_lib.replicated(mesh)
   one = step.TrainStep(method, tx, probe, total_steps=10)
@@ -63,6 +63,6 @@ def train(fields: dict[str, Any], devices: int = 1, steps: int = 3, probe=None,
 
 
 def pretrained(folder: pathlib.Path, **fields: Any) -> pathlib.Path:
-  """A finished run of a few steps."""
+  """Makes a finished run of a few steps."""
   pretrain.run({**config(epochs=1), **fields}, folder)
   return folder

@@ -1,4 +1,4 @@
-"""Makes configs and variables of fine-tuned networks that compile at once."""
+"""Makes configs and variables of fine-tuned networks that compile fast."""
 
 import jax
 import jax.numpy as jnp

@@ -28,12 +28,12 @@ class Features:
   Attributes:
     features: float32 [N, D], one row per image.
     labels: int32 [N], class ids, or `UNLABELLED`.
-    rows: int [N], the index of each image in the split, or None if it is not known.
+    indices: int [N], the index of each image in the split, or None if it is not known.
       Images that did not decode are not in these arrays, so indices may be missing.
   """
   features: np.ndarray
   labels: np.ndarray
-  rows: np.ndarray | None = None
+  indices: np.ndarray | None = None
 
   def __post_init__(self):
     if self.features.ndim != 2 or self.labels.shape != self.features.shape[:1]:

@@ -47,7 +47,7 @@ def search(name: str, protocol: str, settings: Sequence[Setting], fit: Fit, *,
     settings: in the order of preference among equals.
     fit: fits the classifiers.
     train: labelled features.
-    validation: labelled features; None where there is one setting and no refit.
+    validation: labelled features; None is accepted for one setting without refit.
     test: labelled features.
     score: the score on validation images that chooses, such as 'top1'.
     refit: whether the chosen setting is fitted again on training and validation

@@ -10,42 +10,42 @@ from ssl_jax.data import datasets
 from ssl_jax.train import encoder as encoder_lib
 
 SPLITS = ('train', 'validation', 'test')
-_ANY_SET = ('data_dir', 'image_size', 'canvas', 'channels', 'max_bad_images',
-            'subsample')
+_OF_EVERY_SET = ('data_dir', 'image_size', 'canvas', 'channels', 'max_bad_images',
+                 'subsample')
 
 
-def data_config(own: Mapping[str, Any],
+def data_config(overrides: Mapping[str, Any],
                 encoder: encoder_lib.TrainedEncoder) -> datasets.DataConfig:
-  """Returns the encoder's own data, with the fields `own` in their place.
+  """Returns the data that the encoder was trained on, with some fields replaced.
 
   Args:
-    own: plain fields of the section `data` that are set.
-    encoder: inherits the fields of its training, see `data_fields`.
+    overrides: plain fields of the section `data` that replace those of the training.
+    encoder: its config has the fields of the training; see `data_fields`.
 
   Raises:
-    errors.UserError: the fields do not suit each other.
+    errors.UserError: the fields contradict each other.
   """
-  return config_lib.build(datasets.DataConfig, data_fields(own, encoder), 'data')
+  return config_lib.build(datasets.DataConfig, data_fields(overrides, encoder), 'data')
 
 
 def load_split(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncoder,
                split: str) -> datasets.sources.Source | None:
   """Opens one split of a data set for an encoder.
 
-  Where the encoder resizes its views, images of any size are accepted. A label subset
-  applies to `train` alone.
+  If the encoder resizes its images, images of any size are accepted. A label subset
+  applies to `train` only.
 
   Args:
-    data: the data set, see `data_config`.
-    encoder: must accept the images.
+    data: the data set; see `data_config`.
+    encoder: determines which image shapes are accepted.
     split: 'train', 'validation' or 'test'.
 
   Returns:
-    The split; None for a validation split that does not exist and is not to be cut from
+    The split. None for a validation split that does not exist and is not taken out of
     `train`.
 
   Raises:
-    errors.UserError: the images do not fit the encoder.
+    errors.UserError: the encoder does not accept the shape of the images.
   """
   if split != 'train':
     data = dataclasses.replace(data, label_subset=None)
@@ -69,48 +69,65 @@ def require_labels(source: datasets.sources.Source) -> None:
   """Raises `errors.UserError` unless every image can have one label."""
   if not source.num_classes:
     raise errors.UserError(
-        f'{source.name} has no labels, or several of an image as VOC 2007 has; a '
-        'classifier needs one of each: name such a data set in config.data.name, or '
-        'get the features alone by python -m ssl_jax.evaluate with '
+        f'{source.name} has no labels, or several for one image as in VOC 2007; a '
+        'classifier needs one label for each image; set config.data.name to another '
+        'data set, or write only the features, by python -m ssl_jax.evaluate with '
         '--output=features.npz')
 
 
-def data_fields(own: Mapping[str, Any],
+def data_fields(overrides: Mapping[str, Any],
                 encoder: encoder_lib.TrainedEncoder) -> dict[str, Any]:
-  """Returns the plain fields of the encoder's data, with `own` in their place.
+  """Returns the plain fields of the encoder's data, with some fields replaced.
 
-  Another data set comes in the size and the channels of the encoder's training.
+  If `overrides` names another data set, its images get the size and the channels of the
+  encoder's training.
+
+  Args:
+    overrides: plain fields of the section `data` that replace those of the training.
+    encoder: its config has the fields of the training.
   """
-  fields = inherit_fields(encoder.config['data'], own)
+  fields = inherit_fields(encoder.config['data'], overrides)
   if fields['name'] != encoder.config['data']['name']:
     height, _, channels = encoder.image_shape
     fields = {'image_size': height, 'channels': channels} | fields
   return fields
 
 
-def inherit_fields(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns fields of the data of an encoder's training, with `own` in their place.
+def inherit_fields(trained_on: Mapping[str, Any],
+                   overrides: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the fields of the data of an encoder's training, with some replaced.
 
-  The label subset and the validation split of the training are not inherited. If `own`
-  names another data set, only the fields that every set has are.
+  The label subset and the validation split of the training are not inherited. If
+  `overrides` names another data set, only the fields are inherited that every data set
+  has.
 
   Args:
-    theirs: plain fields of the section `data` of the encoder's config.
-    own: plain fields that replace them; None is not set.
+    trained_on: plain fields of the section `data` of the encoder's config.
+    overrides: plain fields that replace them; a field that is None replaces nothing.
   """
-  own = {k: v for k, v in own.items() if v is not None}
-  same = own.get('name', theirs['name']) == theirs['name']
-  kept = {k: v for k, v in theirs.items() if v is not None and (
-      k not in ('label_subset', 'validation_fraction') if same else k in _ANY_SET)}
-  return kept | own
+  overrides = {k: v for k, v in overrides.items() if v is not None}
+  same = overrides.get('name', trained_on['name']) == trained_on['name']
+  kept = {k: v for k, v in trained_on.items() if v is not None and (
+      k not in ('label_subset', 'validation_fraction') if same else k in _OF_EVERY_SET)}
+  return kept | overrides
 
 
 def existing_splits(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncoder
                     ) -> dict[str, datasets.sources.Source]:
-  """Opens all splits that a data set has; without labels, nothing is held out.
+  """Opens all splits that a data set has.
+
+  If the images have no labels, no validation split is taken out of `train`.
+
+  Args:
+    data: the data set; see `data_config`.
+    encoder: determines which image shapes are accepted.
+
+  Returns:
+    The sources by the name of their split.
 
   Raises:
-    errors.UserError: it has none of `SPLITS`, or the images do not fit the encoder.
+    errors.UserError: the data set has none of `SPLITS`, or the encoder does not accept
+      the shape of its images.
   """
   def opened(split):
     try:
@@ -123,7 +140,7 @@ def existing_splits(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncod
     train = opened('train')
   splits = {'train': train, **{split: opened(split) for split in SPLITS[1:]}}
   if not any(splits.values()):
-    load_split(data, encoder, 'train')  # raises which splits there are
+    load_split(data, encoder, 'train')  # raises an error that names the splits
   return {split: source for split, source in splits.items() if source is not None}
 
 

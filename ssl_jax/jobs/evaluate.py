@@ -33,7 +33,7 @@ Config, parse = evaluate_config.Config, evaluate_config.parse
 class Splits:
   """Holds the features of a data set for evaluators, and the names of its classes."""
   train: features_lib.Features
-  validation: features_lib.Features | None  # None where there is no such split
+  validation: features_lib.Features | None  # None without a validation split
   test: features_lib.Features
   class_names: tuple[str, ...]
 
@@ -41,15 +41,15 @@ class Splits:
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
         workdir: pathlib.Path | str,
         extracted: dict[str, Splits] | None = None) -> dict[str, Any]:
-  """Evaluates by `config.protocol`; returns and writes what result.json holds.
+  """Evaluates by `config.protocol`; writes and returns the fields of result.json.
 
   Args:
-    config: the sections `protocol`, `features`, `preprocess` and `data`.
-    checkpoint: the workdir of a run.
-    workdir: holds the result. One of the same config but another encoder is kept
-      under another name, see `workdir.run_once`.
-    extracted: a dict, empty at first, in which several protocols on one encoder share
-      their features.
+    config: the plain config, with the fields of `Config`.
+    checkpoint: the workdir of the run that trained the encoder.
+    workdir: the folder of the result. If it holds a result of the same config but of
+      another encoder, that one is renamed; see `workdir.run_once`.
+    extracted: a dictionary, empty at first, in which several calls for one encoder
+      share their features.
 
   Raises:
     errors.UserError: the config does not suit the encoder or the data, or `workdir`
@@ -66,12 +66,12 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
 
 def measure(spec: Config, identity: Mapping[str, Any],
             extracted: dict[str, Splits]) -> dict[str, Any]:
-  """Evaluates once; returns what result.json holds.
+  """Evaluates an encoder; returns the fields of result.json.
 
   Args:
     spec: the parsed config.
-    identity: identifies the encoder, see `encoder.identify`.
-    extracted: as for `run`.
+    identity: the identity of the encoder; see `encoder.identify`.
+    extracted: features that calls for one encoder share; see `run`.
   """
   started = time.monotonic()
   mesh = mesh_lib.data_mesh()
@@ -92,42 +92,44 @@ def measure(spec: Config, identity: Mapping[str, Any],
 
 def default_workdir(config: Mapping[str, Any],
                     checkpoint: pathlib.Path | str) -> pathlib.Path:
-  """Returns the default folder of a result, which is another one for other settings.
+  """Returns the default folder of a result.
 
-  It is <checkpoint>/evaluations/<protocol>, or, where that holds a result of other
-  settings, <checkpoint>/evaluations/<protocol>_<digest of the settings>; a line of the
-  log then says so.
+  It is <checkpoint>/evaluations/<protocol>. If that holds a result of other settings,
+  it is <checkpoint>/evaluations/<protocol>_<digest of the settings>, and the log names
+  it.
   """
   name = config['protocol']['name']
   folder = pathlib.Path(checkpoint) / 'evaluations' / name
   if not (changed := workdir_lib.other_settings(folder, config)):
     return folder
-  own = folder.with_name(f'{name}_{workdir_lib.name_of_settings(config)}')
-  logging.info('%s holds the result of other settings (%s), so this one goes to %s',
-               folder, plain_config.summary(changed), own)
-  return own
+  other = folder.with_name(f'{name}_{workdir_lib.name_of_settings(config)}')
+  logging.info('%s has a result of other settings (%s); this one is written to %s',
+               folder, plain_config.summary(changed), other)
+  return other
 
 
 def write_features(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
                    path: pathlib.Path | str) -> list[str]:
   """Writes the features of all images of all existing splits to an .npz file.
 
-  The file holds, of each split, `<split>_features` [N, D], `<split>_labels` [N] (-1
-  for none) and, where the data have file names, `<split>_file_names` [N] without
-  folders and `<split>_bad_images`, the names of those that have no row because they
-  do not decode; `class_names`; and `step` and `encoder` (a path), which say what made
-  them. Nothing is held out of images without labels: all of `train` is one split.
+  For each split, the file has `<split>_features` [N, D] and `<split>_labels` [N], which
+  are -1 without a label. If the data have file names, it also has `<split>_file_names`
+  [N], without folders, and `<split>_bad_images`, the names of the images that do not
+  decode and therefore have no features. Its other arrays are `class_names` and the
+  `step` and `encoder` (a path) that made the features. If the images have no labels, no
+  validation split is taken out of `train`.
 
   Args:
-    config: the sections `features`, `preprocess` and `data`.
-    checkpoint: the workdir of a run.
+    config: the plain config, with the fields of `Config`.
+    checkpoint: the workdir of the run that trained the encoder.
     path: the file.
 
   Returns:
-    Lines that say what was written.
+    Lines of text that list the arrays.
 
   Raises:
-    errors.UserError: there is no encoder, no split, or images do not suit.
+    errors.UserError: no encoder or no split is found, or the encoder does not accept
+      the images.
   """
   mesh = mesh_lib.data_mesh()
   spec = parse(config)
@@ -144,37 +146,37 @@ def write_features(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
   for split, data in found.items():
     lines.append(f'{split}_features {data.features.shape}, {split}_labels '
                  f'{data.labels.shape}')
-    bad = np.setdiff1d(np.arange(len(splits[split])), data.rows)
+    bad = np.setdiff1d(np.arange(len(splits[split])), data.indices)
     if names := file_names(splits[split]):
-      arrays[f'{split}_file_names'] = np.array([names[i] for i in data.rows], np.str_)
-      arrays[f'{split}_bad_images'] = np.array([names[i] for i in bad], np.str_)
+      for key, indices in (('file_names', data.indices), ('bad_images', bad)):
+        arrays[f'{split}_{key}'] = np.array([names[i] for i in indices], np.str_)
     if len(bad):
       shown = ', '.join(str(names[i] if names else i) for i in bad[:3])
-      lines.append(f'{split} has no row of what does not decode ({len(bad)}): '
+      lines.append(f'{split} lacks the images that do not decode ({len(bad)}): '
                    f'{shown}{", ..." if len(bad) > 3 else ""}')
   features_lib.save_npz(path, found, **arrays)
   return [f'{path}: {line}' for line in lines]
 
 
 def file_names(source: datasets.sources.Source) -> Sequence[str]:
-  """Returns the file names of all images, empty where the data have none."""
+  """Returns the file names of all images; empty if the data have none."""
   try:
     return source.file_names
-  except errors.UserError:  # of the source: it has none
+  except errors.UserError:  # raised by a source without file names
     return ()
 
 
 def with_preprocessing(encoder: encoder_lib.TrainedEncoder,
-                       own: Mapping[str, Any]) -> encoder_lib.TrainedEncoder:
-  """Returns the encoder with another policy for its images.
+                       overrides: Mapping[str, Any]) -> encoder_lib.TrainedEncoder:
+  """Returns the encoder with another preprocessing of its images.
 
   Args:
-    encoder: its own policy stays where `own` is empty.
-    own: fields of the section `preprocess` that are set.
+    encoder: is returned unchanged if `overrides` is empty.
+    overrides: plain fields of the section `preprocess` that are set.
   """
-  if not own:
+  if not overrides:
     return encoder
-  policy = policies.build('none', **{**downstream.view_settings(encoder), **own})
+  policy = policies.build('none', **{**downstream.view_settings(encoder), **overrides})
   return dataclasses.replace(
       encoder, method=dataclasses.replace(encoder.method, preprocess=policy))
 
@@ -187,11 +189,11 @@ def extract_splits(spec: Config, encoder: encoder_lib.TrainedEncoder,
     spec: the parsed config.
     encoder: computes the features.
     mesh: the devices.
-    rotations: as for `extract`.
+    rotations: numbers of quarter turns, usually none; see `extract`.
   """
   data = downstream.data_config(spec.data, encoder)
   loaded = {'train': downstream.load_split(data, encoder, 'train')}
-  if not rotations:  # before other splits are found missing
+  if not rotations:  # checked first: data without labels often lack the other splits
     downstream.require_labels(loaded['train'])
   loaded |= {split: downstream.load_split(data, encoder, split)
              for split in downstream.SPLITS[1:]}
@@ -206,15 +208,15 @@ def extract(features: evaluate_config.FeaturesConfig,
             splits: Mapping[str, datasets.sources.Source | None],
             rotations: tuple[int, ...] = ()
             ) -> dict[str, features_lib.Features | None]:
-  """Returns the features of every split, and None where a split is None.
+  """Returns the features of every split by its name; None for a split that is None.
 
   Args:
-    features: the endpoint, and how many images are encoded at once.
+    features: the endpoint, and the number of images that are encoded at once.
     encoder: computes the features.
     mesh: the devices.
     splits: images by the name of their split.
-    rotations: quarter turns; if there are any, every image is encoded in all of them,
-      and the rotation is its label.
+    rotations: numbers of quarter turns. Unless it is empty, every image is encoded in
+      all these rotations, and the rotation is its label.
   """
   batch_size = -(-features.batch_size // mesh.size) * mesh.size
   found = {}
@@ -234,28 +236,30 @@ def extract(features: evaluate_config.FeaturesConfig,
 
 def rotations_of(protocol: Any,
                  encoder: encoder_lib.TrainedEncoder) -> tuple[int, ...]:
-  """Returns the quarter turns that the protocol classifies, usually none.
+  """Returns the numbers of quarter turns that the protocol classifies, usually none.
 
   Raises:
-    errors.UserError: the protocol is 'rotation', and the encoder does not know any.
+    errors.UserError: the protocol is 'rotation', but the encoder was not trained to
+      classify rotations.
   """
   if not isinstance(protocol, rotation.Rotation):
     return ()
   if not hasattr(encoder.method, 'quarter_turns'):
     raise errors.UserError(
         "config.protocol.name is 'rotation', but this encoder was trained with "
-        f"{encoder.config['method']['name']!r}; only 'rotnet' distinguishes rotations")
+        f"{encoder.config['method']['name']!r}; give the --checkpoint of a run of "
+        "'rotnet'")
   return encoder.method.quarter_turns
 
 
 def show(result: Mapping[str, Any]) -> str:
-  """Formats accuracies as aligned text; top-5 only of more than five classes."""
+  """Formats accuracies as aligned text; top-5 is shown for more than five classes."""
   chosen = ', '.join(f'{name} {value:g}' if isinstance(value, float) else
                      f'{name} {value}' for name, value in result['chosen'].items())
-  rows = [result['protocol'] + (f'; chosen: {chosen}' if chosen else '')]
+  lines = [result['protocol'] + (f'; chosen: {chosen}' if chosen else '')]
   for split in downstream.SPLITS:
     if scores := result[split]:
       top5 = (f'top-5 {scores["top5"]:7.2%}  ' if len(scores['per_class']) > 5 else '')
-      rows.append(f'{split:>10}  top-1 {scores["top1"]:7.2%}  {top5}'
-                  f'mean per class {scores["mean_per_class"]:7.2%}  n {scores["n"]}')
-  return '\n'.join(rows)
+      lines.append(f'{split:>10}  top-1 {scores["top1"]:7.2%}  {top5}'
+                   f'mean per class {scores["mean_per_class"]:7.2%}  n {scores["n"]}')
+  return '\n'.join(lines)

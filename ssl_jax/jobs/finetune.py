@@ -1,10 +1,4 @@
-"""Trains a classifier on a trained encoder, of which some, all or nothing is frozen.
-
-An epoch is one pass over the labelled images, floor(n / batch) steps. With
-`data.label_subset.repeat` they are repeated until there are as many as before the
-subset was taken, so an epoch keeps its number of steps. With `grid` there is one
-training for every learning rate and weight decay (see `grid_search`).
-"""
+"""Trains a classifier on a trained encoder whose layers may be frozen."""
 
 import dataclasses
 import functools
@@ -42,7 +36,7 @@ Config, parse = finetune_config.Config, finetune_config.parse
 
 
 def digest(tree: Any) -> str:
-  """Hashes every array in a tree: equal hashes mean bit-identical trees."""
+  """Returns a hash of all arrays of a tree; equal hashes mean bit-identical trees."""
   h = hashlib.sha256()
   for leaf in jax.tree.leaves(tree):
     h.update(np.asarray(leaf).tobytes())
@@ -51,10 +45,10 @@ def digest(tree: Any) -> str:
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
         workdir: pathlib.Path | str, label: str = 'finetune') -> dict[str, Any]:
-  """Trains and scores; returns and writes what result.json holds.
+  """Trains and scores a classifier; writes and returns the fields of result.json.
 
   Args:
-    config: the fields of `Config`.
+    config: the plain config, with the fields of `Config`.
     checkpoint: the workdir of the run that trained the encoder.
     workdir: the folder of this run.
     label: the name of this run in messages.
@@ -68,7 +62,15 @@ def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
 
 def run_parsed(spec: Config, config: dict[str, Any], checkpoint: pathlib.Path | str,
                workdir: pathlib.Path | str, label: str) -> dict[str, Any]:
-  """Does what `run` does, with a config that is parsed and also plain."""
+  """Trains and scores as `run` does, given the config both parsed and plain.
+
+  Args:
+    spec: the parsed config.
+    config: the same config, plain; the identity of the encoder is added to it.
+    checkpoint: the workdir of the run that trained the encoder.
+    workdir: the folder of this run.
+    label: the name of this run in messages.
+  """
   config['encoder'] = encoder_lib.identify_if_there(checkpoint)
   return workdir_lib.run_once(
       workdir, config, lambda folder: search_or_train(spec, config, folder, label))
@@ -76,12 +78,12 @@ def run_parsed(spec: Config, config: dict[str, Any], checkpoint: pathlib.Path | 
 
 def search_or_train(spec: Config, config: dict[str, Any], workdir: pathlib.Path,
                     label: str) -> dict[str, Any]:
-  """Trains at one setting or searches a grid; returns what result.json holds.
+  """Trains at one setting or searches a grid; returns the fields of result.json.
 
   Args:
     spec: the parsed config.
-    config: the same, plain, with the identity of the encoder.
-    workdir: the folder of the run, which is ready.
+    config: the same config, plain, with the identity of the encoder.
+    workdir: the folder of the run, which exists.
     label: the name of the run in messages.
   """
   started, origin = time.monotonic(), provenance.collect()
@@ -100,15 +102,15 @@ def search_or_train(spec: Config, config: dict[str, Any], workdir: pathlib.Path,
 def train(encoder: encoder_lib.TrainedEncoder, claim: Callable[[], None],
           spec: Config, config: dict[str, Any], workdir: pathlib.Path, label: str,
           scored: tuple[str, ...]) -> dict[str, Any]:
-  """Trains once, and scores the trained network.
+  """Trains one network and scores it; returns the fields of result.json.
 
   Args:
-    encoder: that of the checkpoint.
-    claim: takes the folder that a grid of trainings shares.
+    encoder: the trained encoder.
+    claim: records which run the folder of the whole grid belongs to.
     spec: the parsed config of this training.
-    config: the same, plain.
-    workdir: its folder.
-    label: its name in messages.
+    config: the same config, plain.
+    workdir: the folder of this training.
+    label: the name of this training in messages.
     scored: names of the splits to score.
   """
   mesh = mesh_lib.data_mesh()
@@ -146,9 +148,9 @@ def load_images(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncoder,
 
   Args:
     data: the data set.
-    encoder: must accept the images.
+    encoder: determines which image shapes are accepted.
     split: 'train', 'validation' or 'test'.
-    refit: whether 'train' holds the validation images too.
+    refit: whether validation images are added to 'train'.
   """
   source = downstream.load_split(data, encoder, split)
   if split != 'train' or not refit:
@@ -158,7 +160,7 @@ def load_images(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncoder,
 
 
 def without_repetition(data: datasets.DataConfig) -> datasets.DataConfig:
-  """Returns the data with every labelled image once."""
+  """Returns the data set with every labelled image once."""
   if data.label_subset is None:
     return data
   return dataclasses.replace(
@@ -168,14 +170,14 @@ def without_repetition(data: datasets.DataConfig) -> datasets.DataConfig:
 def resolve(spec: Config, config: Mapping[str, Any],
             encoder: encoder_lib.TrainedEncoder,
             source: data_lib.Source) -> dict[str, Any]:
-  """Returns the plain config with all fields that the encoder and the data decide.
+  """Returns the plain config with the fields that the encoder and the data determine.
 
-  The checkpoint holds it, and `methods.build` needs no more to build the network again.
+  It is saved in the checkpoints, and `methods.build` can build the network from it.
 
   Args:
     spec: the parsed config.
-    config: the same, plain.
-    encoder: that of the checkpoint.
+    config: the same config, plain.
+    encoder: the trained encoder.
     source: the training images.
 
   Raises:
@@ -183,7 +185,7 @@ def resolve(spec: Config, config: Mapping[str, Any],
   """
   downstream.require_labels(source)
   momentum = spec.bn_momentum
-  if momentum == 'auto':  # about an epoch's worth of batches (arXiv:2002.05709, B.8)
+  if momentum == 'auto':  # averages over about an epoch (arXiv:2002.05709, B.8)
     momentum = max(1 - 10 / max(1, len(source) // spec.feed.batch_size), 0.9)
   return {
       **config,
@@ -205,16 +207,16 @@ def assemble(spec: Config, resolved: dict[str, Any], data: datasets.DataConfig,
 
   Args:
     spec: the parsed config.
-    resolved: the plain config that every checkpoint holds, see `resolve`.
+    resolved: the plain config that every checkpoint holds; see `resolve`.
     data: the data set.
-    encoder: gives the first variables of the network.
+    encoder: provides the initial variables of the network.
     method: the network.
     source: the training images.
     mesh: the devices.
     workdir: the folder of the training.
-    label: its name in messages.
+    label: the name of the training in messages.
   """
-  stages = method.stages(source.image_shape)  # complains before images are decoded
+  stages = method.stages(source.image_shape)  # raises before images are decoded
   first = stages.index(method.freeze_until) if method.freeze_until else 0
   check_batch(spec.feed.batch_size, source, data.label_subset, mesh.size)
   feed = feed_lib.make_feed(source, spec.feed, seed=spec.seed, mesh=mesh)
@@ -225,7 +227,7 @@ def assemble(spec: Config, resolved: dict[str, Any], data: datasets.DataConfig,
       batch_size=feed.batch_size, num_examples=feed.num_examples,
       total_steps=training.whole_steps(epochs, feed.steps_per_epoch))
 
-  def warm_start(variables):  # a copy: the loop donates its state
+  def warm_start(variables):  # copies them, because the loop donates its state
     return method.with_pretrained(variables, jax.tree.map(jnp.copy, encoder.variables))
 
   return training.TrainingRun(
@@ -236,21 +238,21 @@ def assemble(spec: Config, resolved: dict[str, Any], data: datasets.DataConfig,
 
 def check_batch(batch_size: int, source: data_lib.Source,
                 labels: datasets.LabelsConfig | None, devices: int) -> None:
-  """Checks that there are as many images as a batch has.
+  """Checks that the data set has at least as many images as a batch.
 
   Args:
-    batch_size: images in a batch.
+    batch_size: number of images in a batch.
     source: the training images.
-    labels: the rule by which they were chosen, if any.
+    labels: the rule that chose the labelled images, or None.
     devices: the number of devices that share a batch.
 
   Raises:
-    errors.UserError: there are fewer; the message names a batch size that is possible.
+    errors.UserError: it has fewer; the message names a batch size that is possible.
   """
   images = len(source)
   if batch_size <= images:
     return
-  # A power of two below the number of images: some may not decode.
+  # A power of two below the number of images, because some may not decode.
   use = max(devices, 1 << max(0, (images - 1).bit_length() - 1))
   raise errors.UserError(
       f'config.feed.batch_size is {batch_size}, more than the {images} images '
@@ -265,8 +267,8 @@ def with_layer_decay(config: optim.Optim, stages: tuple[str, ...],
   """Multiplies the rate of the head by 1, of the stage below by `decay`, and so on.
 
   Args:
-    config: the optimizer, whose own multipliers stay.
-    stages: those that are trained, from the image up to the head.
+    config: the optimizer; multipliers that it has already are kept as factors.
+    stages: the stages that are trained, from the image to the head.
     decay: the factor from one stage to the one below.
   """
   if decay == 1:
@@ -279,14 +281,14 @@ def with_layer_decay(config: optim.Optim, stages: tuple[str, ...],
 
 def initial_variables(method: finetune_lib.FineTune,
                       encoder: encoder_lib.TrainedEncoder) -> base.Variables:
-  """Returns the variables at step 0; of the head, which is random, only the shapes."""
+  """Returns the variables at step 0, with shapes only for the head, which is random."""
   shapes = jax.eval_shape(lambda key: method.init(key, encoder.image_shape),
                           jax.random.key(0))
   return method.with_pretrained(shapes, encoder.variables)
 
 
 def describe(resolved: Mapping[str, Any]) -> str:
-  """Returns the protocol of a resolved config in words."""
+  """Describes the protocol of a resolved config in words."""
   features, first = resolved['features'], resolved['method']['freeze_until']
   trained = {None: 'fine-tuned, ', finetune_config.FREEZE_ENCODER: ''}.get(
       first, f'fine-tuned from {first}, ')

@@ -1,7 +1,7 @@
-"""Trains a classifier on a frozen encoder: fine-tuning of nothing but the head.
+"""Trains a classifier on a frozen encoder, which is fine-tuning of the head only.
 
 The head is linear (Chen et al. 2020, arXiv:2002.05709, appendix B.6), or one of
-RotNet's nonlinear ones (arXiv:1803.07728).
+RotNet's nonlinear heads (arXiv:1803.07728).
 """
 
 import pathlib
@@ -16,22 +16,22 @@ def parse(config: Mapping[str, Any]) -> finetune_config.Config:
   """Parses a plain config, which checks it.
 
   Raises:
-    errors.UserError: the config holds a mistake, whatever the encoder is.
+    errors.UserError: the config has a mistake that does not depend on the encoder.
   """
   spec = finetune_config.parse(config)
   if spec.freeze_until != finetune_config.FREEZE_ENCODER:
     raise errors.UserError(
-        f'config.freeze_until is {spec.freeze_until!r}, but the encoder of a probe is '
-        'frozen throughout; train with python -m ssl_jax.finetune, or remove the field')
+        f'config.freeze_until is {spec.freeze_until!r}, but a probe freezes the whole '
+        'encoder; train with python -m ssl_jax.finetune, or remove the field')
   return spec
 
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
         workdir: pathlib.Path | str, label: str = 'probe') -> dict[str, Any]:
-  """Trains the probe and scores it; returns and writes what result.json holds.
+  """Trains and scores a probe; writes and returns the fields of result.json.
 
   Args:
-    config: the fields of `finetune_config.Config`.
+    config: the plain config, with the fields of `finetune_config.Config`.
     checkpoint: the workdir of the run that trained the encoder.
     workdir: the folder of this run.
     label: the name of this run in messages.

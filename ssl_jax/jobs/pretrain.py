@@ -1,4 +1,4 @@
-"""Trains an encoder by a method of ssl_jax/methods: config in, result out."""
+"""Trains an encoder by a method of ssl_jax/methods, from a config to a result."""
 
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ from ssl_jax import config as config_lib
 from ssl_jax import errors, jsonl, methods, plain_config
 from ssl_jax.data import datasets, sources
 from ssl_jax.data import feed as feed_lib
-from ssl_jax.evaluators import monitor
+from ssl_jax.evaluators import online_knn
 from ssl_jax.jobs import workdir as workdir_lib
 from ssl_jax.methods import base
 from ssl_jax.parallel import mesh as mesh_lib
@@ -27,7 +27,7 @@ class Config(methods.Spec):
   """Declares a pre-training run: the fields of a config of this binary."""
   seed: int = config_lib.field(
       low=0, high=2**32 - 1,
-      doc='Seed of the initialisation, the order of the images and the views')
+      doc='Seed of the initialisation, of the order of the images and of the views')
   data: Any = config_lib.section(datasets.DataConfig, none_is_default=True)
   feed: Any = config_lib.section(feed_lib.FeedConfig)
   optim: Any = config_lib.section(optim.Optim)
@@ -39,7 +39,7 @@ def parse(config: Mapping[str, Any]) -> Config:
   """Parses a plain config, which checks it.
 
   Raises:
-    errors.UserError: the config holds a mistake, whatever the data are.
+    errors.UserError: the config has a mistake that does not depend on the data.
   """
   spec = config_lib.build(Config, config)
   datasets.check(config['data'])
@@ -48,33 +48,37 @@ def parse(config: Mapping[str, Any]) -> Config:
 
 
 def check_images(spec: Config, name: str) -> None:
-  """Checks that as many images pass at once as the method `name` compares.
+  """Checks that the network processes enough images at once for the method.
+
+  Args:
+    spec: the parsed config.
+    name: the name of the method, for the message.
 
   Raises:
-    errors.UserError: they are too few.
+    errors.UserError: a batch, or a chunk of it, has too few images to be compared.
   """
   method = methods.from_spec(spec, num_classes=2)
   batch_size, chunks = spec.feed.batch_size, method.grad_cache_chunks
   if batch_size // chunks >= method.min_images:
     return
-  parts = f' in config.train.grad_cache_chunks={chunks} parts' if chunks > 1 else ''
+  split = f' and config.train.grad_cache_chunks is {chunks}' if chunks > 1 else ''
   raise errors.UserError(
-      f'config.feed.batch_size is {batch_size}{parts}; '
+      f'config.feed.batch_size is {batch_size}{split}; '
       f'{name!r} compares images with each other, so use at least '
       f'{method.min_images * chunks}')
 
 
 def run(config: Mapping[str, Any], workdir: pathlib.Path | str,
         label: str = 'pretrain') -> dict[str, Any]:
-  """Trains to the end of `config` in `workdir`; returns what result.json holds.
+  """Trains an encoder to the end; writes and returns the fields of result.json.
 
   Args:
-    config: the fields of `Config`.
+    config: the plain config, with the fields of `Config`.
     workdir: the folder of the run.
     label: the name of the run in messages.
 
   Raises:
-    errors.UserError: the config holds a mistake, or does not suit the data.
+    errors.UserError: the config has a mistake, or does not suit the data.
   """
   config = plain_config.plain(config)
   spec = parse(config)
@@ -84,33 +88,40 @@ def run(config: Mapping[str, Any], workdir: pathlib.Path | str,
 
 def train(spec: Config, config: dict[str, Any], workdir: pathlib.Path,
           label: str) -> dict[str, Any]:
-  """Trains in a folder that is ready; returns what result.json holds.
+  """Trains in a folder that exists; returns the fields of result.json.
 
   Args:
     spec: the parsed config.
-    config: the same, plain; every checkpoint holds it.
+    config: the same config, plain; every checkpoint holds it.
     workdir: the folder of the run.
     label: the name of the run in messages.
   """
-  origin = provenance.collect()  # now: the checkout may change under a long run
+  origin = provenance.collect()  # first, because the checkout may change meanwhile
   run = prepare(spec, config, workdir, label)
   state = loop.fit(dataclasses.replace(
       run, claim=functools.partial(workdir_lib.claim, workdir, config)))
-  rows = jsonl.read(workdir / 'metrics.jsonl')
+  metrics = jsonl.read(workdir / 'metrics.jsonl')
   return {'steps': int(state.step), 'epochs': run.epochs,
           'images': int(state.step) * run.feed.batch_size,
-          'seconds': rows[-1]['time'] if rows else 0.0, **origin}
+          'seconds': metrics[-1]['time'] if metrics else 0.0, **origin}
 
 
 def show(result: Mapping[str, Any]) -> str:
-  """Formats what a finished run did as one line."""
+  """Formats the length of a finished run as one line."""
   return (f'{result["steps"]:,} steps, {result["epochs"]:g} epochs, '
           f'{result["images"]:,} images in {result["seconds"]:,.0f} s')
 
 
 def prepare(spec: Config, config: dict[str, Any], workdir: pathlib.Path,
             label: str) -> training.TrainingRun:
-  """Opens the data and assembles the run; the arguments are those of `train`."""
+  """Opens the data and assembles the run.
+
+  Args:
+    spec: the parsed config.
+    config: the same config, plain; every checkpoint holds it.
+    workdir: the folder of the run.
+    label: the name of the run in messages.
+  """
   mesh = mesh_lib.data_mesh()
   with processes.fail_together():
     source = datasets.open_split(held_out(spec.data, 0.), 'train')
@@ -122,10 +133,10 @@ def prepare(spec: Config, config: dict[str, Any], workdir: pathlib.Path,
 
 
 def held_out(data: datasets.DataConfig, fraction: float) -> datasets.DataConfig:
-  """Returns the data with `fraction` for a validation fraction that is not set.
+  """Returns the data set with `fraction` for a validation fraction that is not set.
 
-  Pre-training holds nothing out: its evaluation cuts the validation split from images
-  that were seen without their labels, if at all.
+  Pre-training uses 0, because it does not use labels. An evaluation that takes a
+  validation split out of `train` takes images that the encoder has seen unlabelled.
   """
   if data.validation_fraction is not None:
     return data
@@ -135,8 +146,12 @@ def held_out(data: datasets.DataConfig, fraction: float) -> datasets.DataConfig:
 def check_same_data(source: sources.Source, examples: int) -> None:
   """Checks that all processes have the same images.
 
+  Args:
+    source: the images of this process.
+    examples: their number.
+
   Raises:
-    errors.UserError: they differ in number, shape or classes.
+    errors.UserError: the images differ in number, shape or classes.
   """
   processes.assert_equal_across_processes(
       {source.name: {'examples': examples, 'image_shape': list(source.image_shape),
@@ -147,11 +162,11 @@ def check_same_data(source: sources.Source, examples: int) -> None:
 def assemble(spec: Config, config: dict[str, Any], source: sources.Source,
              feed: feed_lib.Feed, mesh: jax.sharding.Mesh, workdir: pathlib.Path,
              label: str) -> training.TrainingRun:
-  """Builds the method, the optimizer and the monitors of a run.
+  """Builds the method, the optimizer and the online evaluations of a run.
 
   Args:
     spec: the parsed config.
-    config: the same, plain; every checkpoint holds it.
+    config: the same config, plain; every checkpoint holds it.
     source: the training images.
     feed: their batches.
     mesh: the devices.
@@ -163,7 +178,7 @@ def assemble(spec: Config, config: dict[str, Any], source: sources.Source,
       spec.optim, batch_size=feed.batch_size, num_examples=feed.num_examples,
       total_steps=training.whole_steps(spec.train.epochs, feed.steps_per_epoch))
   labelled = source.num_classes > 0
-  monitored = labelled and spec.train.knn_every_epochs > 0
+  with_knn = labelled and spec.train.knn_every_epochs > 0
   return training.TrainingRun(
       method=method, tx=tx, schedule=schedule, feed=feed, mesh=mesh, workdir=workdir,
       config={**config, 'dataset': source.description},
@@ -171,24 +186,28 @@ def assemble(spec: Config, config: dict[str, Any], source: sources.Source,
       probe=online_probe.OnlineProbe(
           source.num_classes, spec.train.online_endpoint, spec.train.online_pool)
       if labelled and spec.train.online_probe else None,
-      monitor=knn_monitor(spec.data, spec.train, method, mesh) if monitored else None,
-      monitor_every_epochs=spec.train.knn_every_epochs, label=label)
+      online_knn=build_online_knn(spec.data, spec.train, method, mesh)
+      if with_knn else None,
+      knn_every_epochs=spec.train.knn_every_epochs, label=label)
 
 
-def knn_monitor(data: datasets.DataConfig, train: training.TrainConfig,
-                method: base.Base, mesh: jax.sharding.Mesh
-                ) -> monitor.KnnMonitor | None:
-  """Builds the monitor that classifies validation images by their nearest neighbours.
+def build_online_knn(data: datasets.DataConfig, train: training.TrainConfig,
+                     method: base.Base, mesh: jax.sharding.Mesh
+                     ) -> online_knn.OnlineKnn | None:
+  """Builds the kNN classification of validation images during the training.
 
-  The neighbours are searched among at most `knn_examples` of the training images.
-  Where there is no validation split and none can be cut, a warning says so, and the
-  training continues without a monitor.
+  The neighbours are searched among at most `knn_examples` of the training images. If
+  the data set has no validation split and none can be taken out of `train`, a warning
+  is logged, and the training continues without kNN.
 
   Args:
     data: the data set of the training.
-    train: the number of neighbours, of images, and the endpoint.
+    train: the numbers of neighbours and of images to search, and the endpoint.
     method: encodes the images.
     mesh: the devices.
+
+  Returns:
+    The online kNN, or None without a validation split.
   """
   data = dataclasses.replace(held_out(data, 0.1), label_subset=None)
   try:
@@ -198,10 +217,10 @@ def knn_monitor(data: datasets.DataConfig, train: training.TrainConfig,
         'Training continues without the kNN accuracy that '
         'config.train.knn_every_epochs=%g asks for: %s', train.knn_every_epochs, e)
     return None
-  # Evenly spaced: where files are sorted by class, the first would be of few classes.
+  # Evenly spaced: if files are sorted by class, the first ones have few classes.
   n = min(train.knn_examples, len(bank))
   bank = sources.subset(bank, np.arange(n) * len(bank) // n, bank.name)
   batches = lambda source: lambda: feed_lib.eval_batches(source, 64 * mesh.size, mesh)
-  return monitor.KnnMonitor(method.encode, batches(bank.load_into_memory()),
+  return online_knn.OnlineKnn(method.encode, batches(bank.load_into_memory()),
                             batches(queries.load_into_memory()), bank.num_classes,
                             train.knn_k, train.online_endpoint, train.online_pool)

@@ -1,4 +1,4 @@
-"""A folder per run: config.json says what it is, result.json that it is done."""
+"""Manages the folder of a run: config.json identifies it, result.json ends it."""
 
 import datetime
 import hashlib
@@ -19,27 +19,25 @@ from ssl_jax.train import encoder as encoder_lib
 
 # Sections that may change between two calls that continue the same run.
 FREE_SECTIONS = ('log',)
-# Seconds within which a host must see a file that another one wrote: NFS remembers for
-# up to half a minute that a file was absent.
+# Seconds within which a host must see a file that another host wrote. NFS caches for up
+# to half a minute that a file does not exist.
 VISIBLE_WITHIN = 60
-_SCORES = {'top1': 'top-1', 'mean_per_class': 'mean per class'}  # as lines name them
+_SCORES = {'top1': 'top-1', 'mean_per_class': 'mean per class'}  # names for people
 
 
 def prepare(folder: pathlib.Path | str, config: Mapping[str, Any]) -> pathlib.Path:
-  """Makes the folder, which may be empty or belong to the run of this config.
-
-  It belongs to a run once that has called `claim`.
+  """Makes the folder of a run; returns its absolute path.
 
   Raises:
     errors.UserError: the folder cannot be written, it belongs to a run with another
-      config (the first fields that differ are named), or it is not the same folder
-      for all processes.
+      config, which called `claim` (the first fields that differ are named), or it is
+      not the same folder for all processes.
   """
   with processes.fail_together():
     folder = writable(folder)
   _check_shared(folder)
   path = folder / 'config.json'
-  # As process 0 sees it.
+  # All processes use what process 0 sees.
   claimed = processes.allgather_text(str(path.exists()))[0] == 'True'
   with processes.fail_together():
     if claimed:
@@ -49,13 +47,13 @@ def prepare(folder: pathlib.Path | str, config: Mapping[str, Any]) -> pathlib.Pa
 
 
 def claim(folder: pathlib.Path, config: Mapping[str, Any]) -> None:
-  """Records in config.json whose folder it is. All processes must call it.
+  """Records in config.json which run a folder belongs to; all processes must call it.
 
-  A run does so when its first step is done: up to then a mistake leaves nothing
-  behind that a corrected command would be refused for.
+  A run calls it when its first step is done. If it fails before that, a command with a
+  corrected config can use the same folder.
 
   Raises:
-    errors.UserError: a process does not see what process 0 wrote.
+    errors.UserError: a process does not see the file that process 0 wrote.
   """
   with processes.fail_together():
     if jax.process_index() == 0:
@@ -68,7 +66,7 @@ def _check_shared(folder: pathlib.Path) -> None:
   """Raises `errors.UserError` unless all processes see one file in `folder`."""
   if jax.process_count() == 1:
     return
-  # The name is new each time: no host can remember that there was no such file.
+  # A new name each time, so that no host has cached that the file does not exist.
   path = folder / f'.{processes.allgather_text(uuid.uuid4().hex)[0]}'
   with processes.fail_together():
     if jax.process_index() == 0:
@@ -91,22 +89,18 @@ def _check_same_run(path: pathlib.Path, config: Mapping[str, Any]) -> None:
 
 
 def _wait_for(path: pathlib.Path) -> None:
-  """Waits until this process sees what process 0 wrote, as `finished` must."""
+  """Waits until this process sees a file that process 0 wrote."""
   deadline = time.monotonic() + VISIBLE_WITHIN
   while not path.exists():
     if time.monotonic() > deadline:
       raise errors.UserError(
           f'{path.name}, which process 0 wrote, is not in --workdir={path.parent}; '
-          'give a folder that all hosts share')
+          'choose a folder that all hosts share')
     time.sleep(0.5)
 
 
 def writable(folder: pathlib.Path | str) -> pathlib.Path:
-  """Makes the folder; its absolute path.
-
-  Raises:
-    errors.UserError: it cannot be made or written.
-  """
+  """Makes the folder and returns its absolute path, or raises `errors.UserError`."""
   folder = pathlib.Path(folder).absolute()
   try:
     folder.mkdir(parents=True, exist_ok=True)
@@ -121,22 +115,22 @@ def writable(folder: pathlib.Path | str) -> pathlib.Path:
 def run_once(folder: pathlib.Path | str, config: Mapping[str, Any],
              work: Callable[[pathlib.Path], dict[str, Any]],
              resumable: bool = True) -> dict[str, Any]:
-  """Returns the result in `folder`, for which `work` is done unless it was before.
+  """Returns the result in `folder`, and does `work` first if it has no result.
 
-  A result of other settings is never replaced. One of the same settings but another
-  encoder is refused where the work is `resumable`, since the folder is full of what
-  belongs to it; otherwise it is kept under another name.
+  A result of other settings is never replaced. If a result is of the same settings but
+  of another encoder, an error is raised for `resumable` work, because the folder has
+  other files of that encoder. Otherwise that result is renamed.
 
   Args:
-    folder: of the run.
-    config: plain; in `encoder` it holds `train.encoder.identify_if_there` of the
-      encoder that the run is about, if any.
-    work: called with the absolute folder, gives what can be written as JSON.
+    folder: the folder of the run.
+    config: the plain config. If the run uses an encoder, its field `encoder` is the
+      result of `train.encoder.identify_if_there`.
+    work: receives the absolute folder, and returns the result, which must be JSON.
     resumable: whether `work` continues from the files of an earlier call.
 
   Raises:
-    errors.UserError: the folder holds something else, the encoder is gone before
-      there is a result, or `work` fails.
+    errors.UserError: the folder belongs to another run, the encoder does not exist and
+      no result does, or `work` fails.
   """
   folder = pathlib.Path(folder).absolute()
   with processes.fail_together():
@@ -146,9 +140,9 @@ def run_once(folder: pathlib.Path | str, config: Mapping[str, Any],
     elif saved is not None:
       _check_replaceable(folder, saved, config, resumable)
     if not done and _encoder_is_gone(config):
-      encoder_lib.identify(config['encoder']['path'])  # raises what is wrong with it
+      encoder_lib.identify(config['encoder']['path'])  # raises the error
     if not done and not resumable:
-      if (folder / 'config.json').exists():  # of a training
+      if (folder / 'config.json').exists():  # written by a training
         _check_same_run(folder / 'config.json', config)
       writable(folder)
   if done:
@@ -163,7 +157,7 @@ def run_once(folder: pathlib.Path | str, config: Mapping[str, Any],
 
 
 def finished(folder: pathlib.Path, config: Mapping[str, Any]) -> dict[str, Any] | None:
-  """Returns the result in `folder`, or None unless it is that of `config`."""
+  """Returns the result in `folder` if it is that of `config`, and None otherwise."""
   saved = _saved(folder)
   same = saved is not None and not changes(saved['config'], config, saved)
   return saved['result'] if same else None
@@ -171,13 +165,13 @@ def finished(folder: pathlib.Path, config: Mapping[str, Any]) -> dict[str, Any] 
 
 def changes(old: Mapping[str, Any], new: Mapping[str, Any],
             saved: Mapping[str, Any] | None = None) -> list[str]:
-  """Names what makes `new` another run than `old`: `'seed: 0 -> 1'`.
+  """Names the differences by which two configs are different runs: `'seed: 0 -> 1'`.
 
   Args:
-    old: the config of what is in a folder.
-    new: the config of what is to be done there.
-    saved: result.json, where `old` is from there: what versions wrote that did not
-      name the encoder in the config counts by the step in the result.
+    old: the plain config of the run that a folder belongs to.
+    new: the plain config of the run that is to use the folder.
+    saved: the content of result.json, if `old` is from there. Early versions did not
+      write `encoder` to the config; the step in the result is compared instead.
   """
   changed = plain_config.difference(_settings(old), _settings(new))
   was, now = old.get('encoder'), new.get('encoder')
@@ -192,23 +186,23 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any],
 
 
 def other_settings(folder: pathlib.Path, config: Mapping[str, Any]) -> list[str]:
-  """Names what differs between `config` and what the result in `folder` was made by."""
+  """Names the settings that differ between `config` and the result in `folder`."""
   saved = _saved(folder)
   return plain_config.difference(_settings(saved['config']),
                                  _settings(config)) if saved else []
 
 
 def name_of_settings(config: Mapping[str, Any]) -> str:
-  """Returns 6 characters that differ where settings do, whatever the encoder."""
+  """Returns 6 characters that identify the settings without the encoder."""
   settings = dict(sorted(plain_config.flatten(_settings(config))))
   return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:6]
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
-  """Drops from a config what may change within a run, and the encoder.
+  """Returns the part of a config that must not change within a run.
 
-  A field of `data` that is None says nothing. A run that a study was given goes by
-  its encoder and not by where it lies.
+  The encoder is compared separately. A field of `data` that is None equals one that is
+  absent. A run that a study refers to is compared by its encoder, not by its folder.
   """
   same = {k: v for k, v in renamed.upgrade(config).items()
           if k not in (*FREE_SECTIONS, 'encoder')}
@@ -230,7 +224,7 @@ def _encoder(identity: Mapping[str, Any]) -> str:
 
 
 def _saved(folder: pathlib.Path) -> dict[str, Any] | None:
-  """Reads result.json; None where there is none that can be read."""
+  """Reads result.json; returns None if it does not exist or cannot be read."""
   try:
     return json.loads((folder / 'result.json').read_text())
   except (OSError, json.JSONDecodeError):
@@ -239,22 +233,22 @@ def _saved(folder: pathlib.Path) -> dict[str, Any] | None:
 
 def _finished(folder: pathlib.Path, saved: Mapping[str, Any],
               config: Mapping[str, Any]) -> str:
-  """Says that there is nothing left to do."""
+  """Returns a message that a run is finished already."""
   step = saved['result'].get('steps', saved['result'].get('step'))
   facts = [f'step {step}' if step is not None else '', saved.get('finished', '')]
-  said = f' ({", ".join(filter(None, facts))})' if any(facts) else ''
-  gone = (f'; {config["encoder"]["path"]} no longer holds the encoder, so whether this '
-          'is its result was not checked' if _encoder_is_gone(config) else '')
-  return f'{folder} is finished{said}; nothing was done{gone}'
+  details = f' ({", ".join(filter(None, facts))})' if any(facts) else ''
+  gone = (f'; {config["encoder"]["path"]} has no encoder now, so it was not checked '
+          'that the result is of that encoder' if _encoder_is_gone(config) else '')
+  return f'{folder} is finished{details}; nothing was done{gone}'
 
 
 def _check_replaceable(folder: pathlib.Path, saved: Mapping[str, Any],
                        config: Mapping[str, Any], resumable: bool) -> None:
-  """Raises `errors.UserError` where the result in a folder must stay."""
+  """Raises `errors.UserError` if the result in a folder must not be replaced."""
   changed = changes(saved['config'], config, saved)
   if resumable or not all(change.startswith('encoder: ') for change in changed):
     raise errors.UserError(
-        f'{folder} holds the result of another run ({plain_config.summary(changed)}); '
+        f'{folder} has the result of another run ({plain_config.summary(changed)}); '
         'choose another --workdir, or delete this one')
 
 
@@ -264,27 +258,33 @@ def _set_aside(folder: pathlib.Path, saved: Mapping[str, Any]) -> None:
   parts = ('result', f'step{saved["result"].get("step")}', encoder.get('digest'))
   kept = folder / ('_'.join(p for p in parts if p) + '.json')
   (folder / 'result.json').replace(kept)
-  logging.info('%s held the result of another encoder, %s; it is now %s', folder,
+  logging.info('%s had the result of another encoder, %s; it was renamed to %s', folder,
                encoder.get('path', 'which was not recorded'), kept.name)
 
 
 def outcome(folder: pathlib.Path, config: Mapping[str, Any]) -> str:
-  """Tells in a few words what a finished run measured, 'top-1 93.31 % (test)'."""
+  """Returns the main score of a finished run, such as 'top-1 93.31 % (test)'."""
   result = finished(folder, config) or {}
   if test := result.get('test'):
     name = result.get('score') or 'top1'
     return f'{_SCORES.get(name, name)} {100 * test[name]:.2f} % (test)'
-  rows = [row for row in jsonl.read(folder / 'metrics.jsonl') if 'train/loss' in row]
-  if not rows:
+  metrics = [m for m in jsonl.read(folder / 'metrics.jsonl') if 'train/loss' in m]
+  if not metrics:
     return 'untrained' if result.get('steps') == 0 else 'done'
-  probe = rows[-1].get('probe/top1')
-  return f'loss {rows[-1]["train/loss"]:.4g}' + (
+  probe = metrics[-1].get('probe/top1')
+  return f'loss {metrics[-1]["train/loss"]:.4g}' + (
       '' if probe is None else f', probe top-1 {100 * probe:.1f} % (train)')
 
 
 def write_result(folder: pathlib.Path, config: Mapping[str, Any],
                  result: Mapping[str, Any]) -> None:
-  """Marks the run as done. Process 0 writes, atomically."""
+  """Writes result.json atomically, on process 0 only; it marks the run as done.
+
+  Args:
+    folder: the folder of the run.
+    config: the plain config of the run.
+    result: the result, which must be JSON.
+  """
   if jax.process_index() == 0:
     now = datetime.datetime.now(datetime.UTC).isoformat(sep=' ', timespec='minutes')
     write_json(folder / 'result.json', {
@@ -292,7 +292,7 @@ def write_result(folder: pathlib.Path, config: Mapping[str, Any],
 
 
 def write_json(path: pathlib.Path, content: Any) -> None:
-  """Writes atomically: a reader sees the old file or the new one."""
+  """Writes JSON atomically, so that a reader sees the old file or the new one."""
   partial = path.with_suffix('.partial')
   partial.write_text(json.dumps(content, indent=1) + '\n')
   partial.replace(path)

@@ -2,8 +2,8 @@
 
 Python runs signal handlers in the main thread, between two of its instructions. While
 that thread compiles, which may take minutes, no handler runs. A binary therefore has a
-second thread, which `watch` starts. It ends the process at once if no state has to be
-saved.
+second thread, which `install_handlers` starts. It ends the process at once if no state
+has to be saved.
 """
 
 import itertools
@@ -27,7 +27,7 @@ _NAMES = {signal.SIGTERM: 'SIGTERM', signal.SIGINT: 'Ctrl-C'}
 _CALLS = itertools.count(1)
 
 _listening: 'Listener | None' = None  # the training that handles signals now
-_watched = False                      # whether this process has the second thread
+_installed = False                    # whether this process has the second thread
 
 
 class Listener:
@@ -75,7 +75,7 @@ class Listener:
     global _listening
     if not self._previous:
       return
-    if kind is errors.Preempted and _watched:
+    if kind is errors.Preempted and _installed:
       # The process is about to end and the state is saved. Python would restore the
       # default action of SIGTERM during shutdown, unless the signal is ignored.
       signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -114,20 +114,20 @@ class Listener:
       self._noted = number
       if number == signal.SIGINT and jax.process_count() > 1:
         os.kill(os.getpid(), signal.SIGTERM)  # JAX sends it to the other processes
-    elif number == signal.SIGINT and not _watched:
+    elif number == signal.SIGINT and not _installed:
       raise KeyboardInterrupt
 
 
-def watch() -> None:
+def install_handlers() -> None:
   """Makes SIGTERM and Ctrl-C end this process with one sentence instead of a traceback.
 
   While a `Listener` records signals, it handles them instead. With several processes,
   JAX replaces this handler of SIGTERM by its own when the processes have connected.
   """
-  global _watched
-  if _watched:
+  global _installed
+  if _installed:
     return
-  _watched = True
+  _installed = True
   read, write = os.pipe()
   os.set_blocking(write, False)
   for number in _NAMES:
@@ -139,8 +139,8 @@ def watch() -> None:
 
 def _forget() -> None:
   """Makes a worker ignore Ctrl-C, which its parent handles, and end by SIGTERM."""
-  global _watched, _listening
-  _watched, _listening = False, None
+  global _installed, _listening
+  _installed, _listening = False, None
   signal.set_wakeup_fd(-1)
   signal.signal(signal.SIGTERM, signal.SIG_DFL)
   signal.signal(signal.SIGINT, signal.SIG_IGN)

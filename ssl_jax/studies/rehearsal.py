@@ -1,4 +1,4 @@
-"""A study made small: every stage of it runs on a CPU, and no figure counts."""
+"""Scales a study down for a rehearsal: every stage runs, but results mean nothing."""
 
 import functools
 import json
@@ -12,39 +12,41 @@ from ssl_jax.jobs import downstream
 from ssl_jax.train import checkpoint
 
 Config = Mapping[str, Any]
-# Networks of 64 channels and more; ResNet-8 to 56 are small enough as they are.
+# Networks with 64 channels and more; ResNet-8 to ResNet-56 are small already.
 WIDE = ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'resnet200',
         'nin')
 
 
 def shrink(config: Config, scale: float) -> dict[str, Any]:
-  """The same study on `scale` of the images for `scale` of the epochs.
+  """Returns the same study with fewer images, fewer epochs and narrower networks.
 
-  * Epochs of a training run, its warm-up and boundaries are multiplied by one
-    factor: `scale`, or what leaves one epoch. kNN is watched five times at most,
-    and `log.every_steps` falls with the steps, so that curves have points.
-  * Images: the same fraction of every class of train and test, at least 20 of it
-    (`subsample` of `data.datasets.load`). Numbers of labels shrink alike,
-    to at least 2 of a class; fractions of the labels stay.
-  * Wide networks (`WIDE`) are multiplied by sqrt(scale), or 1/4 if that is more.
-  * Batches hold at most a tenth of the images, and no more than have a label;
-    neighbourhoods at most those.
-  * Training for a number of steps takes as many as its epochs, and images, come to.
-    Grids shrink to two learning rates and two weight decays.
+  * The epochs of a training, of its warm-up and of its boundaries are multiplied by one
+    factor. It is `scale`, or more if less than one epoch would remain. The online kNN
+    runs at most five times, and `log.every_steps` is multiplied by `scale`, so that
+    curves have several points.
+  * Each class of the training and test images keeps the fraction `scale`, but at least
+    20 images (`subsample` of `data.datasets.load`). Numbers of labels per class are
+    multiplied by `scale` too, but at least 2 remain. Fractions of labels do not change.
+  * The width of wide networks (`WIDE`) is multiplied by sqrt(scale), but at least 1/4.
+  * A batch has at most a tenth of the images, and at most the number of labelled
+    images. The number of neighbours of kNN is at most the latter.
+  * A length in steps is multiplied by `scale` for the epochs, by `scale` for the
+    images, and by the factor by which batches became smaller. Grids keep two learning
+    rates and two weight decays.
 
-  Seeds, methods and evaluations stay, and encoders that are given. Data sets are
-  opened to count their images; one of several that is not there is left as it is, for
-  its own stages to fail.
+  Seeds, methods, evaluations and given checkpoints do not change. Data sets are opened
+  to count their images. If an evaluation has several data sets and one of them is
+  missing, that one is not changed, and its stages fail later.
 
   Args:
-    config: of a study.
-    scale: above 0 and below 1.
+    config: the config of a study.
+    scale: a factor above 0 and below 1.
 
   Returns:
-    A plain config; its 'rehearsal' is a sentence that says what was done.
+    A plain config, whose field 'rehearsal' is a sentence that lists the changes.
 
   Raises:
-    errors.UserError: `scale` is out of range, or the data are not there.
+    errors.UserError: `scale` is out of range, or a data set is missing.
   """
   if not 0 < scale < 1:
     raise errors.UserError(
@@ -61,7 +63,7 @@ def shrink(config: Config, scale: float) -> dict[str, Any]:
 
 
 def _known(method: Config, seed: int) -> Config:
-  """The method, with the data that it was trained on where it was given."""
+  """Returns a method with the data it was trained on, also if it is a checkpoint."""
   if 'checkpoint' not in method:
     return method
   folder = checkpoint.locate(method['checkpoint'].replace('{seed}', str(seed)))
@@ -92,7 +94,7 @@ def _method(fields: Config, scale: float) -> dict[str, Any]:
 
 
 def _evaluation(fields: Config, scale: float, methods: Config) -> dict[str, Any]:
-  """`methods` are shrunk already: their data are what is evaluated on."""
+  """Scales an evaluation down; `methods`, whose data it uses, are scaled already."""
   data_sets = fields.get('data_sets')
   if not data_sets:
     return _on_one_set(fields, scale, methods)
@@ -128,7 +130,7 @@ def _on_one_set(fields: Config, scale: float, methods: Config) -> dict[str, Any]
   protocol = small.get('protocol', {})
   if 'k' in protocol:
     small['protocol'] = {**protocol, 'k': min(protocol['k'], labelled)}
-  if 'grid' in small:  # from its middle, where values are that train
+  if 'grid' in small:  # keeps values from the middle, with which networks train well
     small['grid'] = {name: values[len(values) // 4::max(1, len(values) // 2)][:2]
                      for name, values in small['grid'].items()}
   small = _smaller_batches(small, feed=min(images // 10, labelled),
@@ -138,7 +140,7 @@ def _on_one_set(fields: Config, scale: float, methods: Config) -> dict[str, Any]
 
 def _fewer_steps(small: Config, fields: Config, scale: float,
                  images: int) -> dict[str, Any]:
-  """`scale` of the epochs on `scale` of the images, or an epoch, in smaller batches."""
+  """Scales a length in steps down, but to no less than an epoch of `images`."""
   if not (steps := fields.get('train', {}).get('steps')):
     return dict(small)
   batch_size = small['feed']['batch_size']
@@ -148,17 +150,18 @@ def _fewer_steps(small: Config, fields: Config, scale: float,
 
 
 def _count(data: Config) -> int:
-  """Training images that remain."""
+  """Returns the number of training images of a scaled data set."""
   return _count_json(json.dumps(data))
 
 
-@functools.cache  # the methods of a study mostly share their data
+@functools.cache  # most methods of a study have the same data
 def _count_json(data: str) -> int:
   return len(datasets.load(split='train', **json.loads(data)))
 
 
 def _fewer_epochs(fields: Config, scale: float) -> dict[str, Any]:
-  """One factor for everything in epochs, so that schedules keep their shape."""
+  """Multiplies all fields in epochs by one factor, so that schedules keep their shape.
+  """
   epochs = fields.get('train', {}).get('epochs')
   factor = max(scale, min(1, 1 / epochs)) if epochs else scale
 
@@ -171,7 +174,7 @@ def _fewer_epochs(fields: Config, scale: float) -> dict[str, Any]:
       section: {name: scaled(name, value) for name, value in fields[section].items()}
       for section in ('optim', 'train') if section in fields}}
   if every := fields.get('train', {}).get('knn_every_epochs'):
-    # Looked at as often as in the full run, a network would mostly be looked at.
+    # At the rate of the full run, most of the time would be spent on kNN.
     fields['train']['knn_every_epochs'] = max(every, factor * epochs / 5)
   return fields
 
@@ -192,7 +195,7 @@ def _narrowing(scale: float) -> float:
 
 
 def _narrower(model: Config, scale: float) -> Config:
-  """Widths in eighths, which all wide networks accept."""
+  """Makes a wide network narrower; widths are eighths, which all of them accept."""
   if model['name'] not in WIDE:
     return model
   width = _narrowing(scale) * model.get('width', 1)
@@ -200,7 +203,8 @@ def _narrower(model: Config, scale: float) -> Config:
 
 
 def _smaller_batches(fields: Config, **most: int) -> dict[str, Any]:
-  """In each section at most so many images, in eights where there are eight."""
+  """Limits batch sizes by section; limits above 8 are rounded down to a multiple of 8.
+  """
   fields = dict(fields)
   for section, count in most.items():
     if 'batch_size' in fields.get(section, {}):

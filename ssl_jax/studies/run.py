@@ -1,4 +1,4 @@
-"""Runs the stages of a study that are not done, and writes its report."""
+"""Runs the stages of a study that are not finished, and writes its report."""
 
 import datetime
 import json
@@ -21,11 +21,16 @@ Config = Mapping[str, Any]
 
 
 def run(config: Config, workdir: pathlib.Path, command: str = '') -> pathlib.Path:
-  """Runs what is not yet done and writes the report; returns its path.
+  """Runs the stages that are not finished and writes the report; returns its path.
+
+  Args:
+    config: the config of the study.
+    workdir: the folder of the study.
+    command: the command line, which the report shows.
 
   Raises:
-    errors.UserError: a mistake in the config, found before anything runs; or
-      stages that failed, named after all the others are done and reported.
+    errors.UserError: the config has a mistake, which is found before a stage runs; or
+      stages failed, in which case the others have run and the report is written.
   """
   config = stages_lib.resolve(config)
   stages_lib.check(config)
@@ -35,19 +40,20 @@ def run(config: Config, workdir: pathlib.Path, command: str = '') -> pathlib.Pat
   page = report.write(workdir) if jax.process_index() == 0 else workdir
   if failed:
     stages = 'stage' if len(failed) == 1 else 'stages'
-    raise errors.UserError(f'{len(failed)} {stages} failed, for the reasons above: '
-                           f'{"; ".join(failed)}; the others are in {page}')
+    raise errors.UserError(
+        f'{len(failed)} {stages} failed: {"; ".join(failed)}; the log above gives the '
+        f'reasons, and {page} has the results of the others')
   return page
 
 
 def _run_stages(config: Config, stages: list[stages_lib.Stage],
                 workdir: pathlib.Path) -> list[str]:
-  """Runs what is not done and says why a stage fails; returns those that failed."""
+  """Runs the stages that are not finished; returns the names of those that failed."""
   failed, encoder, remaining = {}, None, False
-  done = []  # is told once it is clear that something remains
+  done = []  # lines that are logged if a stage is not finished
   for i, stage in enumerate(stages, start=1):
-    if encoder != (stage.method, stage.seed):
-      encoder, extracted = (stage.method, stage.seed), {}  # what its stages share
+    if encoder != (stage.method, stage.seed):  # its evaluations share their features
+      encoder, extracted = (stage.method, stage.seed), {}
     if stage.evaluation and str(stages_lib.Stage(*encoder)) in failed:
       continue
     folder = workdir / stage.method / f'seed{stage.seed}'
@@ -76,7 +82,7 @@ def _run_stages(config: Config, stages: list[stages_lib.Stage],
 
 def _fields(config: Config, stage: stages_lib.Stage,
             folder: pathlib.Path) -> dict[str, Any]:
-  """Makes the whole config of a stage; of an evaluation it names the encoder's too."""
+  """Returns the whole config of a stage, for an evaluation with that of its encoder."""
   trained = {**config['methods'][stage.method], 'seed': stage.seed}
   if 'checkpoint' in trained:
     path = stages_lib.checkpoint_of(trained, stage.seed)
@@ -103,7 +109,7 @@ def _run_stage(stage: stages_lib.Stage, fields: Config, folder: pathlib.Path,
 
 
 def _describe(config: Config, workdir: pathlib.Path, command: str) -> None:
-  """Writes study.json, what the report needs to know beside the results."""
+  """Writes study.json, which the report reads together with the results."""
   if jax.process_index():
     return
   path = workdir / 'study.json'
@@ -130,6 +136,6 @@ def _describe(config: Config, workdir: pathlib.Path, command: str) -> None:
 
 
 def show(page: pathlib.Path, workdir: pathlib.Path) -> None:
-  """Prints the tables of results and where the report is; process 0 alone does."""
+  """Prints the tables of results and the path of the report, on process 0 only."""
   if jax.process_index() == 0:
     print(f'\n{report.summary(workdir)}\nThe report: {page}')

@@ -17,43 +17,45 @@ PRETRAIN = 'pretrain'  # the first stage of a method, and its folder
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StudyConfig:
-  """A study: what a config of this binary may hold."""
+  """Declares a study: the fields of a config of this binary."""
   name: str = config_lib.field(doc='Short name of the study')
   title: str | None = config_lib.field(
       None, doc='Heading of the report; None is the name')
   description: str | None = config_lib.field(
       None, doc='First paragraph of the report')
   data_label: str | None = config_lib.field(
-      None, doc='What the report calls the data')
+      None, doc='Name of the data in the report')
   seeds: tuple[int, ...] = config_lib.field(
-      low=0, high=2**32 - 1, nonempty=True, doc='A repetition of everything for each')
+      low=0, high=2**32 - 1, nonempty=True, doc='Seeds; all stages are run for each')
   methods: dict = config_lib.field(
-      doc='By name: the config of a pre-training (its fields: python -m '
-      'ssl_jax.pretrain --help), or the checkpoint of one')
+      doc='By name: the config of a pre-training (python -m ssl_jax.pretrain --help '
+      'lists its fields), or the checkpoint of one')
   evaluations: dict = config_lib.field(
-      doc='By name: the config of an evaluation (its fields: --help of '
-      'ssl_jax.evaluate, ssl_jax.linear_probe and ssl_jax.finetune); methods, subsets '
-      'and data_sets say what it is done on')
+      doc='By name: the config of an evaluation (--help of ssl_jax.evaluate, '
+      'ssl_jax.linear_probe and ssl_jax.finetune lists its fields); methods, subsets '
+      'and data_sets select its encoders and its data')
   display_names: dict | None = config_lib.field(
-      None, doc='What the report calls methods and evaluations, by their name')
+      None, doc='Names of methods and evaluations in the report')
   published: tuple[dict, ...] = config_lib.field(
-      (), doc='Published figures that the report shows beside: method, evaluation, '
-      'value in percent and source')
+      (), doc='Published results that the report shows next to its own: method, '
+      'evaluation, value in percent and source')
   heatmap: dict | None = config_lib.field(
       None, doc='Axes and cells of a figure that shows all methods')
-  rehearsal: str | None = config_lib.internal('What --scale did to the study')
+  rehearsal: str | None = config_lib.internal('The changes that --scale made')
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """One measurement of an encoder; its name is its folder.
+  """One evaluation of encoders.
 
   Attributes:
-    name: 'linear'; of a label subset 'linear_1pct', of a data set 'linear_food101'.
-    fields: the config of the binary that does it.
-    methods: that it applies to.
-    subset: of a label subset its group and column, ('linear', '1pct').
-    data_set: of one of several data sets likewise, ('linear', 'food101').
+    name: its name and its folder, such as 'linear'; 'linear_1pct' for a label subset,
+      'linear_food101' for one of several data sets.
+    fields: the plain config of the job that does it.
+    methods: the methods whose encoders it evaluates.
+    subset: for a label subset, its group and its column, such as ('linear', '1pct').
+    data_set: for one of several data sets, its group and its column, such as
+      ('linear', 'food101').
   """
   name: str
   fields: Config
@@ -63,7 +65,7 @@ class Evaluation:
 
   @property
   def module(self) -> types.ModuleType:
-    """The binary that does it."""
+    """The module in jobs/ that does it."""
     if 'protocol' in self.fields:
       return evaluate
     return finetune if 'freeze_until' in self.fields else linear_probe
@@ -71,13 +73,14 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-  """A run with a folder of its own: a pre-training, or an evaluation of one."""
+  """One run with its own folder: a pre-training, or an evaluation of its encoder."""
   method: str
   seed: int
   evaluation: Evaluation | None = None
 
   @property
   def name(self) -> str:
+    """The name of the stage and of its folder."""
     return self.evaluation.name if self.evaluation else PRETRAIN
 
   def __str__(self) -> str:
@@ -85,7 +88,7 @@ class Stage:
 
 
 def resolve(config: Config) -> dict[str, Any]:
-  """Plain; of a method that names a checkpoint nothing else is left."""
+  """Returns the plain config; a method with a checkpoint keeps no other field."""
   config = plain_config.plain(config)
   methods = {}
   for name, fields in (config.get('methods') or {}).items():
@@ -96,11 +99,11 @@ def resolve(config: Config) -> dict[str, Any]:
 
 
 def evaluations(config: Config) -> list[Evaluation]:
-  """The evaluations of a study, one for each label subset or data set they have.
+  """Returns the evaluations of a study, one for each label subset and data set.
 
   Raises:
-    errors.UserError: a method that the study does not have, or two evaluations
-      with one folder.
+    errors.UserError: an evaluation names a method that the study does not have, or two
+      evaluations have the same folder.
   """
   found = {PRETRAIN: None}
   for group, fields in config['evaluations'].items():
@@ -113,14 +116,15 @@ def evaluations(config: Config) -> list[Evaluation]:
     for evaluation in _columns(group, fields, tuple(methods)):
       if evaluation.name in found:
         raise errors.UserError(f'config.evaluations.{group} would write the folder '
-                               f'{evaluation.name!r}, which is taken; rename it')
+                               f'{evaluation.name!r}, which another stage writes; '
+                               'rename it')
       found[evaluation.name] = evaluation
   return [e for e in found.values() if e is not None]
 
 
 def _columns(group: str, fields: Config, methods: tuple[str, ...]
              ) -> Iterator[Evaluation]:
-  """The group itself; or one evaluation for each of its subsets or data sets."""
+  """Yields one evaluation for each subset or data set of a group, or for the group."""
   fields = {k: v for k, v in fields.items() if k != 'methods'}
   subsets, data_sets = (fields.pop(k, None) for k in ('subsets', 'data_sets'))
   if subsets and data_sets:
@@ -137,7 +141,10 @@ def _columns(group: str, fields: Config, methods: tuple[str, ...]
 
 
 def stages(config: Config) -> Iterator[Stage]:
-  """Seed by seed, so that an unfinished study compares all methods on few seeds."""
+  """Yields all stages, ordered by seed first.
+
+  An unfinished study therefore has all methods of some seeds, which can be compared.
+  """
   wanted = evaluations(config)
   for seed in config['seeds']:
     for method, fields in config['methods'].items():
@@ -147,7 +154,11 @@ def stages(config: Config) -> Iterator[Stage]:
 
 
 def check(config: Config) -> None:
-  """Finds the mistakes that can be found without data, in every method at once."""
+  """Checks the configs of all stages.
+
+  Raises:
+    errors.UserError: a config has a mistake that can be found without data.
+  """
   config_lib.build(StudyConfig, config)
   for section in ('methods', 'evaluations'):
     if not config[section]:
@@ -171,7 +182,11 @@ def check(config: Config) -> None:
 def checkpoint_of(method: Config, seed: int) -> pathlib.Path:
   """Returns the folder of the checkpoints that a method names.
 
+  Args:
+    method: its field `checkpoint` is a path, in which {seed} stands for the seed.
+    seed: the seed.
+
   Raises:
-    errors.UserError: there are none.
+    errors.UserError: the folder has no checkpoints.
   """
   return checkpoint_lib.locate(method['checkpoint'].replace('{seed}', str(seed)))

@@ -1,8 +1,9 @@
-"""Checkpoints: `state` to go on training, `encoder` to use, `config` to know.
+"""Writes and reads checkpoints.
 
-A checkpoint is written beside its final name and renamed, so a kill leaves
-the previous one. Everything needed to use the encoder, preprocessing included,
-is inside. One that is damaged or does not fit a run is never deleted.
+The items of a checkpoint are `state`, from which a training continues, `encoder` and
+`config`. The last two suffice to use the encoder, preprocessing included. A checkpoint
+is written under a temporary name and then renamed, so a process that is killed leaves
+the previous one intact. One that is damaged or does not fit a run is never deleted.
 """
 
 import dataclasses
@@ -22,23 +23,28 @@ from ssl_jax.parallel import processes
 from ssl_jax.train import resume
 
 Tree = Any
-# What earlier versions called the fields of `TrainState.variables`.
+# Names that earlier versions used for fields of `TrainState.variables`.
 _FORMER_NAMES = {'non_trainable': 'slow'}
 
 
 def abstract(tree: Tree, sharding: jax.sharding.Sharding) -> Tree:
-  """Returns the shapes and dtypes of `tree`, to be restored onto `sharding`."""
+  """Returns the shapes and dtypes of `tree`, each with the sharding `sharding`."""
   return jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
 class Checkpoints:
-  """Keeps the checkpoints of one run, newest last. The first save makes the folder."""
+  """Manages the checkpoints of one run.
+
+  Args:
+    folder: the folder of the checkpoints; the first save makes it.
+    max_to_keep: number of checkpoints that are kept, which are the newest ones.
+  """
 
   def __init__(self, folder: pathlib.Path | str, *, max_to_keep: int = 2):
     self._folder = pathlib.Path(folder).absolute()
     self._max_to_keep = max_to_keep
-    # As process 0 sees it: to open them is a collective.
+    # All processes must agree, because opening the folder is a collective operation.
     there = processes.allgather_text(str(self._folder.is_dir()))[0] == 'True'
     self._manager = self._open() if there else None
 
@@ -51,10 +57,11 @@ class Checkpoints:
       self._manager.close()
 
   def steps(self) -> list[int]:
+    """Returns the steps of all checkpoints, oldest first."""
     return sorted(self._manager.all_steps()) if self._manager else []
 
   def written(self) -> int | None:
-    """Returns the newest step that is whole on disk, from any thread."""
+    """Returns the newest step that is complete on disk; may be called in any thread."""
     if not self._folder.is_dir():
       return None
     return max((int(p.name) for p in self._folder.iterdir() if p.name.isdigit()),
@@ -62,7 +69,14 @@ class Checkpoints:
 
   def save(self, step: int, state: Tree, encoder: Tree,
            config: Mapping[str, Any]) -> None:
-    """Starts to write; returns once the arrays are safe to donate."""
+    """Starts to write a checkpoint; returns when the arrays may be donated.
+
+    Args:
+      step: the number of training steps; nothing is done if it has a checkpoint.
+      state: the training state.
+      encoder: the variables of the encoder.
+      config: the plain config of the run.
+    """
     if step in self.steps():
       return
     if self._manager is None:
@@ -74,20 +88,20 @@ class Checkpoints:
 
   def restore_latest(self, abstract_state: Tree,
                      dataset: Mapping[str, Any] | None = None) -> Tree | None:
-    """Restores the newest state that can be read; None where there is none at all.
+    """Restores the newest readable state; returns None if no checkpoint exists.
 
     A checkpoint that cannot be read is named in the log, and the one before it is
-    tried. Once that is restored, the damaged ones are renamed to `<step>.damaged`,
-    so that their steps can be saved again. Nothing is deleted.
+    tried. When one is restored, the damaged ones are renamed to `<step>.damaged`, so
+    that their steps can be saved again. Nothing is deleted.
 
     Args:
-      abstract_state: the shapes, dtypes and shardings of the run's state.
-      dataset: `data.sources.Source.description` of the run's data, compared with the
-        one in the checkpoint; None compares nothing.
+      abstract_state: the shapes, dtypes and shardings of the state of the run.
+      dataset: `data.sources.Source.description` of the data of the run, which is
+        compared with that in the checkpoint; None compares nothing.
 
     Raises:
-      errors.UserError: a checkpoint is intact but of other data, or its arrays are
-        not those of `abstract_state`; or there are checkpoints and none can be read.
+      errors.UserError: a checkpoint is intact, but it is of other data or its arrays
+        are not those of `abstract_state`; or none of the checkpoints can be read.
     """
     damaged = {}
     for step in reversed(self.steps()):
@@ -101,12 +115,13 @@ class Checkpoints:
     if damaged:
       raise errors.UserError(
           f'none of the checkpoints in {self._folder} can be read (the last error: '
-          f'{reason}); nothing was deleted; choose another --workdir to start anew')
+          f'{reason}); nothing was deleted; choose another --workdir to start from the '
+          'beginning')
     return None
 
   def _restore(self, step: int, abstract_state: Tree,
                dataset: Mapping[str, Any] | None) -> Tree:
-    """Raises `errors.UserError` for a misfit, anything else for a damaged file."""
+    """Raises `errors.UserError` for a misfit, any other error for a damaged file."""
     config = self._manager.restore(step, args=ocp.args.Composite(
         config=ocp.args.JsonRestore()))['config']
     if dataset is not None and 'dataset' in config:
@@ -131,7 +146,7 @@ class Checkpoints:
         **{new: state.variables[old] for new, old in names.items()}))
 
   def _set_aside(self, damaged: Iterable[int]) -> None:
-    """Gives checkpoints a name that Orbax ignores."""
+    """Renames checkpoints so that Orbax ignores them."""
     if not damaged:
       return
     if jax.process_index() == 0:
@@ -141,7 +156,7 @@ class Checkpoints:
         (self._folder / str(step)).rename(self._folder / name)
         logging.warning('The damaged checkpoint %d in %s is now %s.', step,
                         self._folder, name)
-    processes.allgather_text('')  # until it is done
+    processes.allgather_text('')  # waits until process 0 has renamed them
     self._manager.reload()
 
   def _open(self) -> ocp.CheckpointManager:
@@ -155,7 +170,7 @@ class Checkpoints:
 
 
 def _attempt(restore: Callable[[], Tree]) -> tuple[Tree, str]:
-  """Returns what was restored, or why some process could not read it."""
+  """Returns the restored tree, and why a process could not read it or ''."""
   state, reason = None, ''
   with processes.fail_together():
     try:
@@ -180,10 +195,10 @@ def _damaged(step: int, i: int) -> str:
 
 
 def read_config(folder: pathlib.Path | str) -> tuple[int, dict[str, Any]]:
-  """The step and the config of the newest checkpoint under `folder`.
+  """Returns the step and the config of the newest readable checkpoint in `folder`.
 
   Raises:
-    errors.UserError: there is no readable checkpoint.
+    errors.UserError: no checkpoint can be read.
   """
   with _reader(folder) as manager:
     for step in sorted(manager.all_steps(), reverse=True):
@@ -201,10 +216,15 @@ def read_config(folder: pathlib.Path | str) -> tuple[int, dict[str, Any]]:
 
 def restore_encoder(folder: pathlib.Path | str, step: int,
                     abstract_encoder: Tree) -> Tree:
-  """The `encoder` item alone, on whatever devices `abstract_encoder` names.
+  """Restores only the item `encoder` of a checkpoint.
+
+  Args:
+    folder: the folder of the checkpoints.
+    step: the step of the checkpoint.
+    abstract_encoder: the shapes, dtypes and shardings of the arrays.
 
   Raises:
-    errors.UserError: the saved arrays are not those of this architecture.
+    errors.UserError: the saved arrays do not have these shapes and dtypes.
   """
   with _reader(folder) as manager:
     try:
@@ -212,13 +232,17 @@ def restore_encoder(folder: pathlib.Path | str, step: int,
           encoder=ocp.args.StandardRestore(abstract_encoder)))['encoder']
     except ValueError as e:
       raise errors.UserError(
-          f'the encoder in {folder} at step {step} does not fit the architecture '
-          f'its config names ({_first_line(e)}); was it saved by another version?'
-      ) from e
+          f'the encoder in {folder} at step {step} does not fit the architecture that '
+          f'its config names ({_first_line(e)}); load it with the version of the code '
+          'that saved it') from e
 
 
 def read_encoder(folder: pathlib.Path | str, step: int) -> Tree:
-  """Reads the `encoder` item as NumPy arrays, whatever its architecture.
+  """Reads the item `encoder` as NumPy arrays; its architecture need not be known.
+
+  Args:
+    folder: the folder of the checkpoints.
+    step: the step of the checkpoint.
 
   Raises:
     errors.UserError: the item cannot be read.
@@ -238,10 +262,13 @@ def read_encoder(folder: pathlib.Path | str, step: int) -> Tree:
 
 
 def locate(path: pathlib.Path | str) -> pathlib.Path:
-  """Accepts a workdir or its `checkpoints`; returns the latter.
+  """Returns the folder of the checkpoints of a run.
+
+  Args:
+    path: the workdir of the run, or the folder itself.
 
   Raises:
-    errors.UserError: neither is there.
+    errors.UserError: neither holds a checkpoint.
   """
   path = pathlib.Path(path).absolute()
   for folder in (path / 'checkpoints', path):
@@ -253,7 +280,7 @@ def locate(path: pathlib.Path | str) -> pathlib.Path:
 
 
 def newest_step(folder: pathlib.Path | str) -> int:
-  """Returns the newest step in a folder of checkpoints, readable or not."""
+  """Returns the newest step in a folder of checkpoints, which may be unreadable."""
   return max(int(p.name) for p in pathlib.Path(folder).iterdir() if p.name.isdigit())
 
 

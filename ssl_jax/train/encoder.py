@@ -1,4 +1,4 @@
-"""Loads the encoder of a checkpoint: nothing else of the run is needed."""
+"""Loads an encoder from a checkpoint, which is all that is needed of a run."""
 
 import dataclasses
 import functools
@@ -20,10 +20,19 @@ Tree = Any
 
 @dataclasses.dataclass(frozen=True)
 class TrainedEncoder:
-  """A trained encoder. `method.encode(variables, batch)` gives its endpoints."""
+  """A trained encoder; `method.encode(variables, batch)` returns its endpoints.
+
+  Attributes:
+    method: the method that trained it.
+    variables: its variables, replicated on all devices of the mesh.
+    config: the plain config of the run that trained it.
+    step: the number of training steps.
+    image_shape: [H, W, C] of the images that it was trained on.
+    class_names: the classes of those images; empty without labels.
+  """
   method: base.Base
-  variables: Tree               # on all devices of the mesh
-  config: dict[str, Any]        # of the run that made it
+  variables: Tree
+  config: dict[str, Any]
   step: int
   image_shape: tuple[int, int, int]
   class_names: tuple[str, ...]
@@ -33,10 +42,12 @@ def load(path: pathlib.Path | str, mesh: jax.sharding.Mesh) -> TrainedEncoder:
   """Reads the newest checkpoint of a pre-training run.
 
   Args:
-    path: the run's workdir, or the folder `checkpoints` in it.
+    path: the workdir of the run, or the folder `checkpoints` in it.
+    mesh: the devices.
 
   Raises:
-    errors.UserError: no checkpoint, none that can be read, or another architecture.
+    errors.UserError: no checkpoint is found or readable, or its arrays are not those of
+      the architecture that its config names.
   """
   folder = checkpoint.locate(path)
   step, config = checkpoint.read_config(folder)
@@ -53,10 +64,14 @@ def load(path: pathlib.Path | str, mesh: jax.sharding.Mesh) -> TrainedEncoder:
 
 def load_identified(identity: Mapping[str, Any],
                     mesh: jax.sharding.Mesh) -> TrainedEncoder:
-  """Loads what `identify` described.
+  """Loads the encoder that `identify` described.
+
+  Args:
+    identity: the result of `identify` or `identify_if_there`.
+    mesh: the devices.
 
   Raises:
-    errors.UserError: as `load`, or a later checkpoint came in between.
+    errors.UserError: `load` fails, or a later checkpoint was written after `identify`.
   """
   encoder = load(identity['path'], mesh)
   if encoder.step != identity['step']:
@@ -67,17 +82,18 @@ def load_identified(identity: Mapping[str, Any],
 
 
 def identify(path: pathlib.Path | str) -> dict[str, Any]:
-  """Returns what tells the encoder that `load` would give from any other one.
+  """Returns the identity of the encoder that `load` would return.
 
-  The digest is of the arrays and not of the files that hold them, into which Orbax
-  writes times and random names: a copy, or the same training done again, has the
-  same digest. An encoder is read once in a process (ResNet-50: half a second).
+  The digest is computed from the arrays and not from their files, because Orbax writes
+  times and random names into the files. A copy of an encoder, or one from a repetition
+  of the same training, therefore has the same digest. An encoder is read only once in a
+  process (half a second for ResNet-50).
 
   Returns:
     'path', the absolute folder of the checkpoints; 'step'; 'digest', 16 characters.
 
   Raises:
-    errors.UserError: no checkpoint, or none that can be read.
+    errors.UserError: no checkpoint is found or readable.
   """
   folder = checkpoint.locate(path)
   step, _ = checkpoint.read_config(folder)
@@ -86,7 +102,7 @@ def identify(path: pathlib.Path | str) -> dict[str, Any]:
 
 
 def identify_if_there(path: pathlib.Path | str) -> dict[str, Any]:
-  """Returns what `identify` does, or the 'path' alone where the encoder is gone."""
+  """Returns the result of `identify`, or only the 'path' if it finds no encoder."""
   try:
     return identify(path)
   except errors.UserError:
@@ -96,7 +112,7 @@ def identify_if_there(path: pathlib.Path | str) -> dict[str, Any]:
 @functools.lru_cache(maxsize=256)
 def _digest(folder: pathlib.Path, step: int, written: int) -> str:
   """Hashes the names, shapes, dtypes and bytes of all arrays of an encoder."""
-  del written  # only tells a checkpoint from an earlier one in the same place
+  del written  # a key of the cache: another checkpoint may replace one in this folder
   leaves = jax.tree_util.tree_leaves_with_path(checkpoint.read_encoder(folder, step))
   hashed = hashlib.sha256()
   for name, array in sorted((jax.tree_util.keystr(p), np.asarray(x))

@@ -1,4 +1,4 @@
-"""fit(): the only place that iterates, logs, checkpoints and evaluates."""
+"""Runs the training loop: steps, reports, checkpoints and online kNN."""
 
 import contextlib
 import functools
@@ -16,19 +16,21 @@ from ssl_jax.train import step as step_lib
 
 
 def fit(run: training.TrainingRun) -> step_lib.TrainState:
-  """Trains to the end, from the newest checkpoint in the workdir if there is one.
+  """Trains to the end and returns the final state.
 
-  Nothing is written before the first step is done and its loss is finite.
+  If the workdir has a checkpoint, the training continues from the newest one. Nothing
+  is written before the first step is done and its loss is finite.
 
   Raises:
-    errors.Preempted: SIGTERM or Ctrl-C came; the state is saved.
-    errors.Diverged: the loss is no longer finite; the last good state is kept.
-    errors.UserError: the newest checkpoint is of other data or of another state.
+    errors.Preempted: the process received SIGTERM or Ctrl-C; the state is saved.
+    errors.Diverged: the loss is not finite; the last good checkpoint is kept.
+    errors.UserError: the newest checkpoint has other data or another state.
   """
   start = time.monotonic()
   checkpoints = checkpoint.Checkpoints(run.workdir / 'checkpoints',
                                        max_to_keep=run.log.max_to_keep)
-  # Its context ends after that of the checkpoints, which waits until all is written.
+  # The context of `checkpoints` waits at its end until everything is written. The
+  # listener's context must end after it.
   with preemption.Listener(checkpoints.written) as listener:
     with contextlib.closing(run.feed), checkpoints:
       state, key = _initial_state(run, checkpoints)
@@ -42,7 +44,7 @@ def fit(run: training.TrainingRun) -> step_lib.TrainState:
 
 def _initial_state(run: training.TrainingRun, checkpoints: checkpoint.Checkpoints
                    ) -> tuple[step_lib.TrainState, jax.Array]:
-  """Restores or makes the state; the key is that of all steps."""
+  """Restores or makes the state; returns it and the key of all steps."""
   init = functools.partial(run.train_step.init, image_shape=run.feed.image_shape)
   rep = mesh_lib.replicated(run.mesh)
   init_key, key = jax.jit(lambda: tuple(jax.random.split(jax.random.key(run.seed))),
@@ -63,18 +65,19 @@ def _initial_state(run: training.TrainingRun, checkpoints: checkpoint.Checkpoint
 def _iterate(run: training.TrainingRun, state: step_lib.TrainState, key: jax.Array,
              checkpoints: checkpoint.Checkpoints, reporter: reporter_lib.Reporter,
              listener: preemption.Listener) -> step_lib.TrainState:
-  """Runs the loop proper, to the end or until a signal is answered.
+  """Runs the steps, to the end or until a signal stops them.
 
-  Metrics are read one dispatch late: the device never waits, but for the first.
+  Metrics are read one dispatch late, so that the device does not wait for the host,
+  except for the first dispatch.
   """
   dispatch = step_lib.make_dispatch(run.train_step, run.feed.select, run.mesh,
                                     state)
   per_dispatch = training.steps_per_dispatch(run)
   step, total = int(state.step), run.total_steps
   save_every = run.steps(run.log.checkpoint_every_epochs)
-  watch_every = run.steps(run.monitor_every_epochs) if run.monitor else 0
+  knn_every = run.steps(run.knn_every_epochs) if run.online_knn else 0
   encoder = run.method.encoder_variables
-  pending, stop = None, False  # step and metrics of the dispatch that is under way
+  pending, stop = None, False  # step and metrics of the dispatch that is running
 
   def save():
     checkpoints.save(step, state, encoder(state.variables), run.config)
@@ -82,26 +85,26 @@ def _iterate(run: training.TrainingRun, state: step_lib.TrainState, key: jax.Arr
   with profile.Profiler(run.workdir, start=step + 10, on=run.log.profile) as profiler:
     while step < total and not stop:
       n = min(per_dispatch, total - step)
-      state, row = dispatch(state, key, run.feed.inputs(step, n), n)
+      state, metrics = dispatch(state, key, run.feed.inputs(step, n), n)
       before, step = step, step + n
       if not reporter.begun:
-        reporter.report(step, row)
+        reporter.report(step, metrics)
         listener.listen()
       if pending is not None:
         reporter.report(*pending)
-      pending = None if step == reporter.last else (step, row)
+      pending = None if step == reporter.last else (step, metrics)
       profiler.at(step)
       stop = listener.reached()
-      watch = training.crossed(watch_every, before, step)
-      if stop or watch or step == total or training.crossed(save_every, before, step):
-        if pending is not None:  # kept only once the loss is known to be finite
+      knn = training.crossed(knn_every, before, step)
+      if stop or knn or step == total or training.crossed(save_every, before, step):
+        if pending is not None:  # a state is saved only if its loss is finite
           reporter.report(*pending)
         pending = None
-        if watch:
-          reporter.monitor(step, run.monitor(encoder(state.variables)))
+        if knn:
+          reporter.write_evaluation(step, run.online_knn(encoder(state.variables)))
         save()
         reporter.pause()
-  if not checkpoints.steps():  # zero epochs: a randomly initialised encoder
+  if not checkpoints.steps():  # after zero epochs: a randomly initialised encoder
     reporter.begin()
     save()
   return state

@@ -1,4 +1,4 @@
-"""Keeps what a run measures: metrics.jsonl and TensorBoard events."""
+"""Writes the metrics of a run to metrics.jsonl and TensorBoard events."""
 
 import json
 import math
@@ -13,10 +13,16 @@ from ssl_jax import jsonl
 
 
 class Writer:
-  """Appends rows to metrics.jsonl and TensorBoard, on process 0 only.
+  """Appends metrics to metrics.jsonl and TensorBoard, on process 0 only.
 
-  With its first row a resumed run drops those after the step that it resumes from:
-  the file always reads as one undisturbed run. Before that nothing is written.
+  Nothing is written before the first call of `write`. In a resumed run that call
+  removes the metrics after the step that the run resumes from, so the file reads as
+  that of a run that was not stopped.
+
+  Args:
+    workdir: the folder of the run.
+    resume_step: the step that the run resumes from; 0 for a new run.
+    tensorboard: whether to write TensorBoard events too.
   """
 
   def __init__(self, workdir: pathlib.Path, *, resume_step: int, tensorboard: bool):
@@ -25,28 +31,33 @@ class Writer:
     self._active = jax.process_index() == 0
     if not self._active:
       return
-    self._kept = [row for row in jsonl.read(self._path) if row['step'] <= resume_step]
-    spent = max((row['time'] for row in self._kept), default=0.0)
+    self._kept = [record for record in jsonl.read(self._path)
+                  if record['step'] <= resume_step]
+    spent = max((record['time'] for record in self._kept), default=0.0)
     self._started = time.monotonic() - spent
     self._purge = resume_step + 1 if tensorboard else None
 
-  def write(self, step: int, row: Mapping[str, float]) -> None:
-    """Adds `step` and `time`, seconds of training so far over all resumes."""
+  def write(self, step: int, metrics: Mapping[str, float]) -> None:
+    """Writes the finite metrics of a step by name.
+
+    In metrics.jsonl the line also has `step` and `time`, which is the seconds of
+    training so far, including those before a resume.
+    """
     if not self._active:
       return
     self._open()
-    row = {name: value for name, value in row.items() if math.isfinite(value)}
+    metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
     seconds = time.monotonic() - self._started
     with self._path.open('a') as f:
-      f.write(json.dumps({'step': step, 'time': seconds, **row}) + '\n')
+      f.write(json.dumps({'step': step, 'time': seconds, **metrics}) + '\n')
     if self._events is not None:
-      for name, value in row.items():
+      for name, value in metrics.items():
         self._events.add_scalar(name, value, step)
 
   def _open(self) -> None:
-    """Leaves in the file what the checkpoint knows of, the first time it is called."""
+    """Removes metrics after the checkpoint from the files, in the first call only."""
     if self._kept is not None:
-      self._path.write_text(''.join(json.dumps(row) + '\n' for row in self._kept))
+      self._path.write_text(''.join(json.dumps(r) + '\n' for r in self._kept))
       self._kept = None
     if self._purge is not None:
       self._events = tensorboardX.SummaryWriter(
@@ -54,7 +65,6 @@ class Writer:
       self._purge = None
 
   def close(self) -> None:
+    """Closes the files."""
     if self._events is not None:
       self._events.close()
-
-

@@ -10,23 +10,23 @@ import numpy as np
 import optax
 
 Tree = Any
-_ROW = 256  # sums of one array are padded to a multiple of this
+_CHUNK = 256  # the sums of one array are padded to a multiple of this number
 
 
 def sums_of_squares(arrays: Sequence[jax.Array]) -> jax.Array:
   """Returns the sum of squares of each array, float32 [len(arrays)].
 
-  Each array is summed along its last axis where it lies, so that no large array is
-  copied. What remains of all arrays is joined, in rows that belong to one array each,
-  and summed together: one small kernel for all, where `jnp.linalg.norm` of each array
-  is two.
+  Each array is first summed along its last axis, without a copy of the array. The
+  partial sums of all arrays are then concatenated, in chunks that each belong to one
+  array, and summed together. This takes one small kernel for all arrays, whereas
+  `jnp.linalg.norm` takes two for each array.
   """
   parts = [_along_the_last_axis(x) for x in arrays]
-  padded = [jnp.pad(part, (0, -part.size % _ROW)) for part in parts]
-  rows = jnp.concatenate(padded).reshape(-1, _ROW).sum(1)
-  owner = np.repeat(np.arange(len(parts)), [part.size // _ROW for part in padded])
+  padded = [jnp.pad(part, (0, -part.size % _CHUNK)) for part in parts]
+  chunks = jnp.concatenate(padded).reshape(-1, _CHUNK).sum(1)
+  owner = np.repeat(np.arange(len(parts)), [part.size // _CHUNK for part in padded])
   belongs = owner[None, :] == np.arange(len(parts))[:, None]
-  return jnp.where(belongs, rows[None, :], 0).sum(1)
+  return jnp.where(belongs, chunks[None, :], 0).sum(1)
 
 
 def global_norm(tree: Tree) -> jax.Array:
@@ -37,8 +37,8 @@ def global_norm(tree: Tree) -> jax.Array:
 def scale_by_trust_ratio(trust_coefficient: float) -> optax.GradientTransformation:
   """Scales each update by `trust_coefficient` |parameter| / |update|, as LARS does.
 
-  The result and the state are those of `optax.scale_by_trust_ratio`: where one of the
-  norms is 0 the update stays (You et al. 2017, arXiv:1708.03888, section 4).
+  The result and the state are those of `optax.scale_by_trust_ratio`. If one of the
+  norms is 0, the update is not scaled (You et al. 2017, arXiv:1708.03888, section 4).
   """
   def update(updates, state, params):
     arrays, structure = jax.tree.flatten(updates)
@@ -57,7 +57,7 @@ def scale_by_trust_ratio(trust_coefficient: float) -> optax.GradientTransformati
 
 
 def _along_the_last_axis(x: jax.Array) -> jax.Array:
-  """Returns sums of squares, float32 [n]; of a vector, its squares."""
+  """Returns sums of squares, float32 [n]; for a vector, the squares themselves."""
   squares = jnp.square(x.astype(jnp.float32))
   if x.ndim < 2:
     return squares.reshape(-1)

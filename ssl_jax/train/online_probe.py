@@ -1,7 +1,7 @@
-"""A linear classifier that watches the features while they are being learned.
+"""Trains a linear classifier on the features while the encoder is being trained.
 
-It has its own parameters and optimizer and sees the features only after
-`stop_gradient`: training with and without it is bit-identical.
+The classifier has its own parameters and optimizer, and no gradient flows from it to
+the encoder. Training with and without it is bit-identical.
 """
 
 import dataclasses
@@ -23,19 +23,20 @@ Tree = Any
 
 @flax.struct.dataclass
 class ProbeState:
-  params: dict[str, jax.Array]  # kernel f32 [D, C], bias f32 [C]
+  """Holds the parameters and the optimizer state of an online probe."""
+  params: dict[str, jax.Array]  # kernel float32 [D, C], bias float32 [C]
   opt_state: Tree
 
 
 @dataclasses.dataclass(frozen=True)
 class OnlineProbe:
-  """Softmax regression on the training batch's own features, by Adam.
+  """Trains softmax regression by Adam on the features of the training batches.
 
   Attributes:
-    num_classes: of the labels.
-    endpoint: the feature map it stands on.
-    pool: how that becomes a vector, see models.pooling.
-    learning_rate: constant.
+    num_classes: number of classes of the labels, C.
+    endpoint: name of the endpoint that is classified.
+    pool: how a feature map becomes a vector; see `models.pooling.pooled`.
+    learning_rate: learning rate of Adam, which is constant.
   """
   num_classes: int
   endpoint: str = 'pooled'
@@ -48,10 +49,15 @@ class OnlineProbe:
 
   def init(self, method: base.Method, variables: base.Variables,
            image_shape: tuple[int, int, int]) -> ProbeState:
-    """Zero weights, sized by the encoder's endpoints.
+    """Returns the initial state, in which all weights are zero.
+
+    Args:
+      method: encodes the images.
+      variables: the variables of `method`; only their shapes are used.
+      image_shape: [H, W, C] of the images.
 
     Raises:
-      errors.UserError: `endpoint` is not among them.
+      errors.UserError: the encoder has no endpoint of the name `endpoint`.
     """
     def features():
       batch = {'image': jnp.zeros((1, *image_shape), jnp.uint8)}
@@ -63,9 +69,15 @@ class OnlineProbe:
 
   def update(self, state: ProbeState, endpoints: Mapping[str, jax.Array],
              labels: jax.Array) -> tuple[ProbeState, jax.Array]:
-    """One step on endpoints [B*V, ...] of labels [B]; returns top-1 before it.
+    """Updates the classifier once from one batch of B images and V views of each.
 
-    Rows whose label is -1 do not count.
+    Args:
+      state: the state before the update.
+      endpoints: arrays [B * V, ...] by name; the views of an image are adjacent.
+      labels: int32 [B]; images with the label -1 are not used.
+
+    Returns:
+      The new state, and the top-1 accuracy before the update, float32 scalar.
     """
     features = jax.lax.stop_gradient(self._features(endpoints))
     labels = jnp.repeat(labels, features.shape[0] // labels.shape[0])

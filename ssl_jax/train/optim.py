@@ -1,4 +1,4 @@
-"""Makes an optax optimizer and its schedule from the fields of a config."""
+"""Builds an optax optimizer and its schedule from the fields of a config."""
 
 import dataclasses
 import math
@@ -31,10 +31,10 @@ SCHEDULES = ('cosine', 'step', 'constant')
 class Optim:
   """An optimizer, its learning rate over time and its weight decay.
 
-  Weight decay is L2: `weight_decay * w` joins the gradient before anything else,
-  as in torch and google-research/simclr; in AdamW alone it bypasses the moments
-  and is only multiplied by the learning rate. google-research/simclr decays as
-  'kernels' with LARS and as 'no_norm' without; RotNet, on torch, as 'all'.
+  Weight decay is L2: `weight_decay * w` is added to the gradient first, as in torch and
+  google-research/simclr. In AdamW it bypasses the moments instead and is multiplied by
+  the learning rate only. google-research/simclr uses the mask 'kernels' with LARS and
+  'no_norm' with other optimizers; RotNet, which uses torch, has the mask 'all'.
   """
   name: str = config.field(
       'lars', choices=('lars', 'sgd', 'adam', 'adamw'), doc='The optimizer')
@@ -47,20 +47,20 @@ class Optim:
   schedule: str = config.field(
       'cosine', choices=SCHEDULES,
       doc='After the warm-up the rate falls to 0 at the last step (cosine), is '
-      'multiplied by factor at each boundary (step), or stays (constant)')
+      'multiplied by factor at each boundary (step), or is constant (constant)')
   warmup_epochs: float = config.field(
       0, low=0, doc='Epochs of a linear rise of the learning rate from 0')
   boundaries_epochs: tuple[float, ...] = config.field(
-      (), low=0, doc='For the schedule step: the first step of epoch e, counted from '
-      '0, is the first with the new rate')
+      (), low=0, doc='For the schedule step: epochs, counted from 0; the first step of '
+      'each is the first with a new rate')
   factor: float = config.field(
       0.1, above=0, doc='For the schedule step: factor of the rate at a boundary')
   weight_decay: float = config.field(
       0.0, low=0, doc='Coefficient of the weight decay, not scaled by the batch size')
   weight_decay_mask: str = config.field(
       'kernels', choices=tuple(WEIGHT_DECAY_MASKS),
-      doc='Parameters that decay: neither normalisation nor bias (kernels), no '
-      'normalisation (no_norm), or all')
+      doc='Parameters that decay: all but those of normalisation and biases (kernels), '
+      'all but those of normalisation (no_norm), or all')
   momentum: float = config.field(
       0.9, low=0, below=1, doc='Momentum of lars and sgd')
   nesterov: bool = config.field(
@@ -70,14 +70,14 @@ class Optim:
   betas: tuple[float, float] = config.field(
       (0.9, 0.999), low=0, below=1, doc='Decay rates of the moments of adam and adamw')
   clip_norm: float | None = config.field(
-      None, above=0, doc='Gradients of a larger global norm are scaled down to it; '
-      'None is no clipping')
+      None, above=0, doc='Largest global norm of the gradient, which is scaled down to '
+      'it; None is no clipping')
   multipliers: dict | None = config.field(
       None, low=0, doc='Factors of the learning rate by the name of a module on the '
       'path to the parameters, such as head=10; factors of several names multiply')
   constant: tuple[str, ...] = config.field(
-      (), doc='Names of modules whose learning rate stays at the peak, without warm-up '
-      'and schedule, such as the predictor of SimSiam')
+      (), doc='Names of modules whose learning rate is the peak throughout, without '
+      'warm-up and schedule, such as the predictor of SimSiam')
 
   def __post_init__(self):
     for name, factor in (self.multipliers or {}).items():
@@ -87,8 +87,9 @@ class Optim:
                                'must be a finite number from 0 up')
     if bool(self.boundaries_epochs) != (self.schedule == 'step'):
       raise errors.UserError(
-          f'config.optim.boundaries_epochs is {self.boundaries_epochs} with schedule '
-          f'{self.schedule!r}; "step" needs at least one, the others take none')
+          f'config.optim.boundaries_epochs is {self.boundaries_epochs} and '
+          f'config.optim.schedule is {self.schedule!r}; the schedule "step" needs at '
+          'least one boundary, and the others accept none')
     if list(self.boundaries_epochs) != sorted(set(self.boundaries_epochs)):
       raise errors.UserError(
           f'config.optim.boundaries_epochs is {self.boundaries_epochs}; each must be '
@@ -99,14 +100,14 @@ def build(optim: Optim, *, batch_size: int, num_examples: int, total_steps: int
           ) -> tuple[optax.GradientTransformation, optax.Schedule]:
   """Returns the optimizer, and its schedule for the log: step -> learning rate.
 
-  An epoch is `num_examples // batch_size` steps, its last few images left out.
+  An epoch is `num_examples // batch_size` steps; the images that remain are not used.
 
   Args:
     optim: the optimizer, its learning rate and its weight decay.
-    batch_size: global, in images.
+    batch_size: images in a global batch.
     num_examples: images in an epoch.
-    total_steps: where a cosine ends. google-research/simclr has
-      `num_examples * epochs // batch_size + 1`.
+    total_steps: the step at which a cosine schedule ends. In google-research/simclr it
+      is `num_examples * epochs // batch_size + 1`.
 
   Raises:
     errors.UserError: the warm-up is as long as the run.
@@ -122,17 +123,21 @@ def build(optim: Optim, *, batch_size: int, num_examples: int, total_steps: int
 
 def learning_rate(optim: Optim, *, batch_size: int, steps_per_epoch: int,
                   total_steps: int) -> optax.Schedule:
-  """Returns the schedule alone: step -> learning rate, float32 scalar.
+  """Returns the schedule, a function from the step to the learning rate.
 
-  At step s of a warm-up of S = floor(warmup_epochs * steps_per_epoch) steps the rate
-  is s/S of the peak, so 0 at first, as in google-research/simclr. There an epoch of
-  the warm-up is N / B steps, a fraction; here it is floor(N / B), as everywhere.
+  At step s of a warm-up of S = floor(warmup_epochs * steps_per_epoch) steps, the rate
+  is s/S of the peak, so it is 0 at first, as in google-research/simclr. There, an epoch
+  of the warm-up is N / B steps for N images and batches of B; here every epoch is
+  floor(N / B) steps.
 
   Args:
-    optim: the peak, its warm-up and what follows.
-    batch_size: global, in images; scales the peak.
-    steps_per_epoch: what an epoch of the warm-up and of the boundaries is.
-    total_steps: where a cosine ends.
+    optim: the peak, the warm-up and the schedule.
+    batch_size: images in a global batch, by which the peak is scaled.
+    steps_per_epoch: steps in an epoch of the warm-up and of the boundaries.
+    total_steps: the step at which a cosine schedule ends.
+
+  Returns:
+    A function from int to a float32 scalar.
 
   Raises:
     errors.UserError: the warm-up is as long as the run.
@@ -142,8 +147,8 @@ def learning_rate(optim: Optim, *, batch_size: int, steps_per_epoch: int,
   if warmup >= total_steps > 0:
     raise errors.UserError(
         f'config.optim.warmup_epochs is {optim.warmup_epochs}, which is {warmup} '
-        f'steps of a run of {total_steps}; warm up for less, for '
-        'example --config.optim.warmup_epochs=0, or train for longer')
+        f'steps, but the run has only {total_steps}; use a shorter warm-up, such as '
+        '--config.optim.warmup_epochs=0, or more epochs')
 
   if optim.schedule == 'cosine':
     decay = optax.cosine_decay_schedule(peak, max(total_steps - warmup, 1))
@@ -170,7 +175,7 @@ def _scale_by_rate(optim: Optim, schedule: optax.Schedule,
                    batch_size: int) -> optax.GradientTransformation:
   """Multiplies updates by minus the learning rate of each path.
 
-  Its state is that of `optax.scale_by_learning_rate`.
+  The state is that of `optax.scale_by_learning_rate`.
   """
   multipliers = optim.multipliers or {}
   if not multipliers and not optim.constant:
@@ -181,8 +186,8 @@ def _scale_by_rate(optim: Optim, schedule: optax.Schedule,
     known = {part for path in _paths(params) for part in path}
     for name in sorted(names - known):
       raise errors.UserError(
-          f'config.optim.multipliers or config.optim.constant names {name!r}, of which '
-          f'this run trains nothing{errors.suggestion(name, known)}')
+          f'config.optim.multipliers or config.optim.constant names {name!r}, but this '
+          f'run trains no module of that name{errors.suggestion(name, known)}')
     return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32))
 
   def update(updates, state, params=None):
@@ -202,10 +207,11 @@ def _scale_by_rate(optim: Optim, schedule: optax.Schedule,
 
 def _lars(optim: Optim, rate: optax.GradientTransformation
           ) -> optax.GradientTransformation:
-  """You et al. 2017, arXiv:1708.03888, as google-research/simclr applies it.
+  """Builds LARS (You et al. 2017, arXiv:1708.03888) as in google-research/simclr.
 
-  Normalisation parameters, biases and the supervised head are not adapted. The
-  rate is applied before the momentum, and the head's kernel still decays.
+  The trust ratio is not applied to normalisation parameters, biases and the supervised
+  head. The learning rate is applied before the momentum, and the kernel of the head
+  decays.
   """
   return optax.chain(
       _l2(optim),
@@ -240,13 +246,13 @@ _OPTIMIZERS = {'lars': _lars, 'sgd': _sgd, 'adam': _adam, 'adamw': _adamw}
 
 
 def _mask(chosen: Callable[[list[str]], bool]) -> Callable[[Tree], Tree]:
-  """A function from a tree of parameters to one of booleans, by path."""
+  """Returns a function from a tree of parameters to booleans, chosen by path."""
   return lambda params: jax.tree_util.tree_map_with_path(
       lambda path, _: chosen(_split(path)), params)
 
 
 def _split(path: Any) -> list[str]:
-  """JAX's key path -> ['encoder', 'stem', 'conv1', 'kernel']."""
+  """Splits a key path of JAX into names: ['encoder', 'stem', 'conv1', 'kernel']."""
   return jax.tree_util.keystr(path, simple=True, separator='/').split('/')
 
 
@@ -255,7 +261,7 @@ def _paths(params: Tree) -> list[list[str]]:
 
 
 def _is_norm(path: list[str]) -> bool:
-  """A parameter of a module such as 'bn1', 'bn_reduce', 'norm', 'BatchNorm_0'."""
+  """Returns whether the module is named like 'bn1', 'bn_reduce' or 'BatchNorm_0'."""
   module = path[-2].lower() if len(path) > 1 else ''
   return module.startswith('bn') or 'norm' in module
 

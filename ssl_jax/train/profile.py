@@ -1,4 +1,4 @@
-"""A JAX profiler trace of a few early dispatches."""
+"""Writes a JAX profiler trace of a few early dispatches."""
 
 import pathlib
 from typing import Any
@@ -8,9 +8,14 @@ from absl import logging
 
 
 class Profiler:
-  """Call `at(step)` after every dispatch; five are traced from step `start` on.
+  """Traces five dispatches; call `at(step)` after every dispatch.
 
-  By then everything is compiled. The trace lies in <workdir>/profile.
+  The trace is written to <workdir>/profile.
+
+  Args:
+    workdir: the folder of the run.
+    start: the first step that is traced; by then everything should be compiled.
+    on: whether to trace at all.
   """
 
   def __init__(self, workdir: pathlib.Path, *, start: int, on: bool):
@@ -28,6 +33,7 @@ class Profiler:
       self._running = False
 
   def at(self, step: int) -> None:
+    """Starts or ends the trace if it is due after `step` steps."""
     if self._running:
       self._left -= 1
       if not self._left:

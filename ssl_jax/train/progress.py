@@ -1,4 +1,4 @@
-"""The line that says how far a training run is: fitted to a terminal, or in a log."""
+"""Shows the progress of a training run in one line, on a terminal or in a log."""
 
 import io
 import logging
@@ -15,30 +15,32 @@ import jax
 
 from ssl_jax import durations
 
-_REDRAW_SECONDS = 0.5          # on a terminal, where the line is rewritten in place
-_LOG_SECONDS = 10.0            # between two lines of a log, at first
-_LOG_FRACTION = 0.05           # of the time spent so far, which takes over later
+_REDRAW_SECONDS = 0.5  # on a terminal, where the line is rewritten in place
+# Seconds between two lines of a log: _LOG_FRACTION of the time since the start, but at
+# least _LOG_SECONDS and at most _LOG_SECONDS_AT_MOST.
+_LOG_SECONDS = 10.0
+_LOG_FRACTION = 0.05
 _LOG_SECONDS_AT_MOST = 300.0
-_ERASE = '\r\x1b[K'            # back to the first column; clear to the end of the line
+_ERASE = '\r\x1b[K'  # moves to the first column and clears to the end of the line
 _HIDDEN = ('grad_norm', 'contrastive_entropy')  # in metrics.jsonl, not in the line
 
 
 class Progress:
   """Shows step, epoch, loss, accuracies, images/s, time left and device memory.
 
-  A terminal gets one line that is rewritten in place and is never wider than the
-  terminal: what does not fit is left out, the least important part first. A log record
-  that comes in between erases the line, so that the record starts in the first column;
-  the line is drawn again below it. Anything that is no terminal gets whole lines
-  without escape codes: every 10 seconds at first, at most every 5 minutes later on.
+  On a terminal, one line is rewritten in place. It is never wider than the terminal:
+  parts that do not fit are left out, the least important ones first. A log record
+  erases the line, so that the record starts in the first column; the line is then drawn
+  again below it. If the output is not a terminal, whole lines are written without
+  escape codes: one every 10 seconds at first, and one every 5 minutes in a long run.
   Only process 0 writes.
 
   Args:
-    total_steps: Steps of the run.
-    steps_per_epoch: Steps of an epoch.
-    batch_size: Images of a step, over all devices of all processes.
-    label: Names the run.
-    out: Gets the text; standard output where None.
+    total_steps: number of steps of the run.
+    steps_per_epoch: number of steps of an epoch.
+    batch_size: images of a step, over all devices of all processes.
+    label: the name of the run.
+    out: receives the text; None is standard output.
   """
 
   def __init__(self, *, total_steps: int, steps_per_epoch: int, batch_size: int,
@@ -52,36 +54,39 @@ class Progress:
     self._started = time.monotonic()
     self._printed = -math.inf
     self._noted: dict[str, float] = {}
-    self._line = ''         # the latest, for a terminal
-    self._drawn = False     # whether it is on the terminal, below all else
+    self._line = ''         # the latest line, for a terminal
+    self._drawn = False     # whether it is the last line on the terminal
     self._handlers = [*logging.getLogger().handlers] if self._terminal else []
     for handler in self._handlers:
       handler.addFilter(self._make_way)
     self.images_per_second = math.nan
 
   def tick(self, step: int) -> None:
-    """Measures speed; called when `step` is computed. The first call compiles."""
+    """Measures the speed; call it when `step` is computed.
+
+    The first call only starts the clock, because the first dispatch compiles.
+    """
     now = time.monotonic()
     if self._mark is None:
       self._mark = (now, step)
     elif now - self._mark[0] >= 1.0:
       rate = (step - self._mark[1]) * self._batch / (now - self._mark[0])
-      # Smoothed over a few windows, so that the time left does not jump about.
+      # Smoothed over a few windows, so that the time left does not fluctuate.
       self.images_per_second = (rate if math.isnan(self.images_per_second)
                                 else 0.7 * self.images_per_second + 0.3 * rate)
       self._mark = (now, step)
 
   def pause(self) -> None:
-    """Leaves the time since the last tick, spent on an evaluation, out of the speed."""
+    """Excludes the time since the last tick, such as an evaluation, from the speed."""
     self._mark = None
 
-  def note(self, row: Mapping[str, float]) -> None:
-    """Keeps a slow metric in the line until it is measured again."""
-    self._noted = dict(row)
+  def note(self, metrics: Mapping[str, float]) -> None:
+    """Keeps metrics in the line that are measured rarely, until the next call."""
+    self._noted = dict(metrics)
 
   @property
   def due(self) -> bool:
-    """Tells whether it is time to show another line."""
+    """Returns whether it is time to show another line."""
     now = time.monotonic()
     seconds = _REDRAW_SECONDS if self._terminal else min(
         max(_LOG_SECONDS, _LOG_FRACTION * (now - self._started)), _LOG_SECONDS_AT_MOST)
@@ -101,7 +106,7 @@ class Progress:
       self._out.flush()
 
   def close(self) -> None:
-    """Leaves the latest line on the terminal and goes below it."""
+    """Draws the latest line for the last time and ends it."""
     for handler in self._handlers:
       handler.removeFilter(self._make_way)
     if self._line:
@@ -116,7 +121,7 @@ class Progress:
     self._drawn = True
 
   def _make_way(self, record: logging.LogRecord) -> bool:
-    """Serves as a filter of log handlers: clears the line, lets every record pass."""
+    """Clears the line before a log record; a filter that accepts every record."""
     del record
     if self._drawn:
       self._out.write(_ERASE)
@@ -127,7 +132,7 @@ class Progress:
   def _parts(self, step: int, metrics: Mapping[str, float]) -> dict[str, int]:
     """Returns the parts in their order, with ranks: 0 is the last to be left out."""
     accuracies = {name: value for name, value in metrics.items() if _is_accuracy(name)}
-    # Monitors ('probe/top1') first: they mean the same for every method.
+    # Accuracies of classes ('probe/top1') come first: every method has the same ones.
     order = sorted(accuracies, key=lambda name: '/' not in name)
     parts = {self._label: 6, f'step {step}/{self._total}': 0,
              f'epoch {_epochs(step / self._spe)}/{_epochs(self._total / self._spe)}': 1,
@@ -148,7 +153,7 @@ class Progress:
 def fitted(parts: Mapping[str, int], width: int) -> str:
   """Joins the parts of the lowest ranks that fit `width` columns, in their order.
 
-  If not even one fits, it is cut.
+  If no part fits, the part of the lowest rank is cut.
   """
   kept: set[str] = set()
   for part in sorted(parts, key=parts.__getitem__):
@@ -169,22 +174,22 @@ def cells(text: str) -> int:
 
 
 def columns(out: TextIO) -> int:
-  """Returns the columns of the terminal that `out` writes to, as they are now."""
+  """Returns the present number of columns of the terminal that `out` writes to."""
   try:
     found = os.get_terminal_size(out.fileno()).columns
   except (OSError, io.UnsupportedOperation):
     found = 0
-  return found or shutil.get_terminal_size().columns  # 0: the terminal does not say
+  return found or shutil.get_terminal_size().columns  # 0: the terminal does not know
 
 
 def device_memory() -> int | None:
-  """Returns the peak bytes in use on the first device, None where it does not say."""
+  """Returns the peak bytes in use on the first device, or None if it is unknown."""
   stats = jax.local_devices()[0].memory_stats() or {}
   return stats.get('peak_bytes_in_use')
 
 
 def _epochs(epochs: float) -> str:
-  """Writes 12.04 as '12' and 12.46 as '12.5'."""
+  """Formats 12.04 as '12' and 12.46 as '12.5'."""
   return f'{round(epochs, 1):g}'
 
 
@@ -193,5 +198,5 @@ def _is_accuracy(name: str) -> bool:
 
 
 def _percentage(name: str, value: float) -> str:
-  """Writes ('probe/top1', 0.519) as 'probe 51.9 %'."""
+  """Formats ('probe/top1', 0.519) as 'probe 51.9 %'."""
   return f'{name.removesuffix("/top1").replace("_", " ")} {100 * value:.1f} %'

@@ -1,4 +1,4 @@
-"""Reports a training run: rows of metrics, a line of progress, or an error."""
+"""Reports a training run: metrics in files, a line of progress, or an error."""
 
 import math
 import time
@@ -10,15 +10,22 @@ from absl import logging
 from clu import parameter_overview
 
 from ssl_jax import errors
-from ssl_jax.train import checkpoint, metrics, progress, training
+from ssl_jax.train import checkpoint, progress, training
+from ssl_jax.train import metrics as metrics_lib
 from ssl_jax.train import step as step_lib
 
 
 class Reporter:
-  """Turns the metrics of dispatches into rows, a line of progress, or an error.
+  """Writes the metrics of dispatches, shows progress, and stops a run that diverges.
+
+  Args:
+    run: the training run.
+    state: its initial state.
+    checkpoints: the checkpoints of the run, which an error message names.
+    start: `time.monotonic()` at the start of the run.
 
   Attributes:
-    begun: whether the run has taken its workdir.
+    begun: whether `begin` was called.
     last: the step of the latest report.
   """
 
@@ -28,8 +35,8 @@ class Reporter:
     self.begun, self.last = False, int(state.step)
     self._params = jax.eval_shape(lambda x: x, state.variables.params)
     self._start: float | None = start  # until the first dispatch is done
-    self._writer = metrics.Writer(run.workdir, resume_step=self.last,
-                                  tensorboard=run.log.tensorboard)
+    self._writer = metrics_lib.Writer(run.workdir, resume_step=self.last,
+                                      tensorboard=run.log.tensorboard)
     self._progress = progress.Progress(
         total_steps=run.total_steps, steps_per_epoch=run.feed.steps_per_epoch,
         batch_size=run.feed.batch_size, label=run.label)
@@ -42,7 +49,7 @@ class Reporter:
     self._progress.close()
 
   def begin(self) -> None:
-    """Takes the workdir, and leaves a table of all parameters in it."""
+    """Claims the workdir for this run, and writes a table of all parameters to it."""
     self.begun = True
     self._run.claim()
     logging.info('%s: %s parameters; shapes in parameters.txt', self._run.label,
@@ -52,13 +59,17 @@ class Reporter:
                                                         include_stats=False)
       (self._run.workdir / 'parameters.txt').write_text(table + '\n')
 
-  def report(self, step: int, row: Mapping[str, jax.Array]) -> None:
-    """Waits for the dispatch that ended at `step`.
+  def report(self, step: int, metrics: Mapping[str, jax.Array]) -> None:
+    """Waits for a dispatch, writes its metrics if they are due, and shows progress.
+
+    Args:
+      step: the step at which the dispatch ended.
+      metrics: float32 scalars by name, the output of the dispatch.
 
     Raises:
-      errors.Diverged: its loss or gradient is not finite.
+      errors.Diverged: the loss or the gradient norm is not finite.
     """
-    row = {name: float(value) for name, value in jax.device_get(row).items()}
+    row = {name: float(value) for name, value in jax.device_get(metrics).items()}
     self._progress.tick(step)
     if self._start is not None:
       logging.info('%s: step %d after %.3g s, compilation included', self._run.label,
@@ -80,21 +91,22 @@ class Reporter:
       self._progress.show(step, row)
     self.last = step
 
-  def monitor(self, step: int, row: Mapping[str, float]) -> None:
-    self._writer.write(step, {'epoch': self._epoch(step), **row})
-    self._progress.note(row)
+  def write_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    """Writes the metrics of an evaluation after `step` and keeps them in the line."""
+    self._writer.write(step, {'epoch': self._epoch(step), **metrics})
+    self._progress.note(metrics)
 
   def pause(self) -> None:
-    """The time since the last report was not training."""
+    """Excludes the time since the last report from the speed of the training."""
     self._progress.pause()
 
   def _epoch(self, step: int) -> float:
     return step / self._run.feed.steps_per_epoch
 
-  def _diverged(self, step: int, row: Mapping[str, float]) -> str:
+  def _diverged(self, step: int, values: Mapping[str, float]) -> str:
     kept = self._checkpoints.steps()
-    return (f'the loss is {row["loss"]} and the gradient norm {row["grad_norm"]} at '
-            f'step {step}; '
+    return (f'the loss is {values["loss"]} and the gradient norm '
+            f'{values["grad_norm"]} at step {step}; '
             + (f'the last good checkpoint is step {kept[-1]}' if kept
-               else 'there is no checkpoint yet')
+               else 'no checkpoint has been saved yet')
             + '; lower config.optim.learning_rate or lengthen the warm-up')

@@ -1,4 +1,4 @@
-"""Decides whether a checkpoint belongs to the run that wants to go on from it."""
+"""Decides whether a checkpoint belongs to the run that is to continue from it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,12 +16,12 @@ def check_tree(saved: Tree, wanted: Tree, name: str) -> None:
   """Compares the arrays of two trees by their paths, shapes and dtypes.
 
   Args:
-    saved: what a checkpoint holds; its leaves have a shape and a dtype.
-    wanted: what the run would restore, likewise.
-    name: what the message calls the checkpoint.
+    saved: the tree in a checkpoint; its leaves have a shape and a dtype.
+    wanted: the tree that the run would restore; its leaves have them too.
+    name: the name of the checkpoint in the message.
 
   Raises:
-    errors.UserError: they differ; the sentence names three leaves at most.
+    errors.UserError: the trees differ; the message names at most three leaves.
   """
   differences = list(_differences(_leaves(saved), _leaves(wanted)))
   if differences:
@@ -29,14 +29,17 @@ def check_tree(saved: Tree, wanted: Tree, name: str) -> None:
     raise errors.UserError(
         f'{name} is intact but does not fit this run: '
         + '; '.join(differences[:_NAMED]) + (f'; and {more} more' if more > 0 else '')
-        + '; go on with the code and the config that wrote it, or choose another '
+        + '; continue it with the code and the config that wrote it, or choose another '
         '--workdir')
 
 
 def check_data(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
   """Compares two `data.sources.Source.description`s by the entries that both have.
 
-  A checkpoint of an earlier version has no fingerprint.
+  Args:
+    saved: the description in the checkpoint. If an earlier version wrote it, it has no
+      fingerprint.
+    now: the description of the data that the run has opened.
 
   Raises:
     errors.UserError: the data changed since the checkpoint was written.
@@ -44,7 +47,7 @@ def check_data(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
   if changes := list(_changes(saved, now)):
     raise errors.UserError(
         f'the data of this run {", and ".join(changes)}; put the former data back to '
-        'go on with it, or choose another --workdir to start anew')
+        'continue it, or choose another --workdir to start from the beginning')
 
 
 def _leaves(tree: Tree) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
@@ -56,20 +59,21 @@ def _leaves(tree: Tree) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 def _differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
   for path in sorted({*saved, *wanted}):
     if path not in wanted:
-      yield f'{path} is in the checkpoint alone'
+      yield f'{path} is only in the checkpoint'
     elif path not in saved:
       yield f'{path} is not in the checkpoint'
     elif saved[path] != wanted[path]:
       (shape, dtype), (own_shape, own_dtype) = saved[path], wanted[path]
-      yield f'{path} is {dtype} {shape} there and {own_dtype} {own_shape} here'
+      yield (f'{path} is {dtype} {shape} in the checkpoint and {own_dtype} {own_shape} '
+             'in this run')
 
 
 def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-  """Yields what goes on with 'the data of this run ...'."""
+  """Yields the differences as ends of a sentence 'the data of this run ...'."""
   before, after = (d.get('fingerprint') or {} for d in (saved, now))
   if 'images' in before and before['images'] != after.get('images'):
     yield f'had {before["images"]} images, now there are {after.get("images")}'
-    before = {}  # with their number all the rest changes
+    before = {}  # the other entries change with the number of images
   if list(saved['image_shape']) != list(now['image_shape']):
     yield (f'had images of shape {tuple(saved["image_shape"])}, now they have '
            f'{tuple(now["image_shape"])}')
@@ -83,6 +87,6 @@ def _changes(saved: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _some(names: list[str], others: list[str]) -> str:
-  """Names a few, those that `others` lacks first."""
+  """Lists at most three names, those that `others` lacks first."""
   names = sorted(names, key=lambda name: name in others)
   return ', '.join(names[:_NAMED]) + (', ...' if len(names) > _NAMED else '')

@@ -1,4 +1,4 @@
-"""The training step: one pure function of (state, key, batch)."""
+"""Defines the training step: one pure function of (state, key, batch)."""
 
 import dataclasses
 import functools
@@ -20,11 +20,17 @@ Metrics = dict[str, jax.Array]
 
 @flax.struct.dataclass
 class TrainState:
-  """All that a checkpoint must hold for a run to go on as if never stopped.
+  """Holds all that a run needs to continue as if it had not been stopped.
 
-  There is no random state: the key of step n is `fold_in(key, n)`.
+  A random state is not needed: the key of step n is `fold_in(key, n)`.
+
+  Attributes:
+    step: int32 scalar, the number of updates done so far.
+    variables: the parameters and other variables of the method.
+    opt_state: the state of the optimizer.
+    probe: the state of the online probe, or None.
   """
-  step: jax.Array                       # int32 scalar, updates done so far
+  step: jax.Array
   variables: base.Variables
   opt_state: Tree
   probe: online_probe.ProbeState | None
@@ -35,10 +41,11 @@ class TrainStep:
   """One training step: `init` makes the state, a call updates it from one batch.
 
   Attributes:
-    method: what is trained.
+    method: the method that is trained.
     tx: the optimizer.
-    probe: an online probe beside it, or None.
-    total_steps: of the whole training; `method.after_update` sees progress by it.
+    probe: a linear classifier that is trained on the same batches, or None.
+    total_steps: steps of the whole training; `method.after_update` receives the
+      fraction of them that is done.
   """
   method: base.Method
   tx: optax.GradientTransformation
@@ -46,7 +53,7 @@ class TrainStep:
   total_steps: int
 
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> TrainState:
-    """Draws the state before the first step, for images [H, W, C]."""
+    """Returns the random state before the first step, for images [H, W, C]."""
     variables = self.method.init(key, image_shape)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
@@ -58,19 +65,20 @@ class TrainStep:
                batch: dict[str, jax.Array]) -> tuple[TrainState, Metrics]:
     """Updates the state once from one global batch.
 
-    Written as for one device. With the batch sharded over the mesh the
-    partitioner makes BatchNorm statistics and the loss global.
+    The code is written as for one device. If the batch is sharded over the mesh, XLA's
+    partitioner makes the BatchNorm statistics and the loss global.
 
     Args:
-      state: before the step; step n uses the key `fold_in(key, n)`.
-      key: of the whole training.
-      batch: what `method.views` takes, and 'label' int32 [B], -1 where unknown.
+      state: the state before the step.
+      key: the key of the whole training; step n uses `fold_in(key, n)`.
+      batch: the arrays that `method.views` reads, and 'label' int32 [B], which is -1
+        for an unknown class.
 
     Returns:
-      The new state and float32 scalars for the log.
+      The new state, and float32 scalars by name for the log.
     """
     variables, done = state.variables, state.step + 1
-    # Profiles and performance/gpu_program.py tell the parts of a step by these scopes.
+    # Profiles and performance/gpu_program.py find the parts of a step by these scopes.
     with jax.named_scope('views'):
       views = self.method.views(jax.random.fold_in(key, state.step), batch)
     with jax.named_scope('loss'):
@@ -93,7 +101,13 @@ class TrainStep:
 
 def updated(variables: base.Variables, output: base.LossOutput,
             params: Tree) -> base.Variables:
-  """Puts in the new parameters and what the loss returned, before `after_update`."""
+  """Returns the variables after an update, before `method.after_update`.
+
+  Args:
+    variables: the variables before the update.
+    output: the new `model_state` and, unless it is None, `non_trainable`.
+    params: the new parameters.
+  """
   unchanged = output.non_trainable is None
   return base.Variables(
       params, output.model_state,
@@ -105,16 +119,18 @@ def make_dispatch(step: TrainStep,
                   mesh: jax.sharding.Mesh, state: TrainState) -> Callable[..., Any]:
   """Compiles `steps` updates into one call: `dispatch(state, key, inputs, steps)`.
 
-  More than one step per call hides the launch overhead of small images. On the
-  CPU it must be one: XLA there runs convolution gradients inside a loop up to
-  70 times slower. Metrics are the mean over the steps of the call. The old
-  state is donated.
+  More than one step per call hides the launch overhead, which is noticeable for small
+  images. On the CPU a call should have one step, because XLA runs convolution gradients
+  inside a loop there up to 70 times slower. Metrics are the mean over the steps of the
+  call. The old state is donated.
 
   Args:
     step: one update.
-    select: takes the batch of a step, an int32 scalar, from the inputs of a call.
+    select: returns the batch of a step; it receives the inputs of a call and the
+      number of the step, an int32 scalar.
     mesh: the devices.
-    state: what the calls take, stored as `parallel.mesh.stored` says; shapes suffice.
+    state: a state like those that the calls receive, which are stored as
+      `parallel.mesh.stored` says; only its shapes are used.
   """
 
   @functools.partial(jax.jit, donate_argnums=0, static_argnums=3,

@@ -3,9 +3,9 @@
     python tests/campaigns/preemption.py [--kills=10] [--workdir=runs/soak]
 
 Two processes on loopback train a small encoder on digits. At a random moment after
-the run has gone on (while compiling, stepping or saving) one of them, at
+the run has continued (while it compiles, trains or saves), one of them, chosen at
 random, gets SIGKILL, and the same command is given again. At the end all losses must
-equal, bit for bit, those of a run that was left alone.
+equal, bit for bit, those of a run that was not interrupted.
 """
 
 import json
@@ -21,13 +21,13 @@ from absl import app, flags
 
 ROOT = pathlib.Path(__file__).parents[2]
 _KILLS = flags.DEFINE_integer('kills', 10, 'How often.', lower_bound=1)
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the moments and the victims.')
-_WORKDIR = flags.DEFINE_string('workdir', 'runs/soak', 'Deleted first.')
+_SEED = flags.DEFINE_integer('seed', 0, 'Seed of the moments and of the processes.')
+_WORKDIR = flags.DEFINE_string('workdir', 'runs/soak', 'Folder; it is deleted first.')
 _LONGEST = 5.0  # seconds from the first step of a start to its kill
 
 
 def start(workdir: pathlib.Path) -> subprocess.Popen:
-  """Starts the two processes, or goes on where the last two ended."""
+  """Starts the two processes, which continue from where the last two ended."""
   command = [
       'bash', 'launch/local_cluster.sh', '2', 'python', '-m', 'ssl_jax.pretrain',
       '--config=configs/simclr_cifar10.py:resnet20', f'--workdir={workdir}',
@@ -47,7 +47,7 @@ def losses(workdir: pathlib.Path) -> list[float]:
 
 
 def victims(launcher: subprocess.Popen) -> list[int]:
-  """The processes that train."""
+  """Returns the process ids of the processes that train."""
   children = subprocess.run(['ps', '--ppid', str(launcher.pid), '-o', 'pid=,args='],
                             text=True, capture_output=True).stdout.splitlines()
   return [int(line.split()[0]) for line in children

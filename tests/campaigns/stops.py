@@ -1,18 +1,20 @@
-"""Stops a run thirty times in every way; it must end as if it was left alone.
+"""Stops a run thirty times in every way; it must end as if it was not interrupted.
 
     python tests/campaigns/stops.py [--stops=30] [--seed=0] [--workdir=runs/stops]
 
-A tiny encoder is pre-trained with SimCLR on synthetic images, with a kNN monitor and a
+A tiny encoder is pre-trained with SimCLR on synthetic images, with an online kNN and a
 checkpoint every few steps. Each time it runs it is stopped: by SIGTERM, SIGTERM twice,
 Ctrl-C or SIGKILL, at a random moment of its training, while a checkpoint is written,
-when the monitor begins, or while it starts. The same command is then given again. After
-each stop the newest checkpoint must be at least as new as before, and the one that the
-run says it has saved, if it could say so. When a run ends, all its logged values and
-the hash of its final state must be those of a run that was left alone; then the next
-run begins, until there were enough stops. Otherwise this script ends with status 1.
+when the online kNN begins, or while it starts. The same command is then given again.
+After each stop the newest checkpoint must be at least as new as before, and it must be
+the one that the run reported as saved, if it could report one. When a run ends, all its
+logged values and the hash of its final state must be those of a run that was not
+interrupted; then the next run begins, until enough stops were made. Otherwise this
+script ends with status 1.
 
-Runs are forked from this process, which has imported what they need: to start up takes
-longer than all else. (tests/campaigns/preemption.py kills one of two processes.)
+Runs are forked from this process, which has imported the libraries that they need,
+because imports take longer than the rest. (tests/campaigns/preemption.py kills one of
+two processes.)
 """
 
 import argparse
@@ -48,21 +50,21 @@ FORK = multiprocessing.get_context('fork')
 Process = multiprocessing.context.ForkProcess
 SIGNALS = {'SIGTERM': (signal.SIGTERM,), 'SIGTERM twice': (signal.SIGTERM,) * 2,
            'Ctrl-C': (signal.SIGINT,), 'SIGKILL': (signal.SIGKILL,)}
-MOMENTS = ('at random', 'during a write', 'during the monitor', 'while starting')
+MOMENTS = ('at random', 'during a write', 'during the kNN', 'while starting')
 Plan = collections.deque[tuple[str, str]]  # ways and moments of the stops to come
 _LONGEST = 4.0  # seconds from the first step of a start to its stop at random
 _STARTING = 5.0  # seconds from a start to a stop before it trains, or just after
-_EVALUATES = 18  # steps from one evaluation of the monitor to the next
+_EVALUATES = 18  # steps from one online kNN to the next
 _EPOCHS = 40  # of 5 steps
 _PATIENCE = 300  # seconds within which a start must have begun, or ended
 
 
 class Failed(Exception):
-  """Something was lost, or the end is not the one expected."""
+  """A stop lost a checkpoint, or the final state is not the expected one."""
 
 
 class Stop(NamedTuple):
-  """One row of the table.
+  """One line of the table.
 
   Attributes:
     run: how many runs were begun before.
@@ -83,14 +85,14 @@ class Stop(NamedTuple):
 
 
 def start(workdir: pathlib.Path) -> Process:
-  """Starts a run, or goes on where it was stopped."""
+  """Starts a run, which continues from where it was stopped."""
   process = FORK.Process(target=_pretrain, args=(workdir,))
   process.start()
   return process
 
 
 def _pretrain(workdir: pathlib.Path) -> None:
-  """Becomes a binary, with the handlers and exit statuses of one."""
+  """Turns this process into a binary, with its handlers and exit statuses."""
   os.setsid()
   log = os.open(workdir.with_suffix('.log'), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
   os.dup2(log, 1), os.dup2(log, 2)
@@ -111,7 +113,7 @@ def _train(workdir: pathlib.Path) -> None:
 
 
 def ended(process: Process) -> int:
-  """Waits; returns the exit status, or minus the signal that ended the process."""
+  """Waits for the end; returns the exit status, or minus the signal."""
   process.join(_PATIENCE)
   if process.exitcode is None:
     process.kill()
@@ -120,14 +122,14 @@ def ended(process: Process) -> int:
 
 
 def rows(workdir: pathlib.Path) -> list[dict[str, float]]:
-  """What is logged so far; a last line that is half written is left out."""
+  """Returns the metrics so far, without an incomplete last line."""
   path = workdir / 'metrics.jsonl'
   lines = path.read_text().splitlines() if path.exists() else []
   return [json.loads(line) for line in lines if line.endswith('}')]
 
 
 def losses(workdir: pathlib.Path) -> list[tuple[int, str, float]]:
-  """Step, name and value of all that is computed; times are not."""
+  """Returns the step, name and value of all metrics except times."""
   return [(row['step'], name, value) for row in rows(workdir)
           for name, value in row.items() if '/' in name]
 
@@ -139,7 +141,7 @@ def newest(workdir: pathlib.Path) -> int:
 
 
 def final_state(workdir: pathlib.Path) -> str:
-  """A hash of every array of the newest checkpoint."""
+  """Returns a hash of all arrays of the newest checkpoint."""
   read, write = FORK.Pipe(duplex=False)
   process = FORK.Process(target=_hash_state, args=(workdir, write))
   process.start()  # a process that has used JAX could not be forked
@@ -166,7 +168,7 @@ def _leaves(tree: Any, path: str = '') -> Iterator[tuple[str, np.ndarray]]:
 
 
 def wait_for(process: Process, happened: Callable[[], Any]) -> bool:
-  """Waits until something has happened; False where the process ended before."""
+  """Waits for a condition; returns False if the process ended before."""
   deadline = time.monotonic() + _PATIENCE
   while not happened():
     if process.exitcode is not None:
@@ -180,7 +182,7 @@ def wait_for(process: Process, happened: Callable[[], Any]) -> bool:
 
 def wait_until(process: Process, workdir: pathlib.Path, moment: str,
                rng: random.Random) -> bool:
-  """Waits for the moment of a stop; False where the run ended before."""
+  """Waits for the moment of a stop; returns False if the run ended before."""
   if moment == 'while starting':
     time.sleep(rng.uniform(0, _STARTING))
     return process.exitcode is None
@@ -188,7 +190,7 @@ def wait_until(process: Process, workdir: pathlib.Path, moment: str,
   changed = lambda: metrics.stat().st_mtime_ns if metrics.exists() else 0
   started, resumed = changed(), newest(workdir)
   last = lambda: next(reversed(rows(workdir)), {'step': -1})
-  # It listens once the first row is written, which is before the second.
+  # The run handles signals after it has written its first metrics, before the second.
   trains = lambda: changed() != started and last()['step'] >= max(resumed, 0) + 2
   evaluates = lambda: last()['step'] % _EVALUATES == 0 and 'train/loss' in last()
   writes = lambda: any((workdir / 'checkpoints').glob('*tmp*'))
@@ -210,10 +212,10 @@ def stop(process: Process, way: str, rng: random.Random) -> int:
 
 
 def check(row: Stop, log: str) -> None:
-  """Raises `Failed` where a stop lost what was saved."""
+  """Raises `Failed` if a stop lost a saved state."""
   if row.after < row.before:
     raise Failed(f'the newest checkpoint was {row.before} and is {row.after}')
-  # 0: it was at its end. Without a state to save a signal ends it at once.
+  # 0 means the end of the run. Without a state to save, a signal ends it at once.
   accepted = [0, -signal.SIGKILL, 128 + signal.SIGKILL] if row.way == 'SIGKILL' else [
       0, errors.PREEMPTED]
   if row.moment == 'while starting':
@@ -227,7 +229,7 @@ def check(row: Stop, log: str) -> None:
 
 
 def disturb(workdir: pathlib.Path, run: int, plan: Plan, rng: random.Random) -> None:
-  """Stops one run again and again, until it ends or the plan does."""
+  """Stops one run repeatedly, until it ends or the list of stops does."""
   log = workdir.with_suffix('.log')
   while plan and not (workdir / 'result.json').exists():
     before, told = newest(workdir), log.stat().st_size if log.exists() else 0
@@ -248,7 +250,7 @@ def disturb(workdir: pathlib.Path, run: int, plan: Plan, rng: random.Random) -> 
 
 
 def make_plan(stops: int, rng: random.Random) -> Plan:
-  """All ways at all moments, about equally often, in random order."""
+  """Returns all ways at all moments, about equally often, in random order."""
   pairs = [(way, moment) for moment in MOMENTS for way in SIGNALS]
   plan = [pairs[i % len(pairs)] for i in range(stops)]
   rng.shuffle(plan)
@@ -256,7 +258,7 @@ def make_plan(stops: int, rng: random.Random) -> Plan:
 
 
 def campaign(folder: pathlib.Path, stops: int, rng: random.Random) -> None:
-  """Raises `Failed` unless all runs end as the undisturbed one."""
+  """Raises `Failed` unless all runs end as the uninterrupted one."""
   alone = folder / 'undisturbed'
   if status := ended(start(alone)):
     raise Failed(f'the undisturbed run ended with {status}; see {alone}.log')

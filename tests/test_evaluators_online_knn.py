@@ -1,4 +1,4 @@
-"""Tests that the kNN monitor uses its endpoint, pool and k on held-out images."""
+"""Tests that the online kNN uses its endpoint, pool and k on held-out images."""
 
 import logging
 import types
@@ -10,7 +10,7 @@ from PIL import Image
 
 from ssl_jax import config
 from ssl_jax.data import datasets, feed, sources
-from ssl_jax.evaluators import monitor
+from ssl_jax.evaluators import online_knn
 from ssl_jax.jobs import pretrain
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import training
@@ -39,9 +39,9 @@ def encode(variables, batch):
 def test_uses_its_endpoint(batches):
   bank, queries = batches([3, 1, 2, 0, 1, 2, 3, 0]), batches([0, 1, 2, 3])
   scale = jnp.float32(0.02)
-  knows = monitor.KnnMonitor(encode, bank, queries, 4, k=2, endpoint='map')
+  knows = online_knn.OnlineKnn(encode, bank, queries, 4, k=2, endpoint='map')
   assert knows(scale) == {'knn/top1': 1.0}
-  blind = monitor.KnnMonitor(encode, bank, queries, 4, k=2)
+  blind = online_knn.OnlineKnn(encode, bank, queries, 4, k=2)
   assert blind(scale) == {'knn/top1': 0.25}  # equal votes: the lowest class
 
 
@@ -49,14 +49,14 @@ def test_k_of_one_is_the_nearest_image(batches):
   # With k = 3, two images of class 2 outvote the nearest one, of class 1.
   bank, queries = batches([1, 2, 2]), batches([1])
   scale = jnp.float32(0.001)
-  near = monitor.KnnMonitor(encode, bank, queries, 4, k=1, endpoint='map')
-  far = monitor.KnnMonitor(encode, bank, queries, 4, k=3, endpoint='map')
+  near = online_knn.OnlineKnn(encode, bank, queries, 4, k=1, endpoint='map')
+  far = online_knn.OnlineKnn(encode, bank, queries, 4, k=3, endpoint='map')
   assert (near(scale), far(scale)) == ({'knn/top1': 1.0}, {'knn/top1': 0.0})
 
 
-def knn_monitor(data, **train):
-  """The monitor that a pre-training run on `data` would have."""
-  return pretrain.knn_monitor(
+def online_knn_of(data, **train):
+  """The online kNN that a pre-training run on `data` would have."""
+  return pretrain.build_online_knn(
       config.build(datasets.DataConfig, data, 'data'),
       training.TrainConfig(epochs=1, knn_every_epochs=1, **train),
       types.SimpleNamespace(encode=None), mesh_lib.data_mesh())
@@ -73,8 +73,8 @@ def shown(batches):
 def test_queries_are_held_out_and_the_bank_is_not_test():
   data = {'name': 'digits', 'validation_fraction': 0.25,
           'label_subset': {'per_class': 2}}
-  watch = knn_monitor(data)
-  bank, queries = shown(watch.bank)[0], shown(watch.queries)[0]
+  online = online_knn_of(data)
+  bank, queries = shown(online.bank)[0], shown(online.queries)[0]
   validation, test = ({bytes(x) for x in datasets.load(
       'digits', split, validation_fraction=0.25).images} for split in ('validation',
                                                                        'test'))
@@ -97,24 +97,24 @@ def rare(tmp_path):
 
 def test_a_class_of_one_image_stays_in_the_bank(rare, caplog):
   with caplog.at_level(logging.WARNING):
-    watch = knn_monitor(rare)
-  assert sorted(shown(watch.bank)[1]) == [0] * 7 + [1] * 7 + [2]
-  assert sorted(shown(watch.queries)[1]) == [0, 1]
+    online = online_knn_of(rare)
+  assert sorted(shown(online.bank)[1]) == [0] * 7 + [1] * 7 + [2]
+  assert sorted(shown(online.queries)[1]) == [0, 1]
   assert "train: no validation image of class 'rare', whose only image" in caplog.text
 
 
-def test_without_a_validation_split_there_is_a_warning_and_no_monitor(rare, caplog):
+def test_without_a_validation_split_there_is_a_warning_and_no_online_knn(rare, caplog):
   with caplog.at_level(logging.WARNING):
-    assert knn_monitor({**rare, 'validation_fraction': 0.}) is None
+    assert online_knn_of({**rare, 'validation_fraction': 0.}) is None
   warning, = caplog.messages
   assert 'continues without the kNN accuracy that config.train.knn_every_epochs=1' in (
       warning)
   assert "no split 'validation'" in warning
   remedy, value = 'config.data.validation_fraction', 0.1
   assert f'{remedy}={value} cuts one from train' in warning
-  assert knn_monitor({**rare, 'validation_fraction': value}) is not None
+  assert online_knn_of({**rare, 'validation_fraction': value}) is not None
 
 
 def test_a_small_bank_is_of_all_classes_though_files_are_sorted_by_class(rare):
-  watch = knn_monitor(rare, knn_examples=5)
-  assert shown(watch.bank)[1] == [0, 0, 0, 1, 1]
+  online = online_knn_of(rare, knn_examples=5)
+  assert shown(online.bank)[1] == [0, 0, 0, 1, 1]

@@ -9,9 +9,10 @@ from ssl_jax.evaluators import knn
 
 
 @dataclasses.dataclass(frozen=True)
-class KnnMonitor:
+class OnlineKnn:
   """Classifies validation images by kNN among training images.
 
+  A call with the variables of the encoder returns {'knn/top1': accuracy in [0, 1]}.
   The test split is not used.
 
   Attributes:
