@@ -98,7 +98,7 @@ def training_run(config: dict[str, Any], data: str) -> training.TrainingRun:
     errors.UserError: the config is not accepted, or `data` is not one of `DATA`.
   """
   errors.lookup('--data', data, dict.fromkeys(DATA))
-  config = _without_monitor(config)
+  config = _without_online_knn(config)
   spec = pretrain.parse(config)
   mesh = mesh_lib.data_mesh()
   source = (random_images(config['data']) if data == 'synthetic' else
@@ -116,7 +116,7 @@ def abstract_run(config: dict[str, Any],
     config: plain config of `pretrain`.
     mesh: mesh of the devices.
   """
-  config = _without_monitor(config)
+  config = _without_online_knn(config)
   spec = pretrain.parse(config)
   source = random_images(config['data'])
   feed = streamed.StreamedFeed(source, spec.feed.batch_size, spec.seed, mesh)
@@ -124,6 +124,6 @@ def abstract_run(config: dict[str, Any],
                            'benchmark')
 
 
-def _without_monitor(config: dict[str, Any]) -> dict[str, Any]:
+def _without_online_knn(config: dict[str, Any]) -> dict[str, Any]:
   """Switches off evaluations during training, which would read the data set."""
   return {**config, 'train': {**config['train'], 'knn_every_epochs': 0.0}}
