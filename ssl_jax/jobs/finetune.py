@@ -117,14 +117,14 @@ def train(encoder: encoder_lib.TrainedEncoder, claim: Callable[[], None],
   resolved = resolve(spec, config, encoder, source)
   method = methods.build(resolved, source.num_classes)
   run = assemble(spec, resolved, data, encoder, method, source, mesh, workdir, label)
-  frozen = digest(initial_variables(method, encoder).non_trainable)
+  frozen = digest(method.frozen(initial_variables(method, encoder)))
 
   def claim_both():
     claim()
     workdir_lib.claim(workdir, config)
 
   state = loop.fit(dataclasses.replace(run, claim=claim_both))
-  if run.warm_start and digest(state.variables.non_trainable) != frozen:
+  if run.warm_start and digest(method.frozen(state.variables)) != frozen:
     raise AssertionError(f'{label}: frozen layers changed during the training')
   trained = dataclasses.replace(encoder, method=method, class_names=source.class_names,
                                 variables=method.encoder_variables(state.variables))

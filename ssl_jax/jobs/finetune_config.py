@@ -11,6 +11,7 @@ from ssl_jax.data import datasets
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.evaluators import scores
 from ssl_jax.jobs import evaluate_config, grid_search
+from ssl_jax.methods import compressed
 from ssl_jax.train import optim, training
 
 # Defaults: the head, and the first stage that is trained, which freezes the encoder.
@@ -56,6 +57,8 @@ class Config:
       None, low=0, below=1, choices=('auto',),
       doc='What running statistics keep of their value at each step; None leaves that '
       'to the layers, and auto suits it to the steps of an epoch')
+  compression: Any = config_lib.section(
+      compressed.Compression, optional=True, doc='Pruning and quantization')
   from_scratch: bool = config_lib.field(
       False, doc='Whether the network starts at random instead of from the encoder')
   score: str = config_lib.field(
@@ -87,6 +90,10 @@ def parse(config: Mapping[str, Any]) -> Config:
     raise errors.UserError(
         f'config.from_scratch is set, but config.freeze_until is '
         f'{spec.freeze_until!r}; what is frozen would stay random, so set it to None')
+  if spec.compression is not None and spec.freeze_until is not None:
+    raise errors.UserError(
+        f'config.compression is set, but config.freeze_until is {spec.freeze_until!r}; '
+        'frozen layers would be neither pruned nor quantized, so set it to None')
   if spec.grid is not None:
     grid_search.check(spec.data)
   return spec

@@ -120,6 +120,10 @@ class FineTune(base.Base):
              | traverse_util.flatten_dict(live))
     return {'batch_stats': {}} | traverse_util.unflatten_dict(whole)
 
+  def frozen(self, variables: base.Variables) -> base.Tree:
+    """Returns the variables that no update changes."""
+    return variables.non_trainable
+
   def stages(self, image_shape: tuple[int, int, int]) -> tuple[str, ...]:
     """The stages that the endpoint depends on, from the image up to 'head'.
 
