@@ -195,7 +195,7 @@ def kept(masks: Kernels) -> dict[Path, jax.Array]:
 def sparsity(masks: Kernels) -> jax.Array:
   """Returns the fraction of all weights that are pruned, a float32 scalar."""
   total = sum(mask.size for mask in masks.values())
-  return 1 - sum(kept(masks).values()) / jnp.float32(total)
+  return (total - sum(kept(masks).values())) / jnp.float32(total)
 
 
 def apply(weights: Mapping[Path, jax.Array],
