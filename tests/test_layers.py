@@ -18,7 +18,7 @@ LAYERS = (
     ('studies', 'performance'),
     ('cli',),
     ('pretrain', 'finetune', 'linear_probe', 'evaluate', 'study', 'make_report',
-     'prepare_data', 'benchmark'),
+     'prepare_data', 'benchmark', 'compress'),
 )
 BINARIES = LAYERS[-1]
 PACKAGE_ITSELF = 1  # the layer of ssl_jax/__init__.py

@@ -8,25 +8,19 @@ import stub_encoder
 import tiny
 import tiny_finetune
 from flax import traverse_util
+from tiny_compression import SECTION
+from tiny_compression import pretraining as config
 
 from ssl_jax import errors, methods
 from ssl_jax.compression import kernels
 from ssl_jax.methods import compressed
 from ssl_jax.train import step
 
-SECTION = {'sparsity': 0.75, 'schedule': 'linear', 'start': 0.1, 'end': 0.4,
-           'every': 0.1, 'floor': 0.0}
-
 
 @pytest.fixture(scope='module', autouse=True)
 def stub():
   with stub_encoder.registered():
     yield
-
-
-def config(method='simclr', model='staged', train=(), **section):
-  return {**tiny.config(method, **dict(train)), 'model': {'name': model},
-          'compression': {**SECTION, **section}}
 
 
 def masks(state):

@@ -37,6 +37,7 @@ from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import provenance
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import loop, optim, training
+from ssl_jax.train import packed as packed_lib
 
 Config, parse = finetune_config.Config, finetune_config.parse
 
@@ -129,11 +130,13 @@ def train(encoder: encoder_lib.TrainedEncoder, claim: Callable[[], None],
   trained = dataclasses.replace(encoder, method=method, class_names=source.class_names,
                                 variables=method.encoder_variables(state.variables))
   once = without_repetition(data)
+  packed = packed_lib.write(workdir, method, state.variables, int(state.step), resolved)
   logits = evaluate.extract(
       evaluate_config.FeaturesConfig('logits', batch_size=spec.features.batch_size),
       trained, mesh, {split: load_images(once, trained, split, bool(spec.refit))
                       for split in scored})
   return {'protocol': describe(resolved), 'chosen': {}, 'score': spec.score,
+          **({'packed': packed} if packed else {}),
           **dict.fromkeys(downstream.SPLITS), **scores.score_splits(lambda x: x, **{
               split: x and x.labelled(source.num_classes)
               for split, x in logits.items()}),

@@ -121,7 +121,7 @@ class FineTune(base.Base):
     return {'batch_stats': {}} | traverse_util.unflatten_dict(whole)
 
   def frozen(self, variables: base.Variables) -> base.Tree:
-    """Returns the variables that no update changes."""
+    """Returns the variables of frozen stages, and those that the loss ignores."""
     return variables.non_trainable
 
   def stages(self, image_shape: tuple[int, int, int]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from absl import logging
 from etils import epath
 
 from ssl_jax import errors, renamed
+from ssl_jax.compression import artefact
 from ssl_jax.parallel import processes
 from ssl_jax.train import resume
 
@@ -238,12 +239,16 @@ def read_encoder(folder: pathlib.Path | str, step: int) -> Tree:
 
 
 def locate(path: pathlib.Path | str) -> pathlib.Path:
-  """Accepts a workdir or its `checkpoints`; returns the latter.
+  """Accepts a workdir or its `checkpoints`, and returns the latter.
+
+  The file of a compressed network (train/packed.py) stands for itself.
 
   Raises:
     errors.UserError: neither is there.
   """
   path = pathlib.Path(path).absolute()
+  if artefact.is_artefact(path):
+    return path
   for folder in (path / 'checkpoints', path):
     if folder.is_dir() and any(p.name.isdigit() for p in folder.iterdir()):
       return folder
