@@ -1,5 +1,7 @@
 """Tests pruning and quantization around methods: invariants at every step."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,8 @@ from tiny_compression import pretraining as config
 from ssl_jax import errors, methods
 from ssl_jax.compression import kernels
 from ssl_jax.methods import compressed
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.performance import collectives
 from ssl_jax.train import step
 
 
@@ -119,6 +123,30 @@ def test_any_number_of_devices_prunes_the_same(devices):
   close(one.variables.params, state.variables.params, rtol=1e-3, atol=1e-4)
   for row, other in zip(rows, others, strict=True):
     close(row, other, rtol=2e-3, atol=1e-4)
+
+
+def test_pruning_sends_no_messages_and_calls_no_host():
+  """Every device finds the same thresholds by itself; the state is updated in place."""
+  def program(fields):
+    method, tx, feed, mesh = tiny.parts(fields, devices=8)
+    one = step.TrainStep(method, tx, None, total_steps=10)
+    replicated = lambda x: jax.ShapeDtypeStruct(
+        x.shape, x.dtype, sharding=mesh_lib.replicated(mesh))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    state = jax.tree.map(replicated, jax.eval_shape(
+        lambda key: one.init(key, feed.image_shape), key))
+    dispatch = step.make_dispatch(one, feed.select, mesh, state)
+    return dispatch.lower(state, replicated(key), feed.inputs(0), 1).compile(), state
+
+  messages = lambda text: sorted(
+      c.op for c in collectives.parse(text) for _ in range(c.count))
+  with_pruning, state = program(config())
+  alone, _ = program({**config(), 'compression': None})
+  text = with_pruning.as_text()
+  assert messages(text) == messages(alone.as_text()) and 'conditional' in text
+  assert not re.search(r'callback|infeed|outfeed| send\(| recv\(', text)
+  assert with_pruning.memory_analysis().alias_size_in_bytes == sum(
+      x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
 
 
 def test_a_resumed_training_is_the_same_bit_for_bit():
