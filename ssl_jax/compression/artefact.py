@@ -9,11 +9,12 @@ and coding. Nothing in the file is executed when it is read.
 * A kernel is stored as integers of k bits (compression/coding.py) and scales of 3 bytes
   each, because a scale has 16 significant bits. The product is exact in float32, so
   the weights that are read equal those that were written bit for bit.
-* BatchNorm's parameters and statistics are stored as they are. To fold them into the
-  kernels would save up to four numbers for each channel, but predictions would then be
-  rounded differently and the weights would leave their grid.
-* Arrays that no output of interest depends on, such as a projection head under a
-  classifier, take no bytes and are read as zeros.
+* BatchNorm's parameters and statistics are stored in their own dtype. If they were
+  folded into the kernels, a channel would need one number instead of four, but
+  predictions would be rounded differently, and weights would no longer be multiples of
+  their scale.
+* Arrays that the scored output does not depend on, such as the projection head of a
+  network whose classifier uses the encoder, take no bytes and are read as zeros.
 
 The file is smaller than the network in memory. It is not faster: XLA has no convolution
 that skips single weights.
@@ -119,8 +120,8 @@ def read(path: pathlib.Path | str) -> Artefact:
   """Reads a file that `write` wrote.
 
   Raises:
-    errors.UserError: there is no such file, or it is of another format, of a later
-      version, truncated or damaged.
+    errors.UserError: the file does not exist, has another format or another version of
+      it, or is truncated or damaged.
   """
   try:
     data = pathlib.Path(path).read_bytes()

@@ -28,7 +28,7 @@ from ssl_jax.compression import kernels as kernels_lib
 
 Tree = Any
 BITS = (2, 8)  # the least and the largest number of bits of a weight
-# Whether there is a scale for each output channel, or one for the whole kernel.
+# A scale belongs to one output channel, or to the whole kernel.
 GRANULARITIES = ('channel', 'tensor')
 _DROPPED = 8   # bits of the 24 that a float32 number has; 16 remain
 _TINY = 2.**-100  # A kernel of smaller weights becomes zero.
@@ -89,7 +89,7 @@ def _straight_through_jvp(bits, per, primals, tangents):
 
 
 def quantize_tree(params: Tree, *, bits: int, per: str) -> Tree:
-  """Returns parameters with quantized kernels, and other parameters as they are.
+  """Returns parameters with quantized kernels; other parameters are unchanged.
 
   All convolutions and dense layers are quantized, the stem and the classifier too.
   Gradients are those of `straight_through`.
