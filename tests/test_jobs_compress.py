@@ -1,6 +1,7 @@
 """Tests the compression of a trained encoder, and what can be done with it after."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -104,6 +105,18 @@ def test_a_file_can_be_fine_tuned_as_its_checkpoint(runs):
   for x, y in zip(jax.tree.leaves(load(runs / 'tuned').variables),
                   jax.tree.leaves(load(runs / 'from_file').variables), strict=True):
     np.testing.assert_array_equal(x, y)
+
+
+def test_a_stopped_run_continues_from_its_checkpoint_bit_for_bit(runs):
+  """In the copy only the checkpoint of step 5 of 10 is left, after the last update."""
+  shutil.copytree(runs / 'small', runs / 'stopped')
+  shutil.rmtree(runs / 'stopped' / 'checkpoints' / '10')
+  for name in ('result.json', 'network.packed'):
+    (runs / 'stopped' / name).unlink()
+  assert load(runs / 'stopped').step == 5
+  compress.run(tiny_compression.compress(), runs / 'dense', runs / 'stopped')
+  assert ((runs / 'stopped' / 'network.packed').read_bytes()
+          == (runs / 'small' / 'network.packed').read_bytes())
 
 
 def test_other_preprocessing_of_a_compressed_encoder(runs):
