@@ -32,6 +32,7 @@ setuptools.setup(
         'optax>=0.2.5',
         'orbax-checkpoint>=0.11',
         'pillow',
+        'qwix>=0.1.8',            # number formats of quantized weights
         'scikit-learn',           # has the data set `digits`
         'tensorboardX',           # writes event files without TensorFlow
         'tensorflow-datasets>=4.9.7',

@@ -198,6 +198,7 @@ MISTAKES = [
     ('evaluate', ['--checkpoint=W', '--config=configs/evaluate.py:knnn'], "'knnn'"),
     ('linear_probe', ['--workdir=W'], '--checkpoint is missing'),
     ('finetune', ['--workdir=W', '--checkpoint=W/none'], 'holds no checkpoint'),
+    ('compress', ['--workdir=W', '--checkpoint=W/none'], 'holds no checkpoint'),
     ('make_report', ['--workdir=/no/such'], '/no/such'),
     ('study', ['--workdir=W', '--config.seeds=()'], 'config.seeds'),
     ('study', ['--workdir=W', '--scale=2'], '--scale is 2; use a number above 0'),
@@ -205,7 +206,7 @@ MISTAKES = [
 ]
 BINARIES = [
     'pretrain', 'evaluate', 'finetune', 'linear_probe', 'study', 'make_report',
-    'prepare_data', 'benchmark']
+    'prepare_data', 'benchmark', 'compress']
 
 
 @pytest.fixture(scope='module')
@@ -248,6 +249,7 @@ def test_help_shows_a_command_to_copy(forks, module):
     ('finetune', ['simclr, rotnet, last_stage, transfer, scratch',
                   '--config.train.steps',
                   '--config.data.label_subset.fraction = 0.01']),
+    ('compress', ['prune70, prune90, prune95', '--config.compression.bits = 6']),
     ('study', ['--config.seeds = [0, 1, 2]', '--scale']),
     ('benchmark', ['--topology', '--config.feed.batch_size'])])
 def test_help_shows_the_fields_of_the_config(forks, module, shown):

@@ -17,7 +17,7 @@ from ssl_jax import config as config_lib
 from ssl_jax import config_file, errors, plain_config, report
 from ssl_jax import fields as fields_lib
 from ssl_jax.augment import stages as augment_stages
-from ssl_jax.jobs import evaluate, finetune, linear_probe, pretrain
+from ssl_jax.jobs import compress, evaluate, finetune, linear_probe, pretrain
 from ssl_jax.studies import run, stages
 from ssl_jax.train import optim
 
@@ -28,6 +28,7 @@ NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py')
 ARGUMENTS = {
     'byol_cifar10': ('resnet18', 'resnet20'),
     'simsiam_cifar10': ('resnet18', 'resnet20'),
+    'compress': ('prune70', 'prune90', 'prune95', 'prune99', 'quantize'),
     'evaluate': ('knn', 'nn1', 'linear', 'logistic', 'logistic_random_split',
                  'own_head', 'rotation'),
     'finetune': ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch'),
@@ -39,7 +40,7 @@ ARGUMENTS = {
     **{f'studies/{name}': ('published', 'best') for name in (
         'label_fractions_resnet50', 'label_fractions_resnet20',
         'simclr_nearest_neighbour', 'supervised_counterparts')}}
-EVALUATIONS = {'evaluate': evaluate, 'finetune': finetune,
+EVALUATIONS = {'compress': compress, 'evaluate': evaluate, 'finetune': finetune,
                'finetune_imagenet': finetune, 'linear_probe': linear_probe}
 
 STUDIES = [n for n in NAMES if n.startswith('studies/')]
@@ -125,7 +126,8 @@ def test_an_unknown_argument_is_told_what_there_is(name):
 
 
 BINARIES = {  # what a config of each may hold
-    'pretrain': pretrain.Config, 'evaluate': evaluate.Config,
+    'pretrain': pretrain.Config, 'compress': compress.Config,
+    'evaluate': evaluate.Config,
     'finetune': finetune.Config, 'study': stages.StudyConfig}
 
 

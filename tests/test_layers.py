@@ -10,7 +10,7 @@ LAYERS = (
     ('errors', 'fields', 'config', 'plain_config', 'config_file', 'usage', 'jsonl',
      'durations', 'renamed'),
     ('parallel',),
-    ('data', 'augment', 'models', 'objectives'),
+    ('data', 'augment', 'models', 'objectives', 'compression'),
     ('methods',),
     ('train', 'evaluators'),
     ('report',),
@@ -18,7 +18,7 @@ LAYERS = (
     ('studies', 'performance'),
     ('cli',),
     ('pretrain', 'finetune', 'linear_probe', 'evaluate', 'study', 'make_report',
-     'prepare_data', 'benchmark'),
+     'prepare_data', 'benchmark', 'compress'),
 )
 BINARIES = LAYERS[-1]
 PACKAGE_ITSELF = 1  # the layer of ssl_jax/__init__.py
@@ -28,6 +28,7 @@ ONLY_IN = {  # what may import it
     'grain': ('data.streamed',),
     'array_record': ('data.tfds_source', 'data.prepare'),
     'tensorboardX': ('train.metrics',),
+    'qwix': ('compression.quantization',),
     'matplotlib': ('report',),
     'jinja2': ('report',),
 }

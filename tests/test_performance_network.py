@@ -1,6 +1,7 @@
 """Tests what an image costs the networks of a method against counts by hand."""
 
 import tiny
+import tiny_compression
 
 from ssl_jax import methods, models
 from ssl_jax.performance import hardware, network, roofline
@@ -40,3 +41,13 @@ def test_flops_of_nt_xent_grow_with_the_square_of_the_batch():
   # [2B, 2B] logits, and [B, B] of the metrics, of 8-dimensional embeddings.
   assert small == 6 * (32 * 32 + 16 * 16) * 8
   assert large == 16 * small
+
+
+def test_a_compressed_method_costs_what_the_method_in_it_costs():
+  plain, compressed = (methods.build(fields, 4) for fields in (
+      {**tiny.config('simclr'), 'model': {'name': 'resnet8'}},
+      tiny_compression.pretraining(model='resnet8')))
+  expected = network.cost(plain, (8, 8, 3)).train_flops
+  assert network.cost(compressed, (8, 8, 3)).train_flops == expected > 0
+  assert network.loss_flops(compressed, (8, 8, 3), 16) == network.loss_flops(
+      plain, (8, 8, 3), 16)

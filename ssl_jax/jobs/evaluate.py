@@ -99,7 +99,9 @@ def default_workdir(config: Mapping[str, Any],
   it.
   """
   name = config['protocol']['name']
-  folder = pathlib.Path(checkpoint) / 'evaluations' / name
+  root = pathlib.Path(checkpoint)
+  folder = (root.with_name(f'{root.name}.evaluations') if root.is_file()
+            else root / 'evaluations') / name
   if not (changed := workdir_lib.other_settings(folder, config)):
     return folder
   other = folder.with_name(f'{name}_{workdir_lib.name_of_settings(config)}')

@@ -18,11 +18,11 @@ from ssl_jax.data import feed as feed_lib
 from ssl_jax.data import sources as data_lib
 from ssl_jax.evaluators import scores
 from ssl_jax.jobs import (
-    downstream,
-    evaluate,
-    evaluate_config,
-    finetune_config,
-    grid_search,
+  downstream,
+  evaluate,
+  evaluate_config,
+  finetune_config,
+  grid_search,
 )
 from ssl_jax.jobs import workdir as workdir_lib
 from ssl_jax.methods import base
@@ -31,16 +31,15 @@ from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import provenance
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import loop, optim, training
+from ssl_jax.train import packed as packed_lib
 
 Config, parse = finetune_config.Config, finetune_config.parse
 
 
 def digest(tree: Any) -> str:
   """Returns a hash of all arrays of a tree; equal hashes mean bit-identical trees."""
-  h = hashlib.sha256()
-  for leaf in jax.tree.leaves(tree):
-    h.update(np.asarray(leaf).tobytes())
-  return h.hexdigest()
+  arrays = b''.join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree))
+  return hashlib.sha256(arrays).hexdigest()
 
 
 def run(config: Mapping[str, Any], checkpoint: pathlib.Path | str,
@@ -119,23 +118,25 @@ def train(encoder: encoder_lib.TrainedEncoder, claim: Callable[[], None],
   resolved = resolve(spec, config, encoder, source)
   method = methods.build(resolved, source.num_classes)
   run = assemble(spec, resolved, data, encoder, method, source, mesh, workdir, label)
-  frozen = digest(initial_variables(method, encoder).non_trainable)
+  frozen = digest(method.frozen(initial_variables(method, encoder)))
 
   def claim_both():
     claim()
     workdir_lib.claim(workdir, config)
 
   state = loop.fit(dataclasses.replace(run, claim=claim_both))
-  if run.warm_start and digest(state.variables.non_trainable) != frozen:
+  if run.warm_start and digest(method.frozen(state.variables)) != frozen:
     raise AssertionError(f'{label}: frozen layers changed during the training')
   trained = dataclasses.replace(encoder, method=method, class_names=source.class_names,
                                 variables=method.encoder_variables(state.variables))
   once = without_repetition(data)
+  packed = packed_lib.write(workdir, method, state.variables, int(state.step), resolved)
   logits = evaluate.extract(
       evaluate_config.FeaturesConfig('logits', batch_size=spec.features.batch_size),
       trained, mesh, {split: load_images(once, trained, split, bool(spec.refit))
                       for split in scored})
   return {'protocol': describe(resolved), 'chosen': {}, 'score': spec.score,
+          **({'packed': packed} if packed else {}),
           **dict.fromkeys(downstream.SPLITS), **scores.score_splits(lambda x: x, **{
               split: x and x.labelled(source.num_classes)
               for split, x in logits.items()}),

@@ -11,6 +11,7 @@ from ssl_jax.data import datasets
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.evaluators import scores
 from ssl_jax.jobs import evaluate_config, grid_search
+from ssl_jax.methods import compressed
 from ssl_jax.train import optim, training
 
 # Defaults: a linear head, and the head as the first stage that is trained.
@@ -56,6 +57,8 @@ class Config:
       None, low=0, below=1, choices=('auto',),
       doc='Fraction of the running statistics that each step keeps; None is the '
       'default of the layers, and auto depends on the number of steps of an epoch')
+  compression: Any = config_lib.section(
+      compressed.Compression, optional=True, doc='Pruning and quantization')
   from_scratch: bool = config_lib.field(
       False, doc='Whether the network is initialised at random instead of with the '
       'weights of the encoder')
@@ -88,6 +91,10 @@ def parse(config: Mapping[str, Any]) -> Config:
     raise errors.UserError(
         f'config.from_scratch is set, but config.freeze_until is '
         f'{spec.freeze_until!r}; frozen layers would stay random, so set it to None')
+  if spec.compression is not None and spec.freeze_until is not None:
+    raise errors.UserError(
+        f'config.compression is set, but config.freeze_until is {spec.freeze_until!r}; '
+        'frozen layers would be neither pruned nor quantized, so set it to None')
   if spec.grid is not None:
     grid_search.check(spec.data)
   return spec

@@ -20,6 +20,7 @@ from ssl_jax.methods import base
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import processes, provenance
 from ssl_jax.train import loop, online_probe, optim, training
+from ssl_jax.train import packed as packed_lib
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -98,12 +99,20 @@ def train(spec: Config, config: dict[str, Any], workdir: pathlib.Path,
   """
   origin = provenance.collect()  # first, because the checkout may change meanwhile
   run = prepare(spec, config, workdir, label)
-  state = loop.fit(dataclasses.replace(
+  return origin | finish(dataclasses.replace(
       run, claim=functools.partial(workdir_lib.claim, workdir, config)))
-  metrics = jsonl.read(workdir / 'metrics.jsonl')
-  return {'steps': int(state.step), 'epochs': run.epochs,
-          'images': int(state.step) * run.feed.batch_size,
-          'seconds': metrics[-1]['time'] if metrics else 0.0, **origin}
+
+
+def finish(run: training.TrainingRun) -> dict[str, Any]:
+  """Trains to the end of a run; returns the facts that result.json holds."""
+  state = loop.fit(run)
+  metrics = jsonl.read(run.workdir / 'metrics.jsonl')
+  steps = int(state.step)
+  packed = packed_lib.write(run.workdir, run.method, state.variables, steps, run.config)
+  return {'steps': steps, 'epochs': run.epochs,
+          'images': steps * run.feed.batch_size,
+          'seconds': metrics[-1]['time'] if metrics else 0.0,
+          **({'packed': packed} if packed else {})}
 
 
 def show(result: Mapping[str, Any]) -> str:

@@ -10,7 +10,16 @@ import jax.numpy as jnp
 from ssl_jax import config as config_lib
 from ssl_jax import errors, models
 from ssl_jax.augment import policies
-from ssl_jax.methods import base, byol, finetune, rotnet, simclr, simsiam, supervised
+from ssl_jax.methods import (
+    base,
+    byol,
+    compressed,
+    finetune,
+    rotnet,
+    simclr,
+    simsiam,
+    supervised,
+)
 from ssl_jax.methods.network import Network
 
 # Arguments of a method that come from other sections of the config than `method`.
@@ -49,6 +58,8 @@ class Spec:
       models.heads.build_projector, given=('dtype',), default={})
   predictor: Any = config_lib.section(
       models.heads.build_predictor, given=('dtype',), default={})
+  compression: Any = config_lib.section(
+      compressed.Compression, optional=True, doc='Pruning and quantization')
   train: Any = config_lib.section(ComputeConfig)
 
 
@@ -59,11 +70,13 @@ class FineTuneSpec:
   method: dict = config_lib.internal('freeze_until and bn_momentum')
   features: dict = config_lib.internal('endpoint and pool')
   head: Any = config_lib.section(models.HEADS, key='name', given=('dtype',))
+  compression: Any = config_lib.section(compressed.Compression, optional=True)
   train: Any = config_lib.section(ComputeConfig)
   pretrained: dict = config_lib.internal('The config of the encoder')
 
 
-def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
+def build(config: Mapping[str, Any],
+          num_classes: int) -> base.Base | compressed.Compressed:
   """Builds the method that a plain config describes, such as that of a checkpoint.
 
   Args:
@@ -80,7 +93,7 @@ def build(config: Mapping[str, Any], num_classes: int) -> base.Base:
   return from_spec(_parse(Spec, config), num_classes)
 
 
-def from_spec(spec: Spec, num_classes: int) -> base.Base:
+def from_spec(spec: Spec, num_classes: int) -> base.Base | compressed.Compressed:
   """Builds the method that a parsed config describes.
 
   Args:
@@ -94,18 +107,21 @@ def from_spec(spec: Spec, num_classes: int) -> base.Base:
   dtype = compute_dtype(spec.train.precision)
   network = Network(encoder=spec.model(dtype=dtype),
                     **method.build_heads(spec, num_classes, dtype))
-  return spec.method(
+  return compressed.around(spec.method(
       network=network, dtype=dtype, grad_cache_chunks=spec.train.grad_cache_chunks,
       policies=policies.per_crop(spec.augment, method.num_crops),
-      preprocess=policies.evaluation(spec.augment))
+      preprocess=policies.evaluation(spec.augment)), spec.compression)
 
 
-def _fine_tune(spec: FineTuneSpec, num_classes: int) -> finetune.FineTune:
+def _fine_tune(spec: FineTuneSpec,
+               num_classes: int) -> finetune.FineTune | compressed.Compressed:
   """Builds a fine-tuned network or a probe; `spec.train` sets its precision."""
   before = spec.pretrained
   train = {**before['train'], 'precision': spec.train.precision}
   pretrained = build({**before, 'train': train}, len(before['dataset']['class_names']))
-  return finetune.FineTune(
+  # Weights that the pre-training pruned stay zero; a dense encoder has none that count.
+  pruned = bool((before.get('compression') or {}).get('sparsity'))
+  return compressed.around(finetune.FineTune(
       network=finetune.Classifier(
           pretrained.network, spec.head(num_classes, dtype=pretrained.dtype),
           spec.features['endpoint'], spec.features['pool']),
@@ -114,7 +130,7 @@ def _fine_tune(spec: FineTuneSpec, num_classes: int) -> finetune.FineTune:
       dtype=pretrained.dtype,
       grad_cache_chunks=spec.train.grad_cache_chunks,
       freeze_until=spec.method['freeze_until'],
-      bn_momentum=spec.method.get('bn_momentum'))
+      bn_momentum=spec.method.get('bn_momentum')), spec.compression, keep_zeros=pruned)
 
 
 def _parse(target: type, config: Mapping[str, Any]) -> Any:

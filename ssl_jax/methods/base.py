@@ -191,6 +191,16 @@ class Base:
     del progress
     return variables
 
+  def with_pretrained(self, variables: Variables, encoder: Tree) -> Variables:
+    """Puts in what `encoder_variables` of a trained network returned."""
+    return variables.replace(params=encoder['params'],
+                             model_state=encoder['batch_stats'])
+
+  def frozen(self, variables: Variables) -> Tree:
+    """Returns the variables that no update changes and no loss depends on: none."""
+    del variables
+    return {}
+
   def encoder_variables(self, variables: Variables) -> Tree:
     return {'params': variables.params, 'batch_stats': variables.model_state}
 

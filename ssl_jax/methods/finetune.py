@@ -128,6 +128,10 @@ class FineTune(base.Base):
              | traverse_util.flatten_dict(live))
     return {'batch_stats': {}} | traverse_util.unflatten_dict(whole)
 
+  def frozen(self, variables: base.Variables) -> base.Tree:
+    """Returns the variables of frozen stages, and those that the loss ignores."""
+    return variables.non_trainable
+
   def stages(self, image_shape: tuple[int, int, int]) -> tuple[str, ...]:
     """Returns the stages that the logits depend on, in order; 'head' is the last.
 

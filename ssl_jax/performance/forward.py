@@ -1,12 +1,13 @@
 """Records or replaces the network passes of a method, to count and time them."""
 
 import copy
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 
-from ssl_jax.methods import base
+from ssl_jax.methods import base, compressed
 
 # The endpoints by name; a list of such mappings if views have several sizes.
 Endpoints = Mapping[str, jax.Array] | list[Mapping[str, jax.Array]]
@@ -14,6 +15,8 @@ Endpoints = Mapping[str, jax.Array] | list[Mapping[str, jax.Array]]
 
 def with_forward(method: base.Base, forward: Callable[..., Any]) -> base.Base:
   """Returns the method with another function in place of `Base.forward`."""
+  if isinstance(method, compressed.Compressed):  # its passes are those of the other one
+    return dataclasses.replace(method, inner=with_forward(method.inner, forward))
   changed = copy.copy(method)
   object.__setattr__(changed, 'forward', forward)  # a frozen dataclass, but our copy
   return changed

@@ -19,6 +19,7 @@ from absl import logging
 from etils import epath
 
 from ssl_jax import errors, renamed
+from ssl_jax.compression import artefact
 from ssl_jax.parallel import processes
 from ssl_jax.train import resume
 
@@ -262,15 +263,18 @@ def read_encoder(folder: pathlib.Path | str, step: int) -> Tree:
 
 
 def locate(path: pathlib.Path | str) -> pathlib.Path:
-  """Returns the folder of the checkpoints of a run.
+  """Returns the folder of the checkpoints of a run, or the file of a packed network.
 
   Args:
-    path: the workdir of the run, or the folder itself.
+    path: the workdir of the run, or the folder itself, or a file that train/packed.py
+      wrote.
 
   Raises:
     errors.UserError: neither holds a checkpoint.
   """
   path = pathlib.Path(path).absolute()
+  if artefact.is_artefact(path):
+    return path
   for folder in (path / 'checkpoints', path):
     if folder.is_dir() and any(p.name.isdigit() for p in folder.iterdir()):
       return folder

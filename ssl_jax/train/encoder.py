@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from ssl_jax import errors, methods
+from ssl_jax.compression import artefact
 from ssl_jax.methods import base
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import checkpoint
@@ -42,7 +43,8 @@ def load(path: pathlib.Path | str, mesh: jax.sharding.Mesh) -> TrainedEncoder:
   """Reads the newest checkpoint of a pre-training run.
 
   Args:
-    path: the workdir of the run, or the folder `checkpoints` in it.
+    path: the workdir of the run, the folder `checkpoints` in it, or the file of a
+      compressed network.
     mesh: the devices.
 
   Raises:
@@ -50,10 +52,18 @@ def load(path: pathlib.Path | str, mesh: jax.sharding.Mesh) -> TrainedEncoder:
       the architecture that its config names.
   """
   folder = checkpoint.locate(path)
-  step, config = checkpoint.read_config(folder)
+  if artefact.is_artefact(folder):
+    read = artefact.read(folder)
+    step, config = read.meta['step'], read.meta['config']
+  else:
+    step, config = checkpoint.read_config(folder)
   image_shape = tuple(config['dataset']['image_shape'])
   class_names = tuple(config['dataset']['class_names'])
-  method = methods.build(config, len(class_names))
+  # The weights of a compressed encoder were compressed when they were saved.
+  method = methods.build({**config, 'compression': None}, len(class_names))
+  if artefact.is_artefact(folder):
+    variables = mesh_lib.put_replicated(mesh, read.variables)
+    return TrainedEncoder(method, variables, config, step, image_shape, class_names)
   shapes = jax.eval_shape(
       lambda key: method.encoder_variables(method.init(key, image_shape)),
       jax.random.key(0))
@@ -96,6 +106,9 @@ def identify(path: pathlib.Path | str) -> dict[str, Any]:
     errors.UserError: no checkpoint is found or readable.
   """
   folder = checkpoint.locate(path)
+  if artefact.is_artefact(folder):
+    read = artefact.read(folder)
+    return {'path': str(folder), 'step': read.meta['step'], 'digest': read.digest[:16]}
   step, _ = checkpoint.read_config(folder)
   return {'path': str(folder), 'step': step,
           'digest': _digest(folder, step, (folder / str(step)).stat().st_mtime_ns)}
