@@ -26,6 +26,7 @@ NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py')
                if 'def get_config' in p.read_text())
 # The names that may follow a colon.
 ARGUMENTS = {
+    'barlow_twins_cifar10': ('resnet18', 'resnet20'),
     'byol_cifar10': ('resnet18', 'resnet20'),
     'simsiam_cifar10': ('resnet18', 'resnet20'),
     'evaluate': ('knn', 'nn1', 'linear', 'logistic', 'logistic_random_split',
@@ -233,7 +234,7 @@ def test_augmentations_are_all_pairs():
 
 
 @pytest.mark.parametrize('name', ['rotnet_cifar10', 'simclr_cifar10', 'byol_cifar10',
-                                  'simsiam_cifar10'])
+                                  'simsiam_cifar10', 'barlow_twins_cifar10'])
 def test_pretraining_runs_once_tiny(name, tmp_path):
   assert pretrain.run(shrunk(load(name)[1]), tmp_path)['steps'] == 2
 
