@@ -26,6 +26,7 @@ NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py')
                if 'def get_config' in p.read_text())
 # The names that may follow a colon.
 ARGUMENTS = {
+    'barlow_twins_cifar10': ('resnet18', 'resnet20'),
     'byol_cifar10': ('resnet18', 'resnet20'),
     'simsiam_cifar10': ('resnet18', 'resnet20'),
     'compress': ('prune70', 'prune90', 'prune95', 'prune99', 'quantize'),
@@ -63,10 +64,15 @@ def with_arguments(names):
           for argument in [()] + [(a,) for a in ARGUMENTS.get(name, ())]]
 
 
-def load(name, *argument):
+def load_module(name):
   spec = importlib.util.spec_from_file_location(name, CONFIGS / f'{name}.py')
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
+  return module
+
+
+def load(name, *argument):
+  module = load_module(name)
   return module.__doc__, plain_config.plain(module.get_config(*argument))
 
 
@@ -116,6 +122,12 @@ def test_studies_are_accepted_and_name_only_what_they_run(which):
              if e.subset or e.data_set for m in e.methods)}
   assert config.get('display_names', {}).keys() <= known
   assert config.get('heatmap', {}).get('cells', {}).keys() <= config['methods'].keys()
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_every_preset_of_a_config_is_tested_here(name):
+  presets = vars(load_module(name)).get('PRESETS', ())
+  assert tuple(presets) == ARGUMENTS.get(name, ())
 
 
 @pytest.mark.parametrize('name', ARGUMENTS)
@@ -235,7 +247,7 @@ def test_augmentations_are_all_pairs():
 
 
 @pytest.mark.parametrize('name', ['rotnet_cifar10', 'simclr_cifar10', 'byol_cifar10',
-                                  'simsiam_cifar10'])
+                                  'simsiam_cifar10', 'barlow_twins_cifar10'])
 def test_pretraining_runs_once_tiny(name, tmp_path):
   assert pretrain.run(shrunk(load(name)[1]), tmp_path)['steps'] == 2
 

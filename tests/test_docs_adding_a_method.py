@@ -17,6 +17,8 @@ def follow(folder):
   shutil.copytree(ROOT / 'ssl_jax', folder / 'ssl_jax',
                   ignore=shutil.ignore_patterns('__pycache__'))
   shutil.copytree(ROOT / 'configs', folder / 'configs')
+  (folder / 'tests').mkdir()
+  shutil.copy(ROOT / 'tests/tiny.py', folder / 'tests')
   commands = []
   for name, language, text in BLOCK.findall(PAGE.read_text()):
     if language == 'bash':
@@ -44,7 +46,7 @@ def test_the_page_followed_to_the_letter(tmp_path):
   assert (tmp_path / 'runs/mine/knn/result.json').exists()
   done = subprocess.run([sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
                          'tests'], cwd=tmp_path, text=True, capture_output=True)
-  assert '2 passed' in done.stdout, done.stdout + done.stderr
+  assert '3 passed' in done.stdout, done.stdout + done.stderr
 
 
 def test_every_file_and_name_of_the_page_is_there():

@@ -1,4 +1,4 @@
-"""Tests the first step of every method on fixed images, to 3 digits.
+"""Tests the first step of several methods on fixed images, to 3 digits.
 
 The numbers were computed by this library. They show that nothing between the pixels and
 the gradient has changed by mistake or in a dependency: views, initial weights, network

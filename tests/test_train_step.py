@@ -23,7 +23,8 @@ def same(a, b):
 
 @pytest.mark.parametrize('method, model', [
     ('simclr', tiny.MODEL), ('supervised', {'name': 'stub'}),
-    ('byol', {'name': 'stub'}), ('simsiam', {'name': 'stub'})])
+    ('byol', {'name': 'stub'}), ('simsiam', {'name': 'stub'}),
+    ('barlow_twins', {'name': 'stub'})])
 def test_same_trajectory_on_1_2_and_8_devices(method, model):
   fields = {**tiny.config(method), 'model': model}
   with stub_encoder.registered():

@@ -94,8 +94,17 @@ def test_without_negatives_nothing_is_gathered(method):
       sizes | moments | {2 * size for size in moments})
 
 
+def test_barlow_twins_sums_correlations_and_gathers_nothing():
+  """The matrix is summed over all devices, so the loss is that of the global batch."""
+  found = collectives.parse(compiled('barlow_twins')[0].as_text())
+  assert {c.op for c in found} == {'all-reduce'}
+  dim = tiny.config()['projector']['dim']
+  assert elements(found, 'all-reduce')[dim**2] >= 1
+  assert BATCH * dim not in elements(found, 'all-reduce')
+
+
 @pytest.mark.parametrize('method', ['simclr', 'rotnet', 'supervised', 'byol',
-                                    'simsiam'])
+                                    'simsiam', 'barlow_twins'])
 def test_the_whole_state_is_donated_and_nothing_calls_the_host(method):
   program, state = compiled(method)
   text = program.as_text()

@@ -11,6 +11,7 @@ from ssl_jax import config as config_lib
 from ssl_jax import errors, models
 from ssl_jax.augment import policies
 from ssl_jax.methods import (
+    barlow_twins,
     base,
     byol,
     compressed,
@@ -25,6 +26,7 @@ from ssl_jax.methods.network import Network
 # Arguments of a method that come from other sections of the config than `method`.
 PARTS = ('network', 'dtype', 'grad_cache_chunks', 'policies', 'preprocess')
 METHODS: dict[str, type[base.Base]] = {
+    'barlow_twins': barlow_twins.BarlowTwins,
     'byol': byol.BYOL,
     'rotnet': rotnet.RotNet,
     'simclr': simclr.SimCLR,

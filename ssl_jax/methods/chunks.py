@@ -24,11 +24,11 @@ def forward(network: nn.Module, params: Tree, model_state: Tree, views: jax.Arra
   With several chunks the network processes some of the images at a time, and the
   backward pass computes each chunk again instead of keeping its activations. That needs
   the memory of one chunk and a third more work. The loss still compares all embeddings
-  and its gradient is exact. Every device works on every chunk. BatchNorm, also in the
-  heads, normalises by the chunk. Running statistics are updated once, with the mean
-  over the chunks, so that their momentum stays that of one step. On the CPU, where
-  gradients of convolutions are slow in a loop, chunks are unrolled, and XLA's schedule
-  then saves no memory.
+  and its gradient is exact. Image i is in chunk i % chunks, so every device works on
+  every chunk. BatchNorm, also in the heads, normalises by the chunk. Running statistics
+  are updated once, with the mean over the chunks, so that their momentum stays that of
+  one step. On the CPU, where gradients of convolutions are slow in a loop, chunks are
+  unrolled, and XLA's schedule then saves no memory.
 
   Args:
     network: a Linen module, called as `network(views, train=True)`.
