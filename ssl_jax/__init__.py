@@ -1,7 +1,23 @@
-"""Self-supervised image representations in JAX. Start at README.md."""
+"""Self-supervised image representations in JAX. Start at README.md.
+
+    import ssl_jax
+    encoder = ssl_jax.load('runs/simclr')
+    vectors = encoder.embed(['a.jpg', 'b.jpg'])
+"""
+
+import importlib
+from typing import Any
 
 from ssl_jax.parallel import xla_flags
 
 __version__ = '0.1.0'
+__all__ = ['load']
 
 xla_flags.keep_cpu_sums_right()  # here, so that importing any module suffices
+
+
+def __getattr__(name: str) -> Any:
+  """Returns a function of `ssl_jax.api`, which imports JAX when it is first used."""
+  if name in __all__:
+    return getattr(importlib.import_module('ssl_jax.api'), name)
+  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -16,7 +16,7 @@ LAYERS = (
     ('report',),
     ('jobs',),
     ('studies', 'performance'),
-    ('cli',),
+    ('cli', 'api'),
     ('pretrain', 'finetune', 'linear_probe', 'evaluate', 'study', 'make_report',
      'prepare_data', 'benchmark'),
 )
