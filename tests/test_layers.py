@@ -18,7 +18,7 @@ LAYERS = (
     ('studies', 'performance'),
     ('cli', 'api'),
     ('pretrain', 'finetune', 'linear_probe', 'evaluate', 'study', 'make_report',
-     'prepare_data', 'benchmark'),
+     'prepare_data', 'benchmark', 'embed'),
 )
 BINARIES = LAYERS[-1]
 PACKAGE_ITSELF = 1  # the layer of ssl_jax/__init__.py
@@ -30,6 +30,7 @@ ONLY_IN = {  # what may import it
     'tensorboardX': ('train.metrics',),
     'matplotlib': ('report',),
     'jinja2': ('report',),
+    'pyarrow': ('evaluators.vectors',),
 }
 NOWHERE = ('tensorflow', 'torch', 'torchvision', 'clu.metric_writers',
            'clu.periodic_actions')

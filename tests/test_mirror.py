@@ -14,6 +14,7 @@ COVERED_BY = {
     'evaluate': 'test_binaries',
     'study': 'test_binaries',
     'benchmark': 'test_binaries',
+    'embed': 'test_binaries',
 }
 # Test files that are not named after a module of ssl_jax, and what they test.
 OTHERS = {

@@ -36,7 +36,7 @@ class Listed(images.EncodedImages):
     self._items = check_items(items)
     self.labels = np.full(len(self._items), -1, np.int32)
     super().__init__(name, (), image_size, channels, len(self._items), canvas)
-    self.bad = _Reasons(name)
+    self.bad = Reasons(name)
 
   def __len__(self) -> int:
     return len(self._items)
@@ -78,7 +78,7 @@ class Listed(images.EncodedImages):
         'the list')
 
 
-class _Reasons(images.BadImages):
+class Reasons(images.BadImages):
   """Collects the images that do not decode and why, without a limit."""
 
   def __init__(self, source: str):
