@@ -32,6 +32,7 @@ setuptools.setup(
         'optax>=0.2.5',
         'orbax-checkpoint>=0.11',
         'pillow',
+        'safetensors',            # weights of encoders, out and in
         'scikit-learn',           # the bundled `digits`
         'tensorboardX',           # event files without TensorFlow
         'tensorflow-datasets>=4.9.7',

@@ -10,7 +10,7 @@ LAYERS = (
     ('errors', 'fields', 'config', 'plain_config', 'config_file', 'usage', 'jsonl',
      'durations', 'renamed'),
     ('parallel',),
-    ('data', 'augment', 'models', 'objectives'),
+    ('data', 'augment', 'models', 'objectives', 'weights'),
     ('methods',),
     ('train', 'evaluators'),
     ('report',),
@@ -30,6 +30,7 @@ ONLY_IN = {  # what may import it
     'tensorboardX': ('train.metrics',),
     'matplotlib': ('report',),
     'jinja2': ('report',),
+    'safetensors': ('weights.tensor_file',),
     'pyarrow': ('evaluators.vectors',),
 }
 NOWHERE = ('tensorflow', 'torch', 'torchvision', 'clu.metric_writers',
