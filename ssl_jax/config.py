@@ -51,6 +51,8 @@ class Section:
     none_is_default: whether None in a field of the section means that it is not set.
     overrides: whether the section becomes a dict of the plain fields that are set, once
       they are checked: they take the place of fields of another config.
+    extra: fields that every entry of the table has beside its own. They are checked;
+      the program reads them from the plain config.
     variants: the field that holds, by names of the user's choice, fields that take the
       place of the section's own in one of several uses; '' where there is none. A
       variant may also have a `count`. The section then becomes `Variants`.
@@ -62,6 +64,7 @@ class Section:
   default: Mapping[str, Any] | None = None
   none_is_default: bool = False
   overrides: bool = False
+  extra: 'tuple[Field, ...]' = ()
   variants: str = ''
 
   def choose(self, fields: Mapping[str, Any], path: str) -> tuple[Target, dict]:
@@ -106,6 +109,8 @@ class Section:
 
   def _make(self, fields: Mapping[str, Any], path: str) -> Any:
     target, arguments = self.choose(fields, path)
+    for one in self.extra:
+      one.parse(arguments.pop(one.name, one.default), f'{path}.{one.name}')
     arguments = parse(target, arguments, path.removeprefix('config.'), self.given)
     if self.given:
       return functools.partial(target, **arguments)
@@ -242,6 +247,7 @@ def _section_leaves(one: Field, values: Mapping[str, Any],
         held.key, str, MISSING, Rule(one.rule.doc, choices=tuple(held.target)))
     if values.get(held.key) not in held.target:
       return
+  yield from ((f'{path}.{extra.name}', extra) for extra in held.extra)
   chosen, values = held.choose(values, path)
   for name, leaf in leaves(chosen, values, held.given):
     yield f'{path}.{name}', leaf

@@ -222,11 +222,14 @@ MISTAKES = [
     ('prepare_data', ['--dataset=mnist'], 'mnist'),
     ('embed', ['--checkpoint=W/none', '--output=W/z.npz'], 'holds no checkpoint'),
     ('embed', ['--checkpoint=W'], '--output is missing'),
+    ('export', ['--checkpoint=W', '--output=W/z.pt'], 'ends in .safetensors'),
+    ('export', ['--format=onnx'], 'should be one of <safetensors>'),
     ('embed', ['--checkpoint=W', '--output=W/z.txt'], "accepted are .npz, .csv"),
 ]
 BINARIES = [
     'pretrain', 'evaluate', 'finetune', 'linear_probe', 'study', 'make_report',
-    'prepare_data', 'benchmark', 'embed']
+    'prepare_data', 'benchmark', 'embed',
+    'export']
 
 
 @pytest.fixture(scope='module')

@@ -18,7 +18,8 @@ LAYERS = (
     ('studies', 'performance'),
     ('cli', 'api'),
     ('pretrain', 'finetune', 'linear_probe', 'evaluate', 'study', 'make_report',
-     'prepare_data', 'benchmark', 'embed'),
+     'prepare_data', 'benchmark', 'embed',
+     'export'),
 )
 BINARIES = LAYERS[-1]
 PACKAGE_ITSELF = 1  # the layer of ssl_jax/__init__.py

@@ -15,6 +15,7 @@ COVERED_BY = {
     'study': 'test_binaries',
     'benchmark': 'test_binaries',
     'embed': 'test_binaries',
+    'export': 'test_binaries',
 }
 # Test files that are not named after a module of ssl_jax, and what they test.
 OTHERS = {

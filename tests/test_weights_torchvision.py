@@ -135,3 +135,18 @@ def test_other_networks_have_no_names(name, fields):
     {'name': 'resnet50', 'shortcut': 'identity'}])
 def test_forms_that_torchvision_lacks_have_no_class(model):
   assert torchvision.class_of(model) is None
+
+
+@pytest.mark.parametrize('model', [
+    {'name': 'resnet18', 'stem': 'imagenet'}, {'name': 'resnet34', 'stem': 'cifar'},
+    {'name': 'resnet101', 'stem': 'imagenet', 'width': 2}, {'name': 'resnet20'},
+    {'name': 'resnet8', 'width': 0.25}])
+def test_the_network_of_a_file_is_recognised(model):
+  tree = jax.tree.map(lambda x: np.broadcast_to(np.float32(0), x.shape),
+                      shapes(**model))
+  assert torchvision.model_of(torchvision.to_torchvision(tree)) == model
+
+
+def test_files_of_other_networks_are_not_recognised():
+  assert torchvision.model_of({}) is None
+  assert torchvision.model_of({'layer1.0.conv1.weight': np.zeros(1)}) is None

@@ -191,6 +191,16 @@ class Base:
     del progress
     return variables
 
+  def with_pretrained(self, variables: Variables, encoder: Tree) -> Variables:
+    """Returns the variables with those of a trained network in their place.
+
+    Args:
+      variables: the result of `init`.
+      encoder: the result of `encoder_variables` of a network of the same form.
+    """
+    return variables.replace(params=encoder['params'],
+                             model_state=encoder['batch_stats'])
+
   def encoder_variables(self, variables: Variables) -> Tree:
     return {'params': variables.params, 'batch_stats': variables.model_state}
 

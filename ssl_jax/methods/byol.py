@@ -38,10 +38,12 @@ class BYOL(base.Base):
     return {'projector': projector, 'predictor': predictor}
 
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> base.Variables:
-    variables = super().init(key, image_shape)
-    return variables.replace(non_trainable=jax.tree.map(jnp.copy, {
-        'params': _without_predictor(variables.params),
-        'batch_stats': _without_predictor(variables.model_state)}))
+    return _with_target(super().init(key, image_shape))
+
+  def with_pretrained(self, variables: base.Variables,
+                      encoder: base.Tree) -> base.Variables:
+    """Returns the variables of a trained network, which is also the first target."""
+    return _with_target(super().with_pretrained(variables, encoder))
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
            labels: jax.Array) -> tuple[jax.Array, base.LossOutput]:
@@ -63,6 +65,13 @@ class BYOL(base.Base):
     params = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new,
                           target['params'], _without_predictor(variables.params))
     return variables.replace(non_trainable={**target, 'params': params})
+
+
+def _with_target(variables: base.Variables) -> base.Variables:
+  """Returns the variables with a copy of the online network as target network."""
+  return variables.replace(non_trainable=jax.tree.map(jnp.copy, {
+      'params': _without_predictor(variables.params),
+      'batch_stats': _without_predictor(variables.model_state)}))
 
 
 def _without_predictor(tree: base.Tree) -> base.Tree:

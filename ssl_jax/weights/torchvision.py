@@ -21,6 +21,11 @@ from ssl_jax import errors
 Tree = Any
 Path = tuple[str, ...]  # ('params', 'encoder', 'stage1', 'block1', 'conv1', 'kernel')
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of its weights' images
+# The blocks of each layer, and whether they are bottlenecks.
+_FORMS = {((2, 2, 2, 2), False): 'resnet18', ((3, 4, 6, 3), False): 'resnet34',
+          ((3, 4, 6, 3), True): 'resnet50', ((3, 4, 23, 3), True): 'resnet101',
+          ((3, 8, 36, 3), True): 'resnet152', ((3, 24, 36, 3), True): 'resnet200',
+          **{((n,) * 3, False): f'resnet{6 * n + 2}' for n in (1, 2, 3, 5, 7, 9)}}
 _COUNTER = 'num_batches_tracked'
 # Leaves of a BatchNorm: the collection here, the name here, the name there.
 _NORM = (('params', 'scale', 'weight'), ('params', 'bias', 'bias'),
@@ -132,6 +137,27 @@ def _module_here(there: str) -> str | None:
     last = plain or f'shortcut/{("conv", "bn")[int(shortcut)]}'
     return f'encoder/stage{layer}/block{int(block) + 1}/{last}'
   return None
+
+
+def model_of(tensors: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
+  """Returns the section `model` of a config for a file, or None if it is no ResNet.
+
+  The shortcuts of the ResNets for CIFAR are not among the fields.
+
+  Args:
+    tensors: arrays by torchvision's names.
+  """
+  blocks = {(int(m[1]), int(m[2])) for key in tensors
+            if (m := re.match(r'layer(\d+)\.(\d+)\.conv1\.weight', key))}
+  layers = max((layer for layer, _ in blocks), default=0)
+  sizes = tuple(sum(layer == i + 1 for layer, _ in blocks) for i in range(layers))
+  found = _FORMS.get((sizes, 'layer1.0.conv3.weight' in tensors))
+  if found is None or 'conv1.weight' not in tensors:
+    return None
+  channels, _, _, k = tensors['conv1.weight'].shape
+  width = channels / (64 if layers == 4 else 16)
+  stem = {'stem': 'imagenet' if k == 7 else 'cifar'} if layers == 4 else {}
+  return {'name': found, **stem, **({'width': width} if width != 1 else {})}
 
 
 def class_of(model: Mapping[str, Any]) -> str | None:
