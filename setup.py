@@ -12,7 +12,10 @@ setuptools.setup(
     long_description=pathlib.Path('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    packages=setuptools.find_packages(include=['ssl_jax', 'ssl_jax.*']),
+    packages=[*setuptools.find_packages(include=['ssl_jax', 'ssl_jax.*']),
+              'ssl_jax.packaged.configs', 'ssl_jax.packaged.configs.studies'],
+    package_dir={'ssl_jax.packaged.configs': 'configs'},  # see config_file.ROOT
+    entry_points={'console_scripts': ['ssl-jax = ssl_jax.command:main']},
     package_data={'ssl_jax.report': ['*.html']},
     python_requires='>=3.11',
     classifiers=[f'Programming Language :: Python :: 3.{minor}'

@@ -1,4 +1,4 @@
-"""The functions that a Python program calls: `ssl_jax.load`.
+"""The functions that a Python program calls: `ssl_jax.load` and `ssl_jax.pretrain`.
 
 `import ssl_jax` does not import JAX. This module is imported when one of its functions
 is used for the first time.
@@ -7,16 +7,18 @@ is used for the first time.
 import dataclasses
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from ssl_jax import errors
+from ssl_jax import errors, own_log
 from ssl_jax.augment import views
 from ssl_jax.data import feed, listed, sources
 from ssl_jax.evaluators import features as features_lib
+from ssl_jax.jobs import defaults
+from ssl_jax.jobs import pretrain as pretrain_job
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import counter
 from ssl_jax.train import encoder as encoder_lib
@@ -33,6 +35,37 @@ def load(path: str | os.PathLike) -> 'Encoder':
   """
   mesh = mesh_lib.data_mesh()
   return Encoder(encoder_lib.load(path, mesh), mesh)
+
+
+def pretrain(data: str, out: str | os.PathLike, *, method: str = 'simclr',
+             model: str = 'resnet18', epochs: float = 200.,
+             image_size: int | None = None,
+             overrides: Mapping[str, Any] | None = None) -> 'Encoder':
+  """Trains an encoder without labels, and returns it.
+
+  The same call resumes a training that was stopped. `jobs.defaults.config_for` chooses
+  all other fields of the config by the images.
+
+  Args:
+    data: 'folder:/path/to/images', a TFDS name such as 'cifar10', or 'digits'.
+    out: folder of the run; `load` and all commands accept it.
+    method: 'simclr', 'byol', 'simsiam', 'rotnet' or 'supervised'.
+    model: name of the encoder, such as 'resnet18' or 'resnet50'.
+    epochs: length of the training.
+    image_size: side of the square images in pixels; None is 96 for folders, and the
+      size of the images for other data sets.
+    overrides: further fields of the config by section, such as
+      {'feed': {'batch_size': 128}}.
+
+  Raises:
+    errors.UserError: an argument or the data are not accepted, or `out` holds another
+      run.
+  """
+  with own_log.visible():
+    config = defaults.config_for(data, method=method, model=model, epochs=epochs,
+                                 image_size=image_size, overrides=overrides)
+    pretrain_job.run(config, out)
+  return load(out)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

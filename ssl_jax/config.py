@@ -132,9 +132,7 @@ class Field(NamedTuple):
   @property
   def accepted(self) -> str:
     """The accepted values in words."""
-    if self.section:
-      return 'a section'
-    return fields_lib.accepted(self.type, self.rule)
+    return 'a section' if self.section else fields_lib.accepted(self.type, self.rule)
 
   def parse(self, value: Any, path: str) -> Any:
     """Checks one value; lists become tuples, whole numbers floats where those belong.
@@ -187,7 +185,7 @@ def schema(target: Target, given: Collection[str] = ()) -> dict[str, Field]:
     made, arguments = target.func, target.keywords
   hints = typing.get_type_hints(made)
   if dataclasses.is_dataclass(made):
-    found = [Field(f.name, hints[f.name], arguments.get(f.name, _default(f)),
+    found = [Field(f.name, hints[f.name], arguments.get(f.name, f.default),
                    f.metadata.get('rule', Rule('')), f.metadata.get('section'))
              for f in dataclasses.fields(made) if f.init]
   else:
@@ -198,11 +196,6 @@ def schema(target: Target, given: Collection[str] = ()) -> dict[str, Field]:
              for p in inspect.signature(target).parameters.values()
              if p.kind is p.KEYWORD_ONLY]
   return {f.name: f for f in found if f.name not in given}
-
-
-def _default(declared: dataclasses.Field) -> Any:
-  made = declared.default_factory
-  return declared.default if made is MISSING else made()
 
 
 def validate(made: Any, section: str) -> None:

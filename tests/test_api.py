@@ -136,6 +136,23 @@ def test_unknown_endpoints_and_runs_are_one_sentence(encoder, tmp_path):
     ssl_jax.load(tmp_path)
 
 
+def test_pretrain_trains_and_returns_the_encoder(tmp_path):
+  for i in range(20):
+    Image.fromarray(RNG.integers(0, 256, (12, 9, 3), np.uint8)).save(
+        tmp_path / f'{i}.png')
+  call = lambda: ssl_jax.pretrain(
+      f'folder:{tmp_path}', tmp_path / 'run', model='stub', epochs=1, image_size=8,
+      overrides={'log': {'tensorboard': False}})
+  with stub_encoder.registered():
+    encoder = call()
+    assert encoder.image_shape == (8, 8, 3) and encoder.trained.step == 2
+    assert encoder.config['train']['epochs'] == 1
+    again = call()  # It is finished, so that nothing is trained.
+  np.testing.assert_array_equal(again.embed(IMAGES), encoder.embed(IMAGES))
+  with pytest.raises(errors.UserError, match="method is 'simclt'.*'simclr'"):
+    ssl_jax.pretrain('digits', tmp_path / 'b', method='simclt')
+
+
 def test_a_batch_is_shared_by_the_devices_and_few_images_are_hardly_padded():
   one, eight = (mesh_lib.data_mesh(jax.devices()[:n]) for n in (1, 8))
   assert [api.batch_for(n, 256, one) for n in (1, 2, 3, 9, 300)] == [1, 2, 4, 16, 256]

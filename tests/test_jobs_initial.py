@@ -64,7 +64,8 @@ def test_run_to_file_to_run_is_the_identity(run, file, tmp_path, caplog):
     after = started(tmp_path / 'b', file)
   assert same(after, arrays(run), 'encoder')
   assert not same(after, arrays(run), 'projector')
-  assert 'taken encoder; random projector; not used none' in caplog.text
+  assert 'with its weights: encoder; random modules: projector; ' in caplog.text
+  assert 'not used: none' in caplog.text
   assert 'were trained on images' not in caplog.text
   again = tmp_path / 'b.safetensors'
   export.run(tmp_path / 'b', again)
@@ -115,7 +116,7 @@ def test_a_file_of_torchvision_is_taken_and_its_classifier_is_listed(
   with caplog.at_level(logging.INFO):
     after = started(tmp_path / 'b', path)
   assert same(after, arrays(run), 'encoder')
-  assert 'not used fc.bias, fc.weight, projector.0.weight' in caplog.text
+  assert 'not used: fc.bias, fc.weight, projector.0.weight' in caplog.text
   assert 'were trained on images with mean (0.485' in caplog.text
   caplog.clear()
   with caplog.at_level(logging.INFO):

@@ -8,7 +8,7 @@ PACKAGE = ROOT / 'ssl_jax'
 # A module may import from its own folder and from those above; docs/architecture.md.
 LAYERS = (
     ('errors', 'fields', 'config', 'plain_config', 'config_file', 'usage', 'jsonl',
-     'durations', 'renamed'),
+     'durations', 'renamed', 'own_log'),
     ('parallel',),
     ('data', 'augment', 'models', 'objectives', 'weights'),
     ('methods',),
@@ -16,7 +16,7 @@ LAYERS = (
     ('report',),
     ('jobs',),
     ('studies', 'performance'),
-    ('cli', 'api'),
+    ('cli', 'api', 'command'),
     ('pretrain', 'finetune', 'linear_probe', 'evaluate', 'study', 'make_report',
      'prepare_data', 'benchmark', 'embed',
      'export'),

@@ -32,6 +32,7 @@ OTHERS = {
     'test_local_cluster': 'launch/local_cluster.sh',
     'test_mirror': 'this file',
     'test_multiprocess': 'whole runs of several processes',
+    'test_packaging': 'setup.py',
     'test_readme': 'README.md',
 }
 # One aspect of a module whose tests would be longer than 300 lines in one file.

@@ -88,7 +88,8 @@ def put(path: str, config: Mapping[str, Any], method: base.Base, mesh: Any,
             'the network lacks': [*names(found.surplus), *foreign]}))
   unused = [*names(found.unused), *weights.unknown]
   logging.info(
-      'Weights of %s: taken %s; random %s; not used %s', path, ', '.join(found.taken),
+      'The training starts from %s. Modules with its weights: %s; random modules: %s; '
+      'arrays that are not used: %s', path, ', '.join(found.taken),
       ', '.join(found.kept) or 'none', ', '.join(unused) or 'none')
   _compare_images(path, weights.images, config['augment'])
   return method.with_pretrained(
