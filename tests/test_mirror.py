@@ -42,6 +42,7 @@ ASPECTS = {
     'test_train_checkpoint_6d4c1cd': 'train.checkpoint',
     'test_train_step_gpu': 'train.step',
     'test_train_step_hlo': 'train.step',
+    'test_weights_torchvision_torch': 'weights.torchvision',
 }
 DOCUMENTED = {'_asdict', '_exit', '_fields', '_replace'}  # public in spite of the name
 

@@ -19,7 +19,7 @@ def test_the_files_of_a_wheel_run_in_another_folder(tmp_path):
       '--build-base', tmp_path / 'base', '--build-lib', site, cwd=ROOT)
   assert (site / 'ssl_jax/packaged/configs/studies/quickstart.py').exists()
   assert not (site / 'configs').exists()
-  assert (site / 'ssl_jax/report').glob('*.html')
+  assert list((site / 'ssl_jax/report').glob('*.html'))
   code = ('import ssl_jax, sys; from ssl_jax import command; sys.argv[0] = "ssl-jax"; '
           f'assert ssl_jax.__file__.startswith({str(site)!r}); command.main()')
   environment = {**os.environ, 'PYTHONPATH': str(site), 'JAX_PLATFORMS': 'cpu'}
