@@ -31,7 +31,7 @@ def load(path: str | os.PathLike) -> 'Encoder':
     path: the workdir of a run, which is the --workdir of `python -m ssl_jax.pretrain`.
 
   Raises:
-    errors.UserError: there is no encoder, or it cannot be read.
+    errors.UserError: the folder holds no encoder, or one that cannot be read.
   """
   mesh = mesh_lib.data_mesh()
   return Encoder(encoder_lib.load(path, mesh), mesh)

@@ -51,8 +51,8 @@ class Section:
     none_is_default: whether None in a field of the section means that it is not set.
     overrides: whether the section becomes a dict of the plain fields that are set, once
       they are checked: they take the place of fields of another config.
-    extra: fields that every entry of the table has beside its own. They are checked;
-      the program reads them from the plain config.
+    extra: fields that every entry of the table has in addition to its own. They are
+      checked, and the program reads them from the plain config.
     variants: the field that holds, by names of the user's choice, fields that take the
       place of the section's own in one of several uses; '' where there is none. A
       variant may also have a `count`. The section then becomes `Variants`.

@@ -3,9 +3,9 @@
     python -m ssl_jax.embed --checkpoint=runs/simclr --data=folder:photos \\
         --output=vectors.npz
 
-Images need no labels. The file holds the name, the split, the label (if there is one)
-and the vector of every image. Its suffix is .npz, .csv or .parquet. Images that do not
-decode are named and have no row.
+Images need no labels. The file holds the name, the split, the label (if the image has
+one) and the vector of every image. Its suffix is .npz, .csv or .parquet. Images that do
+not decode are named and have no row.
 """
 from absl import flags
 

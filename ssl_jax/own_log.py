@@ -20,7 +20,7 @@ def visible() -> Iterator[None]:
 
   They go to the handlers that the program has installed, or else to standard error.
   """
-  logger, root = logging.get_absl_logger(), std_logging.getLogger()  # Orbax has it too.
+  logger, root = logging.get_absl_logger(), std_logging.getLogger()  # Orbax uses it.
   level, handlers = logger.level, [] if root.handlers else [std_logging.StreamHandler()]
   for handler in handlers:
     root.addHandler(handler)

@@ -44,8 +44,8 @@ def run(checkpoint: pathlib.Path | str, output: pathlib.Path, *,
     What the file holds.
 
   Raises:
-    errors.UserError: there is no encoder, no image that decodes, or an argument is not
-      accepted.
+    errors.UserError: the encoder cannot be read, no image decodes, or an argument is
+      not accepted.
   """
   mesh = mesh_lib.data_mesh()
   with processes.fail_together():

@@ -23,7 +23,7 @@ class Exported:
     tensors: number of arrays.
     parameters: number of values in them.
     left_out: modules of the network that are not in the file, such as 'projector'.
-    network: a class of torchvision that loads the file, or why there is none.
+    network: a class of torchvision that loads the file, or the reason why none does.
   """
   tensors: int
   parameters: int
@@ -51,8 +51,8 @@ def run(checkpoint: pathlib.Path | str, output: pathlib.Path) -> Exported:
     output: the file.
 
   Raises:
-    errors.UserError: there is no encoder, torchvision has no names for it, or the
-      suffix of `output` is another one.
+    errors.UserError: the encoder cannot be read, torchvision has no names for
+      it, or the suffix of `output` is another one.
   """
   if output.suffix != tensor_file.SUFFIX:
     raise errors.UserError(

@@ -96,7 +96,7 @@ def name(path: Path) -> str:
 
 
 def path_of(there: str) -> Path | None:
-  """Returns the path of a torchvision name, or None if there is no such layer here."""
+  """Returns the path of a torchvision name, or None if no layer here matches."""
   module, _, leaf_there = there.rpartition('.')
   modules = _module_here(module)
   if modules is not None:
