@@ -84,3 +84,17 @@ def test_a_folder_of_bad_images_alone_is_one_sentence(run, tmp_path):
   with pytest.raises(errors.UserError, match=r'no image of .*bad decodes \(a.png'):
     embed.run(run, tmp_path / 'z.npz', data=f'folder:{tmp_path / "bad"}')
   assert not (tmp_path / 'z.npz').exists()
+
+
+def test_images_on_a_canvas_are_embedded_as_the_training_saw_them(tmp_path):
+  root = tmp_path / 'images'
+  for i, size in enumerate([(30, 12), (9, 16), (8, 8)] * 6):
+    image_folders.save(root / f'{i:02}.png', 10 * i, size)
+  with stub_encoder.registered():
+    run = tiny.pretrained(
+        tmp_path / 'run', model={'name': 'stub'}, train={'epochs': 0},
+        data={'name': f'folder:{root}', 'image_size': 16, 'canvas': True},
+        augment={'recipe': 'crop_flip', 'size': 8})
+    vectors = embedded(run, tmp_path, None)
+    listed = ssl_jax.load(run).embed([root / name for name in vectors.file_names])
+  np.testing.assert_allclose(listed, vectors.features, atol=1e-6)
