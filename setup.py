@@ -12,7 +12,10 @@ setuptools.setup(
     long_description=pathlib.Path('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    packages=setuptools.find_packages(include=['ssl_jax', 'ssl_jax.*']),
+    packages=[*setuptools.find_packages(include=['ssl_jax', 'ssl_jax.*']),
+              'ssl_jax.packaged.configs', 'ssl_jax.packaged.configs.studies'],
+    package_dir={'ssl_jax.packaged.configs': 'configs'},  # see config_file.ROOT
+    entry_points={'console_scripts': ['ssl-jax = ssl_jax.command:main']},
     package_data={'ssl_jax.report': ['*.html']},
     python_requires='>=3.11',
     classifiers=[f'Programming Language :: Python :: 3.{minor}'
@@ -33,6 +36,7 @@ setuptools.setup(
         'orbax-checkpoint>=0.11',
         'pillow',
         'qwix>=0.1.8',            # number formats of quantized weights
+        'safetensors',            # weights of encoders, out and in
         'scikit-learn',           # has the data set `digits`
         'tensorboardX',           # writes event files without TensorFlow
         'tensorflow-datasets>=4.9.7',

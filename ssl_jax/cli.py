@@ -6,7 +6,6 @@ saved; the same command then continues. It is 143 or 130 if they stopped the pro
 no state had to be saved.
 """
 
-import logging as std_logging
 import os
 import pathlib
 import socket
@@ -17,7 +16,7 @@ from typing import Any, NoReturn
 
 from absl import app, flags, logging
 
-from ssl_jax import config_file, errors, usage
+from ssl_jax import config_file, errors, own_log, usage
 from ssl_jax.parallel import preemption
 
 USER_ERROR = 2
@@ -47,7 +46,7 @@ def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
   logging.set_verbosity(logging.INFO)
   handler = logging.get_absl_handler()
   handler.setFormatter(None)
-  handler.addFilter(_ours_or_serious)
+  handler.addFilter(own_log.ours_or_serious)
   preemption.install_handlers()
   try:
     if argv[1:]:
@@ -61,12 +60,6 @@ def _guarded(main: Callable[[], None], argv: Sequence[str]) -> None:
   except Exception:
     _leave_others(1)
     raise
-
-
-def _ours_or_serious(record: std_logging.LogRecord) -> bool:
-  """Returns whether to log a record; those of other libraries only from WARNING up."""
-  return (record.levelno >= std_logging.WARNING
-          or pathlib.Path(__file__).parent in pathlib.Path(record.pathname).parents)
 
 
 def _parse(argv: Sequence[str], config: config_file.ConfigFlag | None) -> list[str]:

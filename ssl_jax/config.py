@@ -43,6 +43,8 @@ class Section:
     default: the fields of an absent section; None makes the result None.
     none_is_default: whether a field that is None counts as not set.
     overrides: whether the result is the dict of the plain fields that are set.
+    extra: fields that every entry of the table has in addition to its own. They are
+      checked, and the program reads them from the plain config.
     variants: the name of a field, or ''. That field holds, by names that the user
       chooses, fields that replace those of the section in one of several uses, and
       optionally a `count` of uses. The result is then `Variants`.
@@ -54,6 +56,7 @@ class Section:
   default: Mapping[str, Any] | None = None
   none_is_default: bool = False
   overrides: bool = False
+  extra: 'tuple[Field, ...]' = ()
   variants: str = ''
 
   def choose(self, fields: Mapping[str, Any], path: str) -> tuple[Target, dict]:
@@ -98,6 +101,8 @@ class Section:
 
   def _make(self, fields: Mapping[str, Any], path: str) -> Any:
     target, arguments = self.choose(fields, path)
+    for one in self.extra:
+      one.parse(arguments.pop(one.name, one.default), f'{path}.{one.name}')
     arguments = parse(target, arguments, path.removeprefix('config.'), self.given)
     if self.given:
       return functools.partial(target, **arguments)
@@ -119,9 +124,7 @@ class Field(NamedTuple):
   @property
   def accepted(self) -> str:
     """The accepted values in words."""
-    if self.section:
-      return 'a section'
-    return fields_lib.accepted(self.type, self.rule)
+    return 'a section' if self.section else fields_lib.accepted(self.type, self.rule)
 
   def parse(self, value: Any, path: str) -> Any:
     """Checks one value; a list becomes a tuple, and an int a float in a float field.
@@ -186,7 +189,7 @@ def schema(target: Target, given: Collection[str] = ()) -> dict[str, Field]:
     made, arguments = target.func, target.keywords
   hints = typing.get_type_hints(made)
   if dataclasses.is_dataclass(made):
-    found = [Field(f.name, hints[f.name], arguments.get(f.name, _default(f)),
+    found = [Field(f.name, hints[f.name], arguments.get(f.name, f.default),
                    f.metadata.get('rule', Rule('')), f.metadata.get('section'))
              for f in dataclasses.fields(made) if f.init]
   else:
@@ -197,11 +200,6 @@ def schema(target: Target, given: Collection[str] = ()) -> dict[str, Field]:
              for p in inspect.signature(target).parameters.values()
              if p.kind is p.KEYWORD_ONLY]
   return {f.name: f for f in found if f.name not in given}
-
-
-def _default(declared: dataclasses.Field) -> Any:
-  made = declared.default_factory
-  return declared.default if made is MISSING else made()
 
 
 def validate(made: Any, section: str) -> None:
@@ -242,6 +240,7 @@ def _section_leaves(one: Field, values: Mapping[str, Any],
         part.key, str, MISSING, Rule(one.rule.doc, choices=tuple(part.target)))
     if values.get(part.key) not in part.target:
       return
+  yield from ((f'{path}.{extra.name}', extra) for extra in part.extra)
   chosen, values = part.choose(values, path)
   for name, leaf in leaves(chosen, values, part.given):
     yield f'{path}.{name}', leaf

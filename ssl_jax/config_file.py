@@ -17,8 +17,10 @@ from ml_collections import ConfigDict
 from ssl_jax import config as config_lib
 from ssl_jax import errors, fields, plain_config, renamed
 
+# The folder that holds `configs`: in a wheel (see setup.py), or else the checkout.
 # Configs import each other as `configs.x`. Default files are found in any folder.
-ROOT = pathlib.Path(__file__).parents[1]
+_PACKAGED = pathlib.Path(__file__).parent / 'packaged'
+ROOT = _PACKAGED if _PACKAGED.is_dir() else pathlib.Path(__file__).parents[1]
 EXAMPLE = 'configs/simclr_cifar10.py'
 _FLAG = re.compile(r'--?(no)?config(\..*)?')
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import image_folders
 import numpy as np
 import pytest
 
@@ -22,10 +23,11 @@ def environment(tmp_path_factory):
           'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0'}
 
 
-def start(environment, module, *flags):
+def start(environment, module, *flags, cwd=ROOT):
   return subprocess.Popen(
-      [sys.executable, '-m', f'ssl_jax.{module}', *flags], cwd=ROOT, text=True,
-      env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+      [sys.executable, '-m', f'ssl_jax.{module}', *flags], cwd=cwd, text=True,
+      env={**environment, 'PYTHONPATH': str(ROOT)},
+      stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 # Runs modules as `python -m` does, in forks of one process that has imported JAX and
@@ -57,8 +59,8 @@ def run_forks(environment, folder, commands):
           for status, (out, err) in zip(statuses, paths, strict=True)]
 
 
-def run(environment, module, *flags, status=0):
-  process = start(environment, module, *flags)
+def run(environment, module, *flags, status=0, cwd=ROOT):
+  process = start(environment, module, *flags, cwd=cwd)
   out, err = process.communicate(timeout=300)
   assert process.returncode == status, err
   return out, err
@@ -133,6 +135,22 @@ def test_evaluate_writes_features(environment, trained, tmp_path):
     assert arrays['train_labels'].dtype == np.int32
 
 
+def test_embed_writes_a_vector_for_each_image_of_a_folder(
+    environment, trained, tmp_path):
+  for i in range(3):
+    image_folders.save(tmp_path / 'photos' / f'{i}.png', 80 * i, (12, 9))
+  (tmp_path / 'photos' / 'bad.png').touch()
+  out, err = run(environment, 'embed', f'--checkpoint={trained}',
+                 f'--data=folder:{tmp_path / "photos"}', '--output=z.csv',
+                 '--endpoint=stage2', '--pool=2', cwd=tmp_path)
+  assert 'z.csv: 3 vectors of 32 numbers (train 3; no labels)' in out
+  assert '1 images do not decode and have no vector:\n  bad.png\n' in out
+  assert 'Traceback' not in err
+  header, *rows = (tmp_path / 'z.csv').read_text().splitlines()
+  assert header.startswith('file_name,split,label,f0,f1,')
+  assert [row.split(',')[0] for row in rows] == ['0.png', '1.png', '2.png']
+
+
 def test_linear_probe_trains_a_head(environment, trained, tmp_path):
   out, _ = run(environment, 'linear_probe', f'--checkpoint={trained}',
                f'--workdir={tmp_path / "probe"}', '--config.train.epochs=2',
@@ -203,10 +221,15 @@ MISTAKES = [
     ('study', ['--workdir=W', '--config.seeds=()'], 'config.seeds'),
     ('study', ['--workdir=W', '--scale=2'], '--scale is 2; use a number above 0'),
     ('prepare_data', ['--dataset=mnist'], 'mnist'),
+    ('embed', ['--checkpoint=W/none', '--output=W/z.npz'], 'holds no checkpoint'),
+    ('embed', ['--checkpoint=W'], '--output is missing'),
+    ('export', ['--checkpoint=W', '--output=W/z.pt'], 'ends in .safetensors'),
+    ('export', ['--format=onnx'], 'should be one of <safetensors>'),
+    ('embed', ['--checkpoint=W', '--output=W/z.txt'], "accepted are .npz, .csv"),
 ]
 BINARIES = [
     'pretrain', 'evaluate', 'finetune', 'linear_probe', 'study', 'make_report',
-    'prepare_data', 'benchmark', 'compress']
+    'prepare_data', 'benchmark', 'compress', 'embed', 'export']
 
 
 @pytest.fixture(scope='module')

@@ -34,6 +34,7 @@ ARGUMENTS = {
                  'own_head', 'rotation'),
     'finetune': ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch'),
     'finetune_imagenet': ('1percent', '10percent'),
+    'imported': ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'),
     'linear_probe': ('linear', 'mlp', 'conv_block'),
     'simclr_cifar10': ('resnet18', 'resnet20', 'resnet50', 'resnet50x2'),
     'simclr_imagenet': ('resnet50', 'resnet50x2', 'resnet50x4'),

@@ -8,17 +8,17 @@ PACKAGE = ROOT / 'ssl_jax'
 # A module may import from its own folder and from those above; docs/architecture.md.
 LAYERS = (
     ('errors', 'fields', 'config', 'plain_config', 'config_file', 'usage', 'jsonl',
-     'durations', 'renamed'),
+     'durations', 'renamed', 'own_log'),
     ('parallel',),
-    ('data', 'augment', 'models', 'objectives', 'compression'),
+    ('data', 'augment', 'models', 'objectives', 'compression', 'weights'),
     ('methods',),
     ('train', 'evaluators'),
     ('report',),
     ('jobs',),
     ('studies', 'performance'),
-    ('cli',),
+    ('cli', 'api', 'command'),
     ('pretrain', 'finetune', 'linear_probe', 'evaluate', 'study', 'make_report',
-     'prepare_data', 'benchmark', 'compress'),
+     'prepare_data', 'benchmark', 'compress', 'embed', 'export'),
 )
 BINARIES = LAYERS[-1]
 PACKAGE_ITSELF = 1  # the layer of ssl_jax/__init__.py
@@ -31,6 +31,8 @@ ONLY_IN = {  # what may import it
     'qwix': ('compression.quantization',),
     'matplotlib': ('report',),
     'jinja2': ('report',),
+    'safetensors': ('weights.tensor_file',),
+    'pyarrow': ('evaluators.vectors',),
 }
 NOWHERE = ('tensorflow', 'torch', 'torchvision', 'clu.metric_writers',
            'clu.periodic_actions')

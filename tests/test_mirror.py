@@ -15,6 +15,8 @@ COVERED_BY = {
     'study': 'test_binaries',
     'benchmark': 'test_binaries',
     'compress': 'test_binaries',
+    'embed': 'test_binaries',
+    'export': 'test_binaries',
 }
 # Test files that are not named after a module of ssl_jax, and what they test.
 OTHERS = {
@@ -31,6 +33,7 @@ OTHERS = {
     'test_local_cluster': 'launch/local_cluster.sh',
     'test_mirror': 'this file',
     'test_multiprocess': 'whole runs of several processes',
+    'test_packaging': 'setup.py',
     'test_readme': 'README.md',
 }
 # One aspect of a module whose tests would be longer than 300 lines in one file.
@@ -40,6 +43,7 @@ ASPECTS = {
     'test_train_checkpoint_6d4c1cd': 'train.checkpoint',
     'test_train_step_gpu': 'train.step',
     'test_train_step_hlo': 'train.step',
+    'test_weights_torchvision_torch': 'weights.torchvision',
 }
 DOCUMENTED = {'_asdict', '_exit', '_fields', '_replace'}  # public in spite of the name
 

@@ -20,7 +20,7 @@ from cluster import Run
 from PIL import Image
 
 from ssl_jax import cli, jsonl
-from ssl_jax.jobs import evaluate, finetune, pretrain
+from ssl_jax.jobs import embed, evaluate, finetune, pretrain
 from ssl_jax.jobs import workdir as workdir_lib
 from ssl_jax.parallel import preemption, provenance
 from ssl_jax.train import loop
@@ -55,6 +55,7 @@ def train_and_evaluate(folder):
     # 8, 72 and 20 images in batches of 12: the last of each is padded.
     evaluate.run({'protocol': {'name': 'knn', 'k': 5}, 'features': {'batch_size': 12}},
                  folder, pathlib.Path(folder) / 'knn')
+    embed.run(folder, pathlib.Path(folder) / 'vectors.npz', batch_size=12)
   print('\nwrote', json.dumps(sorted(written)))
 
 
@@ -172,6 +173,13 @@ def test_two_processes_evaluate_as_one(outcomes, folder):
   one, two = (result(folder / name / 'knn')['test'] for name in ('one', 'two'))
   assert one['n'] == two['n'] == 20
   assert one['top1'] == pytest.approx(two['top1'], abs=.1)
+
+
+def test_two_processes_embed_as_one(folder):
+  one, two = (np.load(folder / name / 'vectors.npz') for name in ('one', 'two'))
+  assert one['features'].shape == (100, 6)
+  np.testing.assert_array_equal(one['file_names'], two['file_names'])
+  np.testing.assert_allclose(one['features'], two['features'], rtol=1e-3, atol=1e-5)
 
 
 def test_process_0_alone_writes(outcomes):

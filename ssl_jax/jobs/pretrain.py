@@ -15,6 +15,7 @@ from ssl_jax import errors, jsonl, methods, plain_config
 from ssl_jax.data import datasets, sources
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.evaluators import online_knn
+from ssl_jax.jobs import initial
 from ssl_jax.jobs import workdir as workdir_lib
 from ssl_jax.methods import base
 from ssl_jax.parallel import mesh as mesh_lib
@@ -98,7 +99,7 @@ def train(spec: Config, config: dict[str, Any], workdir: pathlib.Path,
     label: the name of the run in messages.
   """
   origin = provenance.collect()  # first, because the checkout may change meanwhile
-  run = prepare(spec, config, workdir, label)
+  run = initial.started_from(prepare(spec, config, workdir, label), config)
   return origin | finish(dataclasses.replace(
       run, claim=functools.partial(workdir_lib.claim, workdir, config)))
 

@@ -25,6 +25,9 @@ from ssl_jax.methods.network import Network
 
 # Arguments of a method that come from other sections of the config than `method`.
 PARTS = ('network', 'dtype', 'grad_cache_chunks', 'policies', 'preprocess')
+INIT_FROM = config_lib.Field('init_from', str | None, None, config_lib.Rule(
+    'Weights that the training starts from: the workdir of a run, or a .safetensors '
+    'file with the names of torchvision or timm; None starts at random'))
 METHODS: dict[str, type[base.Base]] = {
     'barlow_twins': barlow_twins.BarlowTwins,
     'byol': byol.BYOL,
@@ -55,7 +58,8 @@ class Spec:
   method: Any = config_lib.section(
       METHODS, key='name', given=PARTS, doc='Method, and its own fields')
   model: Any = config_lib.section(
-      models.MODELS, key='name', given=('dtype',), doc='The encoder')
+      models.MODELS, key='name', given=('dtype',), extra=(INIT_FROM,),
+      doc='The encoder')
   projector: Any = config_lib.section(
       models.heads.build_projector, given=('dtype',), default={})
   predictor: Any = config_lib.section(

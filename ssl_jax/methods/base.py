@@ -192,7 +192,12 @@ class Base:
     return variables
 
   def with_pretrained(self, variables: Variables, encoder: Tree) -> Variables:
-    """Puts in what `encoder_variables` of a trained network returned."""
+    """Returns the variables with those of a trained network in their place.
+
+    Args:
+      variables: the result of `init`.
+      encoder: the result of `encoder_variables` of a network of the same form.
+    """
     return variables.replace(params=encoder['params'],
                              model_state=encoder['batch_stats'])
 

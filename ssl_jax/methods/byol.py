@@ -42,7 +42,7 @@ class BYOL(base.Base):
 
   def with_pretrained(self, variables: base.Variables,
                       encoder: base.Tree) -> base.Variables:
-    """Puts in a trained network, which is the target network too at first."""
+    """Returns the variables of a trained network, which is also the first target."""
     return _with_target(super().with_pretrained(variables, encoder))
 
   def loss(self, params: base.Tree, variables: base.Variables, views: jax.Array,
@@ -68,6 +68,7 @@ class BYOL(base.Base):
 
 
 def _with_target(variables: base.Variables) -> base.Variables:
+  """Returns the variables with a copy of the online network as target network."""
   return variables.replace(non_trainable=jax.tree.map(jnp.copy, {
       'params': _without_predictor(variables.params),
       'batch_stats': _without_predictor(variables.model_state)}))

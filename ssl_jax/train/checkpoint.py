@@ -275,6 +275,12 @@ def locate(path: pathlib.Path | str) -> pathlib.Path:
   path = pathlib.Path(path).absolute()
   if artefact.is_artefact(path):
     return path
+  if path.suffix == '.safetensors':
+    raise errors.UserError(
+        f'--checkpoint={path} is a file of weights, not a run; make a run of it by '
+        'python -m ssl_jax.pretrain --config=configs/imported.py '
+        f'--config.model.init_from={path} --workdir=runs/imported, and give that '
+        'workdir')
   for folder in (path / 'checkpoints', path):
     if folder.is_dir() and any(p.name.isdigit() for p in folder.iterdir()):
       return folder

@@ -1,0 +1,45 @@
+"""Writes the vector of every image of a folder, a list of files or a data set.
+
+    python -m ssl_jax.embed --checkpoint=runs/simclr --data=folder:photos \\
+        --output=vectors.npz
+
+Images need no labels. The file holds the name, the split, the label (if the image has
+one) and the vector of every image. Its suffix is .npz, .csv or .parquet. Images that do
+not decode are named and have no row.
+"""
+from absl import flags
+
+from ssl_jax import cli
+from ssl_jax.jobs import embed
+
+
+def main() -> None:
+  cli.setup_jax()
+  checkpoint = cli.require(_CHECKPOINT, 'runs/simclr')
+  cli.require(_OUTPUT, 'vectors.npz')
+  output = cli.output_file(_OUTPUT)
+  pool = int(_POOL.value) if _POOL.value.isdigit() else _POOL.value
+  vectors = embed.run(checkpoint, output, data=_DATA.value, data_dir=_DATA_DIR.value,
+                      endpoint=_ENDPOINT.value, pool=pool, batch_size=_BATCH_SIZE.value)
+  print(embed.show(vectors, output))
+
+
+if __name__ == '__main__':
+  _CHECKPOINT = flags.DEFINE_string(
+      'checkpoint', None, 'The --workdir of a pre-training run.')
+  _DATA = flags.DEFINE_string(
+      'data', None, 'folder:/path/to/images, files:/path/to/list.txt with one path a '
+      "line, a TFDS name such as cifar10, or digits; the encoder's own data set if not "
+      'given.')
+  _DATA_DIR = flags.DEFINE_string(
+      'data_dir', None, 'Folder of TFDS data sets; $TFDS_DATA_DIR if not given.')
+  _OUTPUT = flags.DEFINE_string(
+      'output', None, 'The file, which ends in .npz, .csv or .parquet.')
+  _ENDPOINT = flags.DEFINE_string(
+      'endpoint', 'pooled', "Endpoint of the network, such as 'stage3' or 'pooled'.")
+  _POOL = flags.DEFINE_string(
+      'pool', 'mean', 'How a feature map becomes a vector: mean, max, flatten, or a '
+      'number of regions per side.')
+  _BATCH_SIZE = flags.DEFINE_integer(
+      'batch_size', 256, 'Images that are encoded at once.', lower_bound=1)
+  cli.run(main)

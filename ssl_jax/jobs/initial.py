@@ -1,0 +1,184 @@
+"""Starts a training from given weights: those of a run, or of a safetensors file."""
+
+import dataclasses
+import functools
+import json
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from absl import logging
+
+from ssl_jax import errors
+from ssl_jax.jobs import export
+from ssl_jax.methods import base
+from ssl_jax.parallel import mesh as mesh_lib
+from ssl_jax.parallel import processes
+from ssl_jax.train import checkpoint, training
+from ssl_jax.train import encoder as encoder_lib
+from ssl_jax.weights import matching, tensor_file, torchvision
+
+Tree = Any
+_NAMED_AT_MOST = 5  # arrays that a message names
+# Arrays of a file that are part of the encoder, whatever their layer is called.
+_ENCODER = re.compile(r'(layer\d|conv1|bn1|stem)\b.*')
+
+
+class Weights(NamedTuple):
+  """Holds the weights that a training starts from.
+
+  Attributes:
+    variables: {'params', 'batch_stats'} with the module 'encoder' and others.
+    unknown: names of arrays in the file that no network of this library has.
+    model: the section `model` of the network, or None if it is not known.
+    images: 'mean' and 'std' of the images that the network was trained on.
+  """
+  variables: Tree
+  unknown: list[str]
+  model: Mapping[str, Any] | None
+  images: dict[str, Any]
+
+
+def started_from(run: training.TrainingRun,
+                 config: Mapping[str, Any]) -> training.TrainingRun:
+  """Returns the run, which starts from the weights that its config names.
+
+  The weights are read when the run starts, and not when it resumes.
+
+  Args:
+    run: a run that starts at random.
+    config: its plain config; the field is `model.init_from`.
+  """
+  path = config['model'].get('init_from')
+  if path is None:
+    return run
+  return dataclasses.replace(run, warm_start=functools.partial(
+      put, path, config, run.method, run.mesh))
+
+
+def put(path: str, config: Mapping[str, Any], method: base.Base, mesh: Any,
+        variables: base.Variables) -> base.Variables:
+  """Returns the variables with given weights in place of random ones.
+
+  All arrays of the encoder must match. Another module, such as a projector, is taken if
+  all its arrays match, and otherwise stays random. The log names what was taken, what
+  is random, and what is not used.
+
+  Args:
+    path: the workdir of a run, or a file.
+    config: the plain config of the training.
+    method: what is trained.
+    mesh: the devices.
+    variables: the result of `method.init`.
+
+  Raises:
+    errors.UserError: the weights cannot be read, or they are of another architecture.
+  """
+  weights = read(path, mesh)
+  found = matching.match(method.encoder_variables(variables), weights.variables)
+  foreign = [name for name in weights.unknown if _ENCODER.match(name)]
+  is_file = path.endswith(tensor_file.SUFFIX)
+  names = lambda paths: sorted(_name(p, is_file) for p in paths)
+  if not found.fits or foreign:
+    raise errors.UserError(_misfit(
+        path, weights.model, {
+            'the weights lack': names(found.missing),
+            'other shapes have': names(found.other_shape),
+            'the network lacks': [*names(found.surplus), *foreign]}))
+  unused = [*names(found.unused), *weights.unknown]
+  logging.info(
+      'The training starts from %s. Modules with its weights: %s; random modules: %s; '
+      'arrays that are not used: %s', path, ', '.join(found.taken),
+      ', '.join(found.kept) or 'none', ', '.join(unused) or 'none')
+  _compare_images(path, weights.images, config['augment'])
+  return method.with_pretrained(
+      variables, mesh_lib.put_replicated(mesh, found.variables))
+
+
+def read(path: str, mesh: Any) -> Weights:
+  """Reads the weights of a run or of a file.
+
+  Args:
+    path: the workdir of a run, or a file that ends in .safetensors.
+    mesh: the devices.
+
+  Raises:
+    errors.UserError: there are none, or they cannot be read.
+  """
+  if not path.endswith(tensor_file.SUFFIX):
+    if pathlib.Path(path).is_file() and pathlib.Path(path).suffix in (
+        '.pt', '.pth', '.ckpt', '.bin', '.pkl'):
+      raise errors.UserError(
+          f'config.model.init_from is {path}, a pickle, which could execute code; save '
+          'its arrays by safetensors.torch.save_file and give that file')
+    folder = pathlib.Path(path).expanduser()
+    try:
+      checkpoint.locate(folder)
+    except errors.UserError as e:
+      raise errors.UserError(
+          f'config.model.init_from is {path}, which holds no checkpoint; give the '
+          'workdir of a run, or a .safetensors file') from e
+    encoder = encoder_lib.load(folder, mesh)
+    policy = encoder.method.preprocess
+    return Weights(matching.without_wrappers(encoder.variables), [],
+                   export.model_of(encoder.config),
+                   {'mean': policy.mean, 'std': policy.std})
+  with processes.fail_together():
+    content = tensor_file.read(path)
+  variables, unknown = torchvision.from_torchvision(content.tensors)
+  return Weights(variables, unknown, torchvision.model_of(content.tensors),
+                 _images_of(content.metadata))
+
+
+def _images_of(metadata: Mapping[str, str]) -> dict[str, Any]:
+  """Returns the normalisation that `jobs.export` recorded, or else torchvision's."""
+  try:
+    return {name: json.loads(metadata[name]) for name in ('mean', 'std')}
+  except (KeyError, json.JSONDecodeError):  # Another library wrote the file.
+    return {'mean': torchvision.MEAN, 'std': torchvision.STD}
+
+
+def _name(path: matching.Path, is_file: bool) -> str:
+  """Returns the name of an array as the weights have it."""
+  if is_file:
+    try:
+      return torchvision.name(path)
+    except errors.UserError:
+      pass  # The network has a layer that no such file can hold.
+  return '/'.join(path[1:])
+
+
+def _misfit(path: str, model: Mapping[str, Any] | None,
+            differences: Mapping[str, list[str]]) -> str:
+  """Returns the message for weights of another network."""
+  parts = []
+  for what, names in differences.items():
+    if names:
+      more = len(names) - _NAMED_AT_MOST
+      parts.append(f'{what} {", ".join(names[:_NAMED_AT_MOST])}'
+                   f'{f" and {more} more" if more > 0 else ""}')
+  flags = ' '.join(f'--config.model.{name}={value}' for name, value in (
+      model or {}).items() if name != 'init_from')
+  remedy = (f'Set the network of the weights by {flags}' if flags else
+            'Give the weights of a ResNet by the names of torchvision or timm')
+  return (f'config.model.init_from is {path}, which does not hold the network of '
+          f'config.model: {"; ".join(parts)}. {remedy}')
+
+
+def _compare_images(path: str, theirs: Mapping[str, Any],
+                    augment: Mapping[str, Any]) -> None:
+  """Warns if the images of the training are normalised in another way."""
+  ours = {name: augment.get(name) for name in ('mean', 'std')}
+
+  def numbers(facts):
+    mean, std = facts['mean'] or (0.,), facts['std'] or (1.,)
+    # One number stands for equal channels, so that None equals (0, 0, 0).
+    return [{float(x) for x in values} if len(set(values)) == 1 else
+            [float(x) for x in values] for values in (mean, std)]
+  if numbers(ours) != numbers(theirs):
+    logging.warning(
+        'The weights of %s were trained on images with mean %s and std %s, but this '
+        'run has mean %s and std %s; set config.augment.mean and config.augment.std to '
+        'theirs, or the features may be worse', path, theirs['mean'], theirs['std'],
+        ours['mean'], ours['std'])
