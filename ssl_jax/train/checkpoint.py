@@ -263,24 +263,19 @@ def read_encoder(folder: pathlib.Path | str, step: int) -> Tree:
 
 
 def locate(path: pathlib.Path | str) -> pathlib.Path:
-  """Returns the folder of the checkpoints of a run, or the file of a packed network.
-
-  Args:
-    path: the workdir of the run, or the folder itself, or a file that train/packed.py
-      wrote.
+  """Returns the folder of checkpoints of a workdir or folder, or a packed file itself.
 
   Raises:
-    errors.UserError: neither holds a checkpoint.
+    errors.UserError: the path holds no checkpoint.
   """
   path = pathlib.Path(path).absolute()
-  if artefact.is_artefact(path):
-    return path
   if path.suffix == '.safetensors':
     raise errors.UserError(
-        f'--checkpoint={path} is a file of weights, not a run; make a run of it by '
-        'python -m ssl_jax.pretrain --config=configs/imported.py '
-        f'--config.model.init_from={path} --workdir=runs/imported, and give that '
-        'workdir')
+        f'--checkpoint={path} is a file of weights, not a run; give the workdir of '
+        'this run: python -m ssl_jax.pretrain --config=configs/imported.py '
+        f'--config.model.init_from={path} --workdir=runs/imported')
+  if artefact.is_artefact(path):
+    return path
   for folder in (path / 'checkpoints', path):
     if folder.is_dir() and any(p.name.isdigit() for p in folder.iterdir()):
       return folder
