@@ -31,7 +31,7 @@ ARGUMENTS = {
     'compress': ('prune70', 'prune90', 'prune95', 'prune99', 'quantize'),
     'evaluate': ('knn', 'nn1', 'linear', 'logistic', 'logistic_random_split',
                  'own_head', 'rotation'),
-    'finetune': ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch'),
+    'finetune': ('simclr', 'prune', 'rotnet', 'last_stage', 'transfer', 'scratch'),
     'finetune_imagenet': ('1percent', '10percent'),
     'linear_probe': ('linear', 'mlp', 'conv_block'),
     'simclr_cifar10': ('resnet18', 'resnet20', 'resnet50', 'resnet50x2'),
