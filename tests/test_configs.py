@@ -234,6 +234,28 @@ def test_augmentations_are_all_pairs():
   assert ops('blur_sobel') == ['blur', 'sobel']
 
 
+def test_both_protocols_of_the_study_of_compression_have_one_budget():
+  config = load('studies/compression_cifar10')[1]
+  epochs = lambda name: config['methods'][name]['train']['epochs']
+  optimizer = lambda name: config['methods'][name]['optim']
+  for network in ('resnet50', 'resnet50x2'):
+    before = config['methods'][network]
+    assert before['compression']['sparsity'] == 0
+    assert before['compression']['bits'] is None
+    for percent in (70, 90, 95, 99):
+      name, tuned = f'{network}_prune{percent}', config['evaluations'][f'prune{percent}']
+      assert config['methods'][name]['compression']['sparsity'] == percent / 100
+      assert tuned['compression']['sparsity'] == percent / 100
+      assert {network, name} <= set(tuned['methods'])
+      assert config['methods'][name]['compressed_from'] == before['compressed_from']
+      assert epochs(name) == epochs(network) and optimizer(name) == optimizer(network)
+  tuned = config['evaluations']['prune99']
+  assert tuned['optim']['schedule'] == before['optim']['schedule'] == 'linear'
+  # The fewest steps after the last update of the masks: 1 % of 50,000 labels.
+  steps = 500 // tuned['feed']['batch_size'] * tuned['train']['epochs']
+  assert 0.9**(steps * (1 - tuned['compression']['end'])) < 0.001
+
+
 @pytest.mark.parametrize('name', ['rotnet_cifar10', 'simclr_cifar10', 'byol_cifar10',
                                   'simsiam_cifar10'])
 def test_pretraining_runs_once_tiny(name, tmp_path):
