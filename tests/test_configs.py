@@ -243,7 +243,8 @@ def test_both_protocols_of_the_study_of_compression_have_one_budget():
     assert before['compression']['sparsity'] == 0
     assert before['compression']['bits'] is None
     for percent in (70, 90, 95, 99):
-      name, tuned = f'{network}_prune{percent}', config['evaluations'][f'prune{percent}']
+      name = f'{network}_prune{percent}'
+      tuned = config['evaluations'][f'prune{percent}']
       assert config['methods'][name]['compression']['sparsity'] == percent / 100
       assert tuned['compression']['sparsity'] == percent / 100
       assert {network, name} <= set(tuned['methods'])
