@@ -79,14 +79,16 @@ def test_sentences_by_hand(study):
       f'points (Small): {where} +22.0 at 90 %' + equal.format(0, 1),
       'At equal sparsity, pruned on the pretext task minus pruned while fine-tuning in '
       f'points (Wide): {where} +20.0 at 90 %' + equal.format(1, 1),
+      'At equal sparsity, pruned while fine-tuning minus random masks in points '
+      f'(Wide): {where} +40.0 at 90 %' + equal.format(1, 1),
       'At equal sparsity, Wide minus Small in points (pruned while fine-tuning): '
       f'{where} +10.0 at 50 %, +30.0 at 90 %' + equal.format(2, 2),
       'At equal sparsity, Wide minus Small in points (pruned on the pretext task): '
       f'{where} +28.0 at 90 %' + equal.format(1, 1),
       f'At equal bytes, Wide minus Small in points (pruned while fine-tuning{between}'
-      f'−{-tuning:.1f} at 40 bytes.',
+      f'−{-tuning:.1f} at 40.0 B.',
       f'At equal bytes, Wide minus Small in points (pruned on the pretext task{between}'
-      f'{pretext:+.1f} at 40 bytes.'])
+      f'{pretext:+.1f} at 40.0 B.'])
 
 
 def test_a_study_without_compression_has_no_section(tmp_path):

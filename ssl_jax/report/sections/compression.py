@@ -19,6 +19,8 @@ from ssl_jax.report.study import MethodEvaluation, Study
 
 TUNING, PRETEXT, RANDOM = PROTOCOLS = (
     'pruned while fine-tuning', 'pruned on the pretext task', 'random masks')
+# Protocols that are compared at equal sparsity, the first minus the second.
+_COMPARED = ((PRETEXT, TUNING), (TUNING, RANDOM))
 _HEADING = 'Compression'
 
 
@@ -198,15 +200,15 @@ def findings(study: Study) -> dict[str, list[str]]:
 
   Widths are compared at equal sparsity and at equal bytes.
   """
-  sentences, found = [], [line for line in lines(study) if line.protocol]
-  for one, other in itertools.combinations(found, 2):
-    if one.protocol == other.protocol:
-      wide, narrow = sorted((one, other), key=lambda line: -line.points[0].float32)
-      sentences.extend(_versus(study, wide, narrow, narrow.protocol))
-      sentences.extend(_at_equal_bytes(study, wide, narrow))
-    elif one.network == other.network and RANDOM not in (one.protocol, other.protocol):
-      sentences.extend(_versus(study, other, one, study.display_name(one.network)))
-  return {_HEADING: sentences}
+  widths, protocols = [], []
+  for a, b in itertools.permutations(lines(study), 2):
+    if a.network == b.network and (a.protocol, b.protocol) in _COMPARED:
+      protocols.extend(_versus(study, a, b, study.display_name(a.network)))
+    elif (a.protocol == b.protocol and a.protocol not in ('', RANDOM)
+          and a.points[0].float32 > b.points[0].float32):
+      widths.extend(_versus(study, a, b, a.protocol))
+      widths.extend(_at_equal_bytes(study, a, b))
+  return {_HEADING: widths + protocols}
 
 
 def _versus(study: Study, a: Line, b: Line, shared: str) -> Iterator[str]:
@@ -235,10 +237,15 @@ def _at_equal_bytes(study: Study, wide: Line, narrow: Line) -> Iterator[str]:
   if pairs:
     yield (f'At equal bytes, {_difference(study, wide, narrow)} in points '
            f'({narrow.protocol}; the latter interpolated between its files): '
-           + _listed(study, pairs, lambda p: f'{p.bytes:,.0f} bytes',
+           + _listed(study, pairs, lambda p: _size(p.bytes),
                      lambda p, known: p.accuracy - np.interp(
                          np.log(p.bytes), [np.log(q.bytes) for q in known],
                          [q.accuracy for q in known])) + '.')
+
+
+def _size(count: float) -> str:
+  """Returns bytes with three digits, such as '1.63 MB'."""
+  return ticker.EngFormatter(unit='B', places=2 - int(math.log10(count)) % 3)(count)
 
 
 def _by_target(point: Point) -> float:
