@@ -55,7 +55,7 @@ def test_a_network_that_is_only_quantized_is_a_line_of_its_own(tmp_path):
 def test_figure_draws_the_lines_over_the_logarithm_of_the_bytes(study):
   (figure,) = compression.figures(study)
   (ax,) = figure.draw(theme.LIGHT).axes
-  assert ax.get_xscale() == 'log' and ax.get_title(loc='left') == '100 %'
+  assert ax.get_xscale() == 'log' and ax.get_title(loc='left') == '100 % of the labels'
   drawn = {c.get_label(): c.lines[0] for c in ax.containers}
   line = drawn['Wide, pruned while fine-tuning']
   np.testing.assert_allclose(line.get_xydata(), [[40, 60], [200, 90], [400, 94]])

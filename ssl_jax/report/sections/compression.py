@@ -181,7 +181,8 @@ def _draw(study: Study, found: Sequence[Line],
                     color=palette.color(networks.index(line.network)), lw=1.5,
                     marker=theme.marker(style), ms=4.5, elinewidth=0.9,
                     linestyle=theme.line_style(style))
-    ax.set_title(study.display_name(panel) if panel else '', loc='left')
+    title = f'{study.display_name(panel)} of the labels' if panel else ''
+    ax.set_title(title, loc='left')
     ax.set_xscale('log')
     ax.xaxis.set_major_formatter(ticker.EngFormatter(unit='B'))
     ax.xaxis.set_minor_formatter(ticker.NullFormatter())
