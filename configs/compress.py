@@ -4,7 +4,7 @@
     python -m ssl_jax.compress --checkpoint=runs/simclr \\
         --config=configs/compress.py:prune99 --workdir=runs/simclr/prune99
     python -m ssl_jax.finetune --checkpoint=runs/simclr/prune95 \\
-        --workdir=runs/simclr/prune95/ft1 --config.compression.sparsity=0.95
+        --config=configs/finetune.py:prune --workdir=runs/simclr/prune95/ft1
 
 prune70, prune90, prune95 and prune99 set as many percent of the weights of the encoder
 to zero; quantize sets none to zero. The last command fine-tunes a pruned encoder: its
@@ -13,7 +13,8 @@ instead, give it the dense encoder, runs/simclr.
 
 Data, augmentation, method and network are those of the encoder. The sparsity rises
 along the cubic of Zhu & Gupta (arXiv:1710.01878) from 10 % to 60 % of the training.
-Then the weights that remain recover, while the learning rate falls to 0. The learning
+Then the weights that remain recover, while the learning rate falls linearly to 0, as
+Zimmer et al. advise for the training after pruning (arXiv:2111.00843). The learning
 rate, the number of epochs and the floor have not been tuned.
 """
 
@@ -34,7 +35,7 @@ def get_config(preset: str = 'prune95') -> ConfigDict:
   c.optim = dict(
       name='lars', learning_rate=0.3,
       learning_rate_scaling='linear',  # x batch / 256
-      weight_decay=1e-4, schedule='cosine', warmup_epochs=0.)
+      weight_decay=1e-4, schedule='linear', warmup_epochs=0.)
   c.train = dict(epochs=100., precision='auto', grad_cache_chunks=1,
                  online_probe=True, knn_every_epochs=0.)
   c.log = dict(every_steps=50, checkpoint_every_epochs=10.)

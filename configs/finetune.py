@@ -13,6 +13,9 @@ The presets are:
   warm-up, crop and flip; 60 epochs on 1 %, 30 on 10 %. Their batch of 4096 is 128 here.
   --config.features.endpoint=projection1 keeps the first layer of the projection head,
   as SimCLR v2 does (arXiv:2006.10029).
+* prune is simclr with 95 % of the weights pruned and the others quantized to 6 bits.
+  --config.compression.sparsity=0.9 sets another fraction. The learning rate falls
+  linearly to 0 (arXiv:2111.00843), so that the weights that remain recover.
 * rotnet trains the encoder up to the second block and a further block after it, by the
   schedule of RotNet's convolutional classifier (arXiv:1803.07728, table 3: 92.17 % with
   all labels of CIFAR-10).
@@ -35,7 +38,9 @@ figures are comparable.
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-PRESETS = ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch')
+from configs import compress
+
+PRESETS = ('simclr', 'prune', 'rotnet', 'last_stage', 'transfer', 'scratch')
 
 
 def get_config(preset: str = 'simclr') -> ConfigDict:
@@ -51,7 +56,7 @@ def _one_run(preset: str) -> ConfigDict:
   # The first stage that is trained: 'head' trains only the classifier, None all stages.
   c.freeze_until = placeholder(str)
   c.layer_decay = 1.0  # multiplies the rate once per stage away from the head
-  if preset == 'simclr':
+  if preset in ('simclr', 'prune'):
     c.augment = dict(recipe='crop_flip')  # size and normalisation are the encoder's
     c.optim = dict(
         name='sgd', learning_rate=0.05, learning_rate_scaling='linear',
@@ -64,7 +69,10 @@ def _one_run(preset: str) -> ConfigDict:
         schedule='step', boundaries_epochs=(30., 60., 80.), factor=0.2,
         weight_decay=5e-4, weight_decay_mask='all')
     c.train = dict(epochs=90., precision='auto')
-  if preset == 'rotnet':
+  if preset == 'prune':
+    c.optim.schedule = 'linear'
+    c.compression = compress.get_config('prune95').compression
+  elif preset == 'rotnet':
     c.head.name = 'conv_block'
     c.features.update(endpoint='block2', pool='none')
     c.optim.boundaries_epochs = (35., 70., 85.)

@@ -6,9 +6,11 @@
 
 A study is a list of methods, seeds and evaluations. A method is the config of a
 pre-training, or its `checkpoint`: the workdir of a run that exists already, in which
-{seed} stands for the seed. Every stage has its own folder,
-<workdir>/<method>/seed<k>/<stage>. A stage that is finished for the same config is not
-run again, so the same command continues a study that was stopped or has a new seed.
+{seed} stands for the seed. A method with the field `compressed_from` compresses the
+encoder of an earlier method; configs/studies/compression_cifar10.py is an example.
+Every stage has its own folder, <workdir>/<method>/seed<k>/<stage>. A stage that is
+finished for the same config is not run again, so the same command continues a study
+that was stopped or has a new seed.
 --scale rehearses a study with fewer images and epochs and narrower networks.
 """
 import pathlib

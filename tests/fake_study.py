@@ -1,5 +1,6 @@
 """Writes folders of studies with known numbers, as `ssl_jax.study` does."""
 
+import itertools
 import json
 import pathlib
 from collections.abc import Mapping
@@ -111,6 +112,44 @@ def heatmap(folder: pathlib.Path, **head: Any) -> pathlib.Path:
       'heatmap': {'axes': ['crop', 'gaussian_blur', 'rotate'], 'cells': {
           'crop': [0, 0], 'blur': [1, 1], 'crop_blur': [0, 1], 'rotate_crop': [2, 0]}},
       'published': []} | head)
+
+
+def compressed(folder: pathlib.Path, **head: Any) -> pathlib.Path:
+  """Writes networks of 400 and 1,600 bytes, pruned by both protocols to 50 and 90 %.
+
+  A file has a quarter of the bytes if nothing is pruned, and then the part that is
+  kept. The wide network is pruned on the pretext task to 90 % only.
+  """
+  top1 = {
+      'small': {'float_all': [0.9, 0.9], 'bits_all': [0.9, 0.9],
+                'half_all': [0.8, 0.8], 'tenth_all': [0.3, 0.3]},
+      'wide': {'bits_all': [0.94, 0.94], 'half_all': [0.9, 0.9],
+               'tenth_all': [0.6, 0.6], 'random_all': [0.2, 0.2]},
+      'small_tenth': {'tenth_all': [0.5, 0.54]},
+      'wide_tenth': {'tenth_all': [0.8, 0.8]}}
+  section = lambda sparsity, **fields: {'compression': {'sparsity': sparsity, **fields}}
+  evaluations = {'float': {'compression': None}, 'bits': section(0),
+                 'half': section(0.5), 'tenth': section(0.9),
+                 'random': section(0.9, criterion='random')}
+  methods = {name: {'compressed_from': name.split('_')[0] + '_net',
+                    **section(0.9 if '_' in name else 0)} for name in top1}
+  write(folder, top1, **{
+      'seeds': [0, 1], 'evaluations': [f'{name}_all' for name in evaluations],
+      'wanted': {'random_all': ['wide']},
+      'subsets': {f'{name}_all': [name, '100pct'] for name in evaluations},
+      'labels': {'small_net': 'Small', 'wide_net': 'Wide', 'tenth': '90 %'},
+      'config': {'methods': methods, 'evaluations': evaluations},
+      'published': []} | head)
+  for method, results in top1.items():
+    for name, seed in itertools.product(set(results) - {'float_all'}, (0, 1)):
+      path = folder / method / f'seed{seed}' / name / 'result.json'
+      record = json.loads(path.read_text())
+      sparsity = evaluations[name.removesuffix('_all')]['compression']['sparsity']
+      size = 400 if method.startswith('small') else 1600
+      record['result']['packed'] = {
+          'bytes': size / 4 * (1 - sparsity), 'float32': size, 'sparsity': sparsity}
+      write_json(path, record)
+  return folder
 
 
 def published(method: str, evaluation: str, value: float) -> dict[str, Any]:

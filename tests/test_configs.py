@@ -32,7 +32,7 @@ ARGUMENTS = {
     'compress': ('prune70', 'prune90', 'prune95', 'prune99', 'quantize'),
     'evaluate': ('knn', 'nn1', 'linear', 'logistic', 'logistic_random_split',
                  'own_head', 'rotation'),
-    'finetune': ('simclr', 'rotnet', 'last_stage', 'transfer', 'scratch'),
+    'finetune': ('simclr', 'prune', 'rotnet', 'last_stage', 'transfer', 'scratch'),
     'finetune_imagenet': ('1percent', '10percent'),
     'imported': ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'),
     'linear_probe': ('linear', 'mlp', 'conv_block'),
@@ -245,6 +245,29 @@ def test_augmentations_are_all_pairs():
   assert ops('crop') == ['crop', 'flip']
   assert ops('crop_noise') == ['crop', 'flip', 'noise']
   assert ops('blur_sobel') == ['blur', 'sobel']
+
+
+def test_both_protocols_of_the_study_of_compression_have_one_budget():
+  config = load('studies/compression_cifar10')[1]
+  epochs = lambda name: config['methods'][name]['train']['epochs']
+  optimizer = lambda name: config['methods'][name]['optim']
+  for network in ('resnet50', 'resnet50x2'):
+    before = config['methods'][network]
+    assert before['compression']['sparsity'] == 0
+    assert before['compression']['bits'] is None
+    for percent in (70, 90, 95, 99):
+      name = f'{network}_prune{percent}'
+      tuned = config['evaluations'][f'prune{percent}']
+      assert config['methods'][name]['compression']['sparsity'] == percent / 100
+      assert tuned['compression']['sparsity'] == percent / 100
+      assert {network, name} <= set(tuned['methods'])
+      assert config['methods'][name]['compressed_from'] == before['compressed_from']
+      assert epochs(name) == epochs(network) and optimizer(name) == optimizer(network)
+  tuned = config['evaluations']['prune99']
+  assert tuned['optim']['schedule'] == before['optim']['schedule'] == 'linear'
+  # The fewest steps after the last update of the masks: 1 % of 50,000 labels.
+  steps = 500 // tuned['feed']['batch_size'] * tuned['train']['epochs']
+  assert 0.9**(steps * (1 - tuned['compression']['end'])) < 0.001
 
 
 @pytest.mark.parametrize('name', ['rotnet_cifar10', 'simclr_cifar10', 'byol_cifar10',

@@ -161,6 +161,29 @@ def test_a_resumed_training_is_the_same_bit_for_bit():
   same(host, states[-1])
 
 
+def test_batch_norm_forgets_the_statistics_before_the_last_update_of_the_masks():
+  """Two states differ in the running statistics only; no update looks at them.
+
+  After n steps of recovery the difference is multiplied by 0.9^n, for all layers.
+  """
+  method, tx, feed, _ = tiny.parts(config())
+  train_step = step.TrainStep(method, tx, None, total_steps=10)
+  update = jax.jit(lambda state, batch: train_step(state, jax.random.key(2), batch)[0])
+  state = train_step.init(jax.random.key(1), feed.image_shape)
+  for i in range(4):  # the last update of the masks is after step 4
+    state = update(state, feed.batch_at(i))
+  stale = state.replace(variables=state.variables.replace(model_state=jax.tree.map(
+      lambda x: x + 1, state.variables.model_state)))
+  for i in range(4, 10):
+    state, stale = (update(s, feed.batch_at(i)) for s in (state, stale))
+  same(state.variables.params, stale.variables.params)
+  same(masks(state), masks(stale))
+  close(jax.tree.map(jnp.subtract, stale.variables.model_state,
+                     state.variables.model_state),
+        jax.tree.map(lambda x: np.full(x.shape, 0.9**6, np.float32),
+                     state.variables.model_state), rtol=1e-4)
+
+
 def test_gradients_may_be_computed_in_chunks():
   state, rows = trained(config(train={'grad_cache_chunks': 2}))
   assert all(np.isfinite(row['loss']) for row in rows)

@@ -40,6 +40,7 @@ OTHERS = {
 ASPECTS = {
     'test_data_folder_links': 'data.folder',
     'test_data_images_exif': 'data.images',
+    'test_studies_run_compressed': 'studies.run',
     'test_train_checkpoint_6d4c1cd': 'train.checkpoint',
     'test_train_step_gpu': 'train.step',
     'test_train_step_hlo': 'train.step',

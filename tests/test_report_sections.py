@@ -11,6 +11,7 @@ from ssl_jax.report.content import Content
 KINDS = {
     'finished': fake_study.write, 'label subsets': fake_study.by_labels,
     'data sets': fake_study.by_data_set, 'heat map': fake_study.heatmap,
+    'compressed': fake_study.compressed,
     'rehearsal': lambda folder: fake_study.write(folder, rehearsal='Made small.')}
 
 

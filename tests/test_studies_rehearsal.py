@@ -179,6 +179,19 @@ def test_a_given_encoder_stays_as_it_is(tmp_path, monkeypatch):
   assert shrunk['evaluations']['probe']['feed']['batch_size'] == 40
 
 
+def test_a_compression_has_the_images_of_its_source():
+  config = study()
+  config['methods']['small'] = {
+      'compressed_from': 'm', 'compression': {'sparsity': 0.9, 'end': 0.6},
+      'feed': {'batch_size': 512}, 'optim': {}, 'train': {'epochs': 50.},
+      'log': {'every_steps': 50}}
+  fields = rehearsal.shrink(config, 0.1)['methods']['small']
+  assert fields == {
+      'compressed_from': 'm', 'compression': {'sparsity': 0.9, 'end': 0.6},
+      'feed': {'batch_size': 40}, 'optim': {}, 'train': {'epochs': pytest.approx(5)},
+      'log': {'every_steps': 5}}
+
+
 def test_the_rest_stays_and_a_sentence_says_so():
   config = study()
   before = copy.deepcopy(config)

@@ -2,7 +2,7 @@
 
 import pytest
 import stub_encoder
-from tiny_study import by_labels, config, head
+from tiny_study import by_labels, compressed, config, head
 
 from ssl_jax import errors
 from ssl_jax.jobs import evaluate, finetune, linear_probe
@@ -87,6 +87,33 @@ def test_a_checkpoint_that_is_missing_is_an_error_for_the_seed_that_lacks_it(tmp
 
 def test_the_config_of_a_study_that_is_right_passes():
   stages.check(stages.resolve(config()))
+
+
+def test_a_compressed_method_follows_its_source_and_has_a_first_stage():
+  fields = stages.resolve(compressed())
+  stages.check(fields)
+  assert [str(stage) for stage in stages.stages(fields)] == [
+      'simclr, seed 0: pretrain', 'simclr, seed 0: knn',
+      'small, seed 0: pretrain', 'small, seed 0: knn']
+  assert stages.compression_of(fields['methods']['small']).keys() == {
+      'compression', 'feed', 'optim', 'train'}
+
+
+@pytest.mark.parametrize('change, match', [
+    (lambda m: m['small'].update(compressed_from='simcrl'),
+     r"^methods.small: compressed_from is 'simcrl'; .*did you mean 'simclr'"),
+    (lambda m: m['small'].update(compressed_from='small'),
+     r"^methods.small: compressed_from is 'small'"),
+    (lambda m: m.update(smaller={**m['small'], 'compressed_from': 'small'}),
+     r"^methods.smaller: compressed_from is 'small'"),
+    (lambda m: m.update(simclr=m.pop('simclr')), r"^methods.small: compressed_from"),
+    (lambda m: m['small']['compression'].update(sparsity=2.),
+     r'^methods.small: .*sparsity is 2')])
+def test_mistakes_of_a_compressed_method(change, match):
+  fields = compressed()
+  change(fields['methods'])
+  with pytest.raises(errors.UserError, match=match):
+    stages.check(stages.resolve(fields))
 
 
 @pytest.mark.parametrize('change, match', [

@@ -190,6 +190,17 @@ def test_steps_as_rotnet():
       np.testing.assert_allclose(rate(step), expected, rtol=1e-5)
 
 
+def test_linear_after_a_warm_up_is_zero_at_the_last_step():
+  rate = schedule({'learning_rate': 0.5, 'warmup_epochs': 2, **CONSTANT,
+                   'schedule': 'linear'})  # 8 steps of warm-up, then 32
+  for step in range(45):
+    expected = 0.5 * step / 8 if step < 8 else 0.5 * max(40 - step, 0) / 32
+    np.testing.assert_allclose(rate(step), expected, atol=1e-7)
+  without = schedule({'learning_rate': 0.5, **CONSTANT, 'schedule': 'linear'})
+  np.testing.assert_allclose([without(s) for s in (0, 10, 24, 40)],
+                             [0.5, 0.375, 0.2, 0], atol=1e-7)
+
+
 def test_constant_after_a_warm_up():
   rate = schedule({'learning_rate': 0.5, 'warmup_epochs': 1, **CONSTANT})
   np.testing.assert_allclose([rate(s) for s in (0, 1, 2, 3, 4, 39, 99)],

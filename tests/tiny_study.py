@@ -16,6 +16,20 @@ def config(seeds=(0,)):
                       'probe': {**head(), 'methods': ['simclr']}}}
 
 
+def compressed(seeds=(0,), source='simclr'):
+  """Returns a study of a method, and of the same encoder with half of its weights."""
+  fields = config(seeds)
+  simclr = fields['methods']['simclr']
+  fields['methods'] = {
+      'simclr': {**simclr, 'model': {'name': 'staged'}},
+      'small': {'compressed_from': source, 'compression': dict(
+          sparsity=0.5, schedule='one_shot', start=0., floor=0.),
+                **{name: simclr[name] for name in ('feed', 'optim', 'train')}}}
+  fields['evaluations'] = {'knn': fields['evaluations']['knn']}
+  fields['display_names'] = {}
+  return fields
+
+
 def head():
   return {'features': {'endpoint': 'pooled', 'pool': 'mean', 'batch_size': 16},
           'feed': {'batch_size': 16}, 'augment': {'recipe': 'crop_flip'},

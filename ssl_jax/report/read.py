@@ -158,7 +158,8 @@ def _result(record: Mapping[str, Any]) -> EvaluationResult:
       class_names=tuple(str(n) for n in result.get('class_names') or ()),
       seconds=result.get('seconds', record.get('seconds')),
       metric=metric,
-      at_edge=tuple(result.get('at_edge') or ()))
+      at_edge=tuple(result.get('at_edge') or ()),
+      packed=result.get('packed') or {})
 
 
 def _array(values: Any) -> np.ndarray | None:

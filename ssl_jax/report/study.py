@@ -72,6 +72,8 @@ class EvaluationResult:
     seconds: duration of the evaluation, or None.
     metric: the accuracy that the study compares, 'top1' or 'mean_per_class'.
     at_edge: names in `settings` whose chosen value is an end of the range searched.
+    packed: sizes of the file of a compressed network, with 'bytes', 'float32' (bytes)
+      and 'sparsity' (a fraction); empty for others.
   """
 
   top1: float
@@ -88,6 +90,7 @@ class EvaluationResult:
   seconds: float | None
   metric: str = 'top1'
   at_edge: tuple[str, ...] = ()
+  packed: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
   @property
   def accuracy(self) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 from ssl_jax import errors, plain_config
 from ssl_jax.data import datasets
 from ssl_jax.jobs import downstream
+from ssl_jax.studies import stages
 from ssl_jax.train import checkpoint
 
 Config = Mapping[str, Any]
@@ -34,9 +35,10 @@ def shrink(config: Config, scale: float) -> dict[str, Any]:
     images, and by the factor by which batches became smaller. Grids keep two learning
     rates and two weight decays.
 
-  Seeds, methods, evaluations and given checkpoints do not change. Data sets are opened
-  to count their images. If an evaluation has several data sets and one of them is
-  missing, that one is not changed, and its stages fail later.
+  Seeds, methods, evaluations and given checkpoints do not change, and the compression
+  of a given checkpoint uses all images that the checkpoint was trained on. Data sets
+  are opened to count their images. If an evaluation has several data sets and one of
+  them is missing, that one is not changed, and its stages fail later.
 
   Args:
     config: the config of a study.
@@ -52,10 +54,15 @@ def shrink(config: Config, scale: float) -> dict[str, Any]:
     raise errors.UserError(
         f'--scale is {scale:g}; use a number above 0 and below 1, such as 0.05')
   config = plain_config.plain(config)
-  methods = {name: fields if 'checkpoint' in fields else _method(fields, scale)
-             for name, fields in config['methods'].items()}
-  known = {name: _known(fields, config['seeds'][0])
-           for name, fields in methods.items()}
+  methods, known = {}, {}  # as scaled, and with the data that they were trained on
+  for name, fields in config['methods'].items():
+    source = known.get(fields.get(stages.COMPRESSES))
+    methods[name] = (fields if 'checkpoint' in fields else
+                     _training(fields, scale, source['data']) if source else
+                     _method(fields, scale))
+    given = {k: source[k] for k in ('data', 'checkpoint') if source and k in source}
+    known[name] = ({**methods[name], **given} if source else
+                   _known(methods[name], config['seeds'][0]))
   evaluations = {name: _evaluation(fields, scale, known)
                  for name, fields in config['evaluations'].items()}
   return {**config, 'methods': methods, 'evaluations': evaluations,
@@ -85,12 +92,17 @@ def _sentence(methods: Config, evaluations: Config, scale: float) -> str:
 def _method(fields: Config, scale: float) -> dict[str, Any]:
   data = {**_fewer_labels(fields['data'], scale),
           'subsample': scale * fields['data'].get('subsample', 1)}
+  return {**_training(fields, scale, data), 'data': data,
+          'model': _narrower(fields['model'], scale)}
+
+
+def _training(fields: Config, scale: float, data: Config) -> dict[str, Any]:
+  """Scales the length, the log and the batches; `data` are scaled already."""
   log = dict(fields.get('log', {}))
   if 'every_steps' in log:
     log['every_steps'] = max(1, round(scale * log['every_steps']))
-  fields = {**_fewer_epochs(fields, scale), 'data': data, 'log': log,
-            'model': _narrower(fields['model'], scale)}
-  return _smaller_batches(fields, feed=_count({'validation_fraction': 0, **data}) // 10)
+  return _smaller_batches({**_fewer_epochs(fields, scale), 'log': log},
+                          feed=_count({'validation_fraction': 0, **data}) // 10)
 
 
 def _evaluation(fields: Config, scale: float, methods: Config) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import jax
 from absl import logging
 
 from ssl_jax import errors, report
-from ssl_jax.jobs import evaluate, pretrain
+from ssl_jax.jobs import compress, evaluate, pretrain
 from ssl_jax.jobs import workdir as workdir_lib
 from ssl_jax.parallel import provenance
 from ssl_jax.studies import stages as stages_lib
@@ -54,12 +54,12 @@ def _run_stages(config: Config, stages: list[stages_lib.Stage],
   for i, stage in enumerate(stages, start=1):
     if encoder != (stage.method, stage.seed):  # its evaluations share their features
       encoder, extracted = (stage.method, stage.seed), {}
-    if stage.evaluation and str(stages_lib.Stage(*encoder)) in failed:
+    if _needed(config, stage) & failed.keys():
       continue
     folder = workdir / stage.method / f'seed{stage.seed}'
     place = f'[{i}/{len(stages)}] {stage}'
     try:
-      fields = _fields(config, stage, folder)
+      fields = _fields(config, stage, workdir)
       if workdir_lib.finished(folder / stage.name, fields) is not None:
         outcome = workdir_lib.outcome(folder / stage.name, fields)
         done.append(f'{place}  {outcome} (done)')
@@ -80,26 +80,48 @@ def _run_stages(config: Config, stages: list[stages_lib.Stage],
   return list(failed)
 
 
+def _needed(config: Config, stage: stages_lib.Stage) -> set[str]:
+  """Returns the names of the stages without which a stage cannot run."""
+  source = config['methods'][stage.method].get(stages_lib.COMPRESSES)
+  methods = {source} - {None} | ({stage.method} if stage.evaluation else set())
+  return {str(stages_lib.Stage(method, stage.seed)) for method in methods}
+
+
 def _fields(config: Config, stage: stages_lib.Stage,
-            folder: pathlib.Path) -> dict[str, Any]:
-  """Returns the whole config of a stage, for an evaluation with that of its encoder."""
-  trained = {**config['methods'][stage.method], 'seed': stage.seed}
+            workdir: pathlib.Path) -> dict[str, Any]:
+  """Returns the whole config of a stage, with the identity of the encoder it needs."""
+  method = config['methods'][stage.method]
+  trained = {**method, 'seed': stage.seed}
   if 'checkpoint' in trained:
     path = stages_lib.checkpoint_of(trained, stage.seed)
     trained |= {'checkpoint': str(path), 'step': checkpoint_lib.newest_step(path)}
   if stage.evaluation is None:
+    if source := method.get(stages_lib.COMPRESSES):
+      return {**stages_lib.compression_of(trained),
+              'encoder': _encoder(config, source, stage.seed, workdir)}
     return trained
-  encoder = encoder_lib.identify_if_there(
-      trained.get('checkpoint', folder / stages_lib.PRETRAIN))
   return {**stage.evaluation.fields, 'seed': stage.seed, 'pretrain': trained,
-          'encoder': encoder}
+          'encoder': _encoder(config, stage.method, stage.seed, workdir)}
+
+
+def _encoder(config: Config, method: str, seed: int,
+             workdir: pathlib.Path) -> dict[str, Any]:
+  """Returns the identity of the encoder of a method and a seed."""
+  fields = config['methods'][method]
+  return encoder_lib.identify_if_there(
+      stages_lib.checkpoint_of(fields, seed) if 'checkpoint' in fields else
+      workdir / method / f'seed{seed}' / stages_lib.PRETRAIN)
 
 
 def _run_stage(stage: stages_lib.Stage, fields: Config, folder: pathlib.Path,
                extracted: dict[str, evaluate.Splits]) -> None:
   workdir, label = folder / stage.name, f'{stage.method} seed {stage.seed}'
   if stage.evaluation is None:
-    pretrain.run(fields, workdir, label=label)
+    if encoder := fields.get('encoder'):  # of the method that is compressed
+      config = {name: value for name, value in fields.items() if name != 'encoder'}
+      compress.run(config, encoder['path'], workdir, label)
+    else:
+      pretrain.run(fields, workdir, label=label)
     return
   args = fields, fields['encoder']['path'], workdir
   if stage.evaluation.module is evaluate:

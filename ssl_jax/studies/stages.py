@@ -8,11 +8,13 @@ from typing import Any
 
 from ssl_jax import config as config_lib
 from ssl_jax import errors, plain_config
-from ssl_jax.jobs import evaluate, finetune, linear_probe, pretrain
+from ssl_jax.jobs import compress, evaluate, finetune, linear_probe, pretrain
 from ssl_jax.train import checkpoint as checkpoint_lib
 
 Config = Mapping[str, Any]
 PRETRAIN = 'pretrain'  # the first stage of a method, and its folder
+# Field of a method that compresses the encoder of another method: its name.
+COMPRESSES = 'compressed_from'
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +31,9 @@ class StudyConfig:
       low=0, high=2**32 - 1, nonempty=True, doc='Seeds; all stages are run for each')
   methods: dict = config_lib.field(
       doc='By name: the config of a pre-training (python -m ssl_jax.pretrain --help '
-      'lists its fields), or the checkpoint of one')
+      'lists its fields), or the checkpoint of one, or compressed_from, the name of '
+      'another method, and the config by which its encoder is compressed (--help of '
+      'ssl_jax.compress)')
   evaluations: dict = config_lib.field(
       doc='By name: the config of an evaluation (--help of ssl_jax.evaluate, '
       'ssl_jax.linear_probe and ssl_jax.finetune lists its fields); methods, subsets '
@@ -73,7 +77,7 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-  """One run with its own folder: a pre-training, or an evaluation of its encoder."""
+  """One run with its own folder, that makes an encoder or evaluates it."""
   method: str
   seed: int
   evaluation: Evaluation | None = None
@@ -168,6 +172,9 @@ def check(config: Config) -> None:
       if 'checkpoint' in method:
         for seed in config['seeds']:
           checkpoint_of(method, seed)
+      elif COMPRESSES in method:
+        _check_source(config, name)
+        compress.parse({**compression_of(method), 'seed': 0})
       else:
         pretrain.parse({**method, 'seed': 0})
     except errors.UserError as e:
@@ -177,6 +184,19 @@ def check(config: Config) -> None:
       evaluation.module.parse({**evaluation.fields, 'seed': 0})
     except errors.UserError as e:
       raise errors.UserError(f'evaluations.{evaluation.name}: {e}') from e
+
+
+def _check_source(config: Config, name: str) -> None:
+  """Raises `errors.UserError` unless a method compresses an earlier, dense method."""
+  methods, source = config['methods'], config['methods'][name][COMPRESSES]
+  earlier = list(methods)[:list(methods).index(name)]
+  errors.lookup(COMPRESSES, source, {
+      other: None for other in earlier if COMPRESSES not in methods[other]})
+
+
+def compression_of(method: Config) -> dict[str, Any]:
+  """Returns the config of the compression of a method that compresses another one."""
+  return {name: value for name, value in method.items() if name != COMPRESSES}
 
 
 def checkpoint_of(method: Config, seed: int) -> pathlib.Path:

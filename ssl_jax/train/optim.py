@@ -24,7 +24,7 @@ WEIGHT_DECAY_MASKS = {
     'no_norm': lambda path: not _is_norm(path),
     'all': lambda path: True,
 }
-SCHEDULES = ('cosine', 'step', 'constant')
+SCHEDULES = ('cosine', 'linear', 'step', 'constant')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,8 +46,9 @@ class Optim:
       '(linear), sqrt(B) (sqrt) or 1 (none)')
   schedule: str = config.field(
       'cosine', choices=SCHEDULES,
-      doc='After the warm-up the rate falls to 0 at the last step (cosine), is '
-      'multiplied by factor at each boundary (step), or is constant (constant)')
+      doc='After the warm-up the rate falls to 0 at the last step, along a cosine '
+      '(cosine) or a line (linear), is multiplied by factor at each boundary (step), '
+      'or is constant (constant)')
   warmup_epochs: float = config.field(
       0, low=0, doc='Epochs of a linear rise of the learning rate from 0')
   boundaries_epochs: tuple[float, ...] = config.field(
@@ -106,7 +107,7 @@ def build(optim: Optim, *, batch_size: int, num_examples: int, total_steps: int
     optim: the optimizer, its learning rate and its weight decay.
     batch_size: images in a global batch.
     num_examples: images in an epoch.
-    total_steps: the step at which a cosine schedule ends. In google-research/simclr it
+    total_steps: the step at which a rate reaches 0. In google-research/simclr it
       is `num_examples * epochs // batch_size + 1`.
 
   Raises:
@@ -134,7 +135,7 @@ def learning_rate(optim: Optim, *, batch_size: int, steps_per_epoch: int,
     optim: the peak, the warm-up and the schedule.
     batch_size: images in a global batch, by which the peak is scaled.
     steps_per_epoch: steps in an epoch of the warm-up and of the boundaries.
-    total_steps: the step at which a cosine schedule ends.
+    total_steps: the step at which a rate with the schedule cosine or linear reaches 0.
 
   Returns:
     A function from int to a float32 scalar.
@@ -152,6 +153,9 @@ def learning_rate(optim: Optim, *, batch_size: int, steps_per_epoch: int,
 
   if optim.schedule == 'cosine':
     decay = optax.cosine_decay_schedule(peak, max(total_steps - warmup, 1))
+    main = lambda step: decay(step - warmup)
+  elif optim.schedule == 'linear':  # after pruning: Zimmer et al., arXiv:2111.00843
+    decay = optax.linear_schedule(peak, 0., max(total_steps - warmup, 1))
     main = lambda step: decay(step - warmup)
   elif optim.schedule == 'step':
     main = optax.piecewise_constant_schedule(

@@ -12,6 +12,7 @@ from ssl_jax.report.content import Content, merge
 from ssl_jax.report.sections import (
     by_data_set,
     by_labels,
+    compression,
     config_differences,
     confusion,
     cost,
@@ -39,6 +40,7 @@ class Section(Protocol):
 SECTIONS: tuple[Section, ...] = (
     headline,
     by_labels,
+    compression,
     by_data_set,
     heatmap,
     curves,
