@@ -13,6 +13,7 @@ import pytest
 torch = pytest.importorskip('torch')
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # not an installed package
 
+from benchmarks import convolutions_cpu  # noqa: E402
 from benchmarks.harness import cases  # noqa: E402
 from benchmarks.peers import torch_augment, torch_networks, torch_step  # noqa: E402
 from ssl_jax import methods  # noqa: E402
@@ -173,3 +174,14 @@ def test_views_are_distributed_as_ours(name, key):
 def test_policies_of_the_cases_are_those_the_peer_has():
   recipes = {cases.config(name)['augment']['recipe'] for name in cases.CASES}
   assert recipes == {'simclr_v2', 'rotnet'} <= set(policies.RECIPES)
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+def test_both_sides_of_a_convolution_compute_the_same(stride):
+  layer = convolutions_cpu.Layer(2, 8, 3, 4, stride)
+  pairs = zip(convolutions_cpu.jax_passes(layer), convolutions_cpu.torch_passes(layer),
+              strict=True)
+  # Images are NHWC and NCHW, kernels HWIO and OIHW.
+  for (ours, theirs), axes in zip(pairs, ((0, 2, 3, 1), (0, 2, 3, 1), (2, 3, 1, 0)),
+                                  strict=True):
+    np.testing.assert_allclose(theirs().permute(axes), ours(), rtol=1e-4, atol=1e-4)
