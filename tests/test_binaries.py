@@ -269,7 +269,7 @@ def test_help_shows_a_command_to_copy(forks, module):
                   "'byol_view2', 'crop_flip'"]),
     ('evaluate', ['(default: configs/evaluate.py:knn)', "'own_head', 'knn', 'linear'",
                   '--config.protocol.k = 200', 'knn, nn1, linear, logistic']),
-    ('finetune', ['simclr, rotnet, last_stage, transfer, scratch',
+    ('finetune', ['simclr, prune, rotnet, last_stage, transfer, scratch',
                   '--config.train.steps',
                   '--config.data.label_subset.fraction = 0.01']),
     ('compress', ['prune70, prune90, prune95', '--config.compression.bits = 6']),
