@@ -63,6 +63,17 @@ def test_figure_draws_the_lines_over_the_logarithm_of_the_bytes(study):
   assert 'Wide, random masks: 40 to 40 bytes' in figure.alt
 
 
+def test_panels_have_the_order_of_the_label_subsets(tmp_path):
+  """The file with 1 % of the labels has more bytes than that with all labels."""
+  study = read.study(fake_study.compressed(tmp_path, subsets={
+      'bits_all': ['bits', '1pct'], 'half_all': ['half', '100pct']},
+      evaluations=['bits_all', 'half_all']))
+  (figure,) = compression.figures(study)
+  assert [ax.get_title(loc='left') for ax in figure.draw(theme.LIGHT).axes] == [
+      '1 % of the labels', '100 % of the labels']
+  assert compression.table(study).header[4:] == ('1 %', '100 %')
+
+
 def test_sentences_by_hand(study):
   """At 40 bytes, the small network is between its files of 10 and 50 bytes."""
   weight = math.log(40 / 10) / math.log(50 / 10)

@@ -60,7 +60,8 @@ class Line:
   Attributes:
     network: the method that trained the network.
     protocol: an entry of PROTOCOLS; '' if nothing is pruned.
-    points: those that are pruned by the protocol, and those that are not pruned.
+    points: those that are pruned by the protocol, and those that are not pruned; by
+      label subset, then by bytes.
   """
 
   network: str
@@ -104,6 +105,7 @@ def _fields(study: Study, section: str, name: str) -> dict[str, Any]:
 def lines(study: Study) -> list[Line]:
   """Returns the lines of the figure: networks by protocols."""
   everything, found = points(study), []
+  columns = list(dict.fromkeys(p.column for p in everything))
   for network in dict.fromkeys(p.network for p in everything):
     own = [p for p in everything if p.network == network]
     dense = [p for p in own if not p.target]
@@ -113,7 +115,8 @@ def lines(study: Study) -> list[Line]:
       pruned = [p for p in own if p.target and p.protocol == name]
       if name != RANDOM:
         pruned += dense
-      found.append(Line(network, name, tuple(sorted(pruned, key=lambda p: p.bytes))))
+      found.append(Line(network, name, tuple(
+          sorted(pruned, key=lambda p: (columns.index(p.column), p.bytes)))))
   return found
 
 
@@ -149,8 +152,8 @@ def figures(study: Study) -> list[theme.Figure]:
   if not found:
     return []
   ends = '; '.join(
-      f'{line.name(study)}: {low.bytes:,.0f} to {high.bytes:,.0f} bytes'
-      for line in found for low, high in [(line.points[0], line.points[-1])])
+      f'{line.name(study)}: {min(sizes):,.0f} to {max(sizes):,.0f} bytes'
+      for line in found for sizes in [[p.bytes for p in line.points]])
   bars = statistics.bars_in_words(
       100 * study.accuracy(*p.entry) for line in found for p in line.points)
   return [theme.Figure(
@@ -167,7 +170,8 @@ def _draw(study: Study, found: Sequence[Line],
   networks = list(dict.fromkeys(line.network for line in found))
   columns = min(2, len(panels))
   rows = math.ceil(len(panels) / columns)
-  fig = figure.Figure(figsize=(theme.WIDTH, 2.9 * rows), layout='constrained')
+  height = 2.4 * rows + 0.17 * len(found)  # with the lines of the legend
+  fig = figure.Figure(figsize=(theme.WIDTH, height), layout='constrained')
   grid = fig.subplots(rows, columns, squeeze=False, sharey=True, sharex=True).ravel()
   for ax, panel in zip(grid, panels, strict=False):
     for line in found:
