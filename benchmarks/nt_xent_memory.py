@@ -48,7 +48,14 @@ def compiled(loss, rows: int, dim: int, devices: int):
 
 
 def mebibytes(loss, rows: int, dim: int, devices: int) -> str:
-  """Returns the MiB of temporary buffers per device; for arguments see `compiled`."""
+  """Returns the MiB of temporary buffers per device.
+
+  Args:
+    loss: the function of embeddings and temperature.
+    rows: number of embeddings.
+    dim: dimension of an embedding.
+    devices: number of devices.
+  """
   memory = compiled(loss, rows, dim, devices).memory_analysis()
   return f'{memory.temp_size_in_bytes / 2**20:,.0f}'
 

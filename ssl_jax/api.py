@@ -49,7 +49,7 @@ def pretrain(data: str, out: str | os.PathLike, *, method: str = 'simclr',
   Args:
     data: 'folder:/path/to/images', a TFDS name such as 'cifar10', or 'digits'.
     out: folder of the run; `load` and all commands accept it.
-    method: 'simclr', 'byol', 'simsiam', 'rotnet' or 'supervised'.
+    method: name of the method, a key of `methods.METHODS` such as 'byol'.
     model: name of the encoder, such as 'resnet18' or 'resnet50'.
     epochs: length of the training.
     image_size: side of the square images in pixels; None is 96 for folders, and the

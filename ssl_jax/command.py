@@ -8,8 +8,8 @@ import sys
 
 from ssl_jax import errors
 
-COMMANDS = ('pretrain', 'evaluate', 'linear_probe', 'finetune', 'embed', 'export',
-            'study', 'make_report', 'prepare_data', 'benchmark')
+COMMANDS = ('pretrain', 'evaluate', 'linear_probe', 'finetune', 'compress', 'embed',
+            'export', 'study', 'make_report', 'prepare_data', 'benchmark')
 
 
 def main() -> None:

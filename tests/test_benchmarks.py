@@ -15,10 +15,11 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))  # not an installed package
 
-from benchmarks import host_decode, train_step  # noqa: E402
+from benchmarks import gpu_program, host_decode, train_step  # noqa: E402
 from benchmarks.harness import cases, compare, sweep, trace, worker  # noqa: E402
 from benchmarks.peers import host_fed  # noqa: E402
 from ssl_jax.jobs import pretrain  # noqa: E402
+from ssl_jax.models import normalization  # noqa: E402
 from ssl_jax.performance import workload  # noqa: E402
 
 
@@ -190,3 +191,29 @@ def test_cores_that_feed_a_host(tmp_path, monkeypatch, capsys):
     needed = result['cores']['H200']['cores'][row['case']]
     assert needed * row['per_cpu_second']['median'] == pytest.approx(6000)
     assert f'{needed:.0f} ({row["case"]})' in printed
+
+
+@pytest.mark.parametrize('measure', gpu_program.MEASURES)
+def test_a_measure_is_taken_out_and_put_back(measure):
+  present = lambda: [getattr(module, name)
+                     for module, name, _ in gpu_program.MEASURES[measure]]
+  before = present()
+  with gpu_program.without(measure):
+    assert present() == [value for _, _, value in gpu_program.MEASURES[measure]]
+    assert present() != before
+  assert present() == before
+
+
+def test_batch_norm_by_autodiff_is_ours(key):
+  x, weights = jax.random.normal(key, (2, 16, 4, 4, 3), jnp.bfloat16)
+  scale, bias = jnp.array([.5, 1., 2.]), jnp.zeros(3)
+
+  def run(function):
+    def loss(x, scale, bias):
+      y, *moments = function(x, scale, bias, (0, 1, 2), jnp.float32)
+      return (y * weights).sum(), (y, moments)
+    return jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(x, scale, bias)
+
+  jax.tree.map(lambda a, b: np.testing.assert_allclose(
+      a.astype(jnp.float32), b.astype(jnp.float32), rtol=0.02, atol=0.02),
+      run(gpu_program.normalize_by_autodiff), run(normalization.normalize_by_moments))

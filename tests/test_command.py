@@ -1,10 +1,16 @@
 """Tests the console command: which binary runs, with which flags."""
 
+import pathlib
 import runpy
 
 import pytest
 
 from ssl_jax import command
+
+# The modules of the package that `python -m` can run.
+BINARIES = sorted(
+    path.stem for path in pathlib.Path(command.__file__).parent.glob('*.py')
+    if "if __name__ == '__main__':" in path.read_text())
 
 
 def run(monkeypatch, *arguments):
@@ -30,6 +36,7 @@ def test_help_lists_every_command(monkeypatch, capsys, arguments):
   shown = capsys.readouterr().out
   assert [line.split()[0] for line in shown.splitlines()
           if line.startswith('  ')] == list(command.COMMANDS)
+  assert sorted(command.COMMANDS) == BINARIES
   assert 'embed         Writes the vector of every image' in shown
 
 

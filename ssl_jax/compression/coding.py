@@ -91,7 +91,12 @@ def pack(numbers: np.ndarray, bits: int) -> bytes:
 
 
 def unpack(data: bytes, bits: int, count: int) -> np.ndarray:
-  """Returns `count` numbers of `bits` bits each that `pack` packed, int64.
+  """Returns the numbers that `pack` packed, int64 [count].
+
+  Args:
+    data: what `pack` returned.
+    bits: number of bits of a number.
+    count: number of numbers.
 
   Raises:
     ValueError: the data are of another length.
@@ -118,7 +123,12 @@ def pack_gaps(gaps: np.ndarray, low_bits: int) -> bytes:
 
 
 def unpack_gaps(data: bytes, low_bits: int, count: int) -> np.ndarray:
-  """Returns `count` gaps that `pack_gaps` coded.
+  """Returns the gaps that `pack_gaps` coded, int64 [count].
+
+  Args:
+    data: what `pack_gaps` returned.
+    low_bits: number of low bits of a gap.
+    count: number of gaps.
 
   Raises:
     ValueError: the data hold another number of gaps.

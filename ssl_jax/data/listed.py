@@ -59,13 +59,13 @@ class Listed(images.EncodedImages):
     item = self._items[i]
     return f'array {i}' if isinstance(item, np.ndarray) else os.fspath(item)
 
-  def check_all_decode(self, rows: np.ndarray) -> None:
-    """Raises `errors.UserError` that names the images without a row.
+  def check_all_decode(self, decoded: np.ndarray) -> None:
+    """Raises `errors.UserError` that names the images that did not decode.
 
     Args:
-      rows: int [n], the indices of the images that were decoded.
+      decoded: int [n], the indices of the images that were decoded.
     """
-    missing = np.setdiff1d(np.arange(len(self)), rows)
+    missing = np.setdiff1d(np.arange(len(self)), decoded)
     if not len(missing):
       return
     # Another process may have tried to decode the image, and know the reason.

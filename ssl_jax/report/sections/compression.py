@@ -40,7 +40,6 @@ class Point:
     sparsity: mean fraction of the weights of all kernels that are zero.
     accuracy: mean test accuracy in percent.
   """
-
   entry: MethodEvaluation
   network: str
   protocol: str
@@ -63,7 +62,6 @@ class Line:
     points: those that are pruned by the protocol, and those that are not pruned; by
       label subset, then by bytes.
   """
-
   network: str
   protocol: str
   points: tuple[Point, ...]
