@@ -6,7 +6,6 @@ updates the weights in full precision.
 """
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
