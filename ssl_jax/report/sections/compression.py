@@ -1,8 +1,8 @@
 """Compares compressed networks: accuracy against bytes, table and sentences.
 
 A network is compressed by one of these protocols: its weights are pruned while it is
-fine-tuned; or before, on the task that it was pre-trained on, possibly while it imitates
-the dense encoder; or at random.
+fine-tuned; or before, on the task that it was pre-trained on, possibly while it
+imitates the dense encoder; or at random.
 """
 
 import dataclasses
