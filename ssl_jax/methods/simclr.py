@@ -29,6 +29,9 @@ class SimCLR(base.Base):
   scale: str = config_lib.field(
       'paper', choices=contrastive.SCALES,
       doc='Scale of the loss: the mean over views (paper), or twice that (google)')
+  decoupled: bool = config_lib.field(
+      False, doc='Whether the other view of an image is left out of the denominator '
+      '(DCL, arXiv:2110.06848)')
   tiled: str = config_lib.field(
       'auto', choices=tiled.MODES,
       doc='Use of tiles in the loss, which save memory; auto uses them on several '
@@ -47,13 +50,7 @@ class SimCLR(base.Base):
     """Computes NT-Xent, with the metrics of `contrastive.contrastive_metrics`."""
     del labels
     endpoints, model_state = self.forward(params, variables.model_state, views)
-    z = endpoints['projection']
-    if tiled.should_tile(self.tiled, len(z)):
-      loss, metrics = tiled.nt_xent(
-          z, self.temperature, similarity=self.similarity, scale=self.scale)
-    else:
-      loss = contrastive.nt_xent(
-          z, self.temperature, similarity=self.similarity, scale=self.scale)
-      metrics = contrastive.contrastive_metrics(
-          z, self.temperature, similarity=self.similarity)
+    loss, metrics = tiled.nt_xent_by_mode(
+        self.tiled, endpoints['projection'], self.temperature,
+        similarity=self.similarity, scale=self.scale, decoupled=self.decoupled)
     return loss, base.LossOutput(model_state, metrics, endpoints)
