@@ -42,7 +42,8 @@ def test_loss_by_the_equation(z, mode):
 def test_without_labels_it_is_nt_xent(z):
   z = jnp.asarray(z, jnp.float32)
   np.testing.assert_allclose(
-      sup_con(z, jnp.full(8, -1), temperature=T)[0], contrastive.nt_xent(z, T), rtol=1e-6)
+      sup_con(z, jnp.full(8, -1), temperature=T)[0], contrastive.nt_xent(z, T),
+      rtol=1e-6)
 
 
 def test_labels_are_names_only(z):
