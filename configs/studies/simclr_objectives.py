@@ -1,4 +1,4 @@
-"""Compares NT-Xent with the alternatives of SimCLR's paper, with and without unit length.
+"""Compares NT-Xent with its alternatives in SimCLR's paper, at unit and any length.
 
     python -m ssl_jax.study --config=configs/studies/simclr_objectives.py \\
         --workdir=runs/simclr_objectives
