@@ -189,7 +189,7 @@ def test_checkpoint_of_another_architecture(tmp_path):
 
 def test_old_checkpoints_are_removed(tmp_path):
   state, _ = state_on(1)
-  with checkpoint.Checkpoints(tmp_path / 'c', max_to_keep=2) as checkpoints:
+  with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:
     for step in (1, 2, 3):
       checkpoints.save(step, state, state, {})
   with checkpoint.Checkpoints(tmp_path / 'c') as checkpoints:

@@ -261,3 +261,12 @@ def test_divergence_stops_and_keeps_the_last_good_checkpoint(tmp_path, monkeypat
   _, arrays = final_arrays(tmp_path)
   assert all(np.isfinite(x).all() for x in arrays)
   assert not (tmp_path / 'result.json').exists()
+
+
+def test_checkpoints_at_every_nth_epoch_are_kept(tmp_path):
+  """An epoch has five steps; without `keep_every_epochs` 15 and 20 would remain."""
+  fields = config(epochs=4)
+  fields['log'] |= {'keep_every_epochs': 2, 'max_to_keep': 1}
+  pretrain.run(fields, tmp_path)
+  steps = {int(p.name) for p in (tmp_path / 'checkpoints').iterdir()}
+  assert steps >= {10, 20} and 15 not in steps

@@ -21,7 +21,7 @@ from etils import epath
 from ssl_jax import errors, renamed
 from ssl_jax.compression import artefact
 from ssl_jax.parallel import processes
-from ssl_jax.train import resume
+from ssl_jax.train import resume, retention
 
 Tree = Any
 # Names that earlier versions used for fields of `TrainState.variables`.
@@ -39,12 +39,12 @@ class Checkpoints:
 
   Args:
     folder: the folder of the checkpoints; the first save makes it.
-    max_to_keep: number of checkpoints that are kept, which are the newest ones.
+    keep: decides which checkpoints are kept; None keeps the two newest.
   """
 
-  def __init__(self, folder: pathlib.Path | str, *, max_to_keep: int = 2):
+  def __init__(self, folder: pathlib.Path | str, *, keep: Any = None):
     self._folder = pathlib.Path(folder).absolute()
-    self._max_to_keep = max_to_keep
+    self._keep = keep or retention.policy(2)
     # All processes must agree, because opening the folder is a collective operation.
     there = processes.allgather_text(str(self._folder.is_dir()))[0] == 'True'
     self._manager = self._open() if there else None
@@ -164,7 +164,7 @@ class Checkpoints:
     return ocp.CheckpointManager(
         self._folder,
         options=ocp.CheckpointManagerOptions(
-            max_to_keep=self._max_to_keep, enable_async_checkpointing=True),
+            preservation_policy=self._keep, enable_async_checkpointing=True),
         item_handlers={'state': ocp.StandardCheckpointHandler(),
                        'encoder': ocp.StandardCheckpointHandler(),
                        'config': ocp.JsonCheckpointHandler()})

@@ -10,7 +10,7 @@ from absl import logging
 from ssl_jax import errors
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import preemption
-from ssl_jax.train import checkpoint, profile, training
+from ssl_jax.train import checkpoint, profile, retention, training
 from ssl_jax.train import reporter as reporter_lib
 from ssl_jax.train import step as step_lib
 
@@ -26,9 +26,10 @@ def fit(run: training.TrainingRun) -> step_lib.TrainState:
     errors.Diverged: the loss is not finite; the last good checkpoint is kept.
     errors.UserError: the newest checkpoint has other data or another state.
   """
-  start = time.monotonic()
+  start, keep_every = time.monotonic(), run.steps(run.log.keep_every_epochs)
   checkpoints = checkpoint.Checkpoints(run.workdir / 'checkpoints',
-                                       max_to_keep=run.log.max_to_keep)
+                                       keep=retention.policy(
+                                           run.log.max_to_keep, keep_every))
   # The context of `checkpoints` waits at its end until everything is written. The
   # listener's context must end after it.
   with preemption.Listener(checkpoints.written) as listener:
@@ -74,7 +75,8 @@ def _iterate(run: training.TrainingRun, state: step_lib.TrainState, key: jax.Arr
                                     state)
   per_dispatch = training.steps_per_dispatch(run)
   step, total = int(state.step), run.total_steps
-  save_every = run.steps(run.log.checkpoint_every_epochs)
+  save_every, keep_every = (run.steps(n) for n in (
+      run.log.checkpoint_every_epochs, run.log.keep_every_epochs))
   knn_every = run.steps(run.knn_every_epochs) if run.online_knn else 0
   encoder = run.method.encoder_variables
   pending, stop = None, False  # step and metrics of the dispatch that is running
@@ -96,7 +98,8 @@ def _iterate(run: training.TrainingRun, state: step_lib.TrainState, key: jax.Arr
       profiler.at(step)
       stop = listener.reached()
       knn = training.crossed(knn_every, before, step)
-      if stop or knn or step == total or training.crossed(save_every, before, step):
+      due = any(training.crossed(n, before, step) for n in (save_every, keep_every))
+      if stop or knn or due or step == total:
         if pending is not None:  # a state is saved only if its loss is finite
           reporter.report(*pending)
         pending = None

@@ -51,7 +51,10 @@ class LogConfig:
   checkpoint_every_epochs: float = config_lib.field(
       10, low=0, doc='Epochs from one checkpoint to the next; 0 is at the end only')
   max_to_keep: int = config_lib.field(
-      2, low=1, doc='Number of checkpoints that are kept')
+      2, low=1, doc='Number of newest checkpoints that are kept')
+  keep_every_epochs: float = config_lib.field(
+      0, low=0, doc='Epochs from one checkpoint that is kept for good to the next; 0 '
+      'keeps the newest ones only')
   tensorboard: bool = config_lib.field(
       True, doc='Whether metrics are also written for TensorBoard')
   profile: bool = config_lib.field(
