@@ -17,6 +17,7 @@ from ssl_jax.train import optim, step
 
 SHAPE, CLASSES = (8, 8, 3), 4
 STUB = {'name': 'stub'}  # one convolution: the network has its turn in two others
+AUGMENT = {'recipe': 'simclr_v2', 'strength': 1.0, 'area': (0.2, 1.0)}
 SMALL = {  # loss and norm of the gradient by method
     'barlow_twins': (15.34, 1286.),
     'byol': (3.580, 100.5),
@@ -43,8 +44,7 @@ def images():
 
 
 def config(name, **fields):
-  augment = {'recipe': 'simclr_v2', 'strength': 1.0, 'area': (0.2, 1.0)}
-  return {**tiny.config(name), 'augment': augment, **fields}
+  return {**tiny.config(name), 'augment': AUGMENT, **fields}
 
 
 def fine_tuning(freeze_until):
@@ -60,6 +60,8 @@ def fine_tuning(freeze_until):
     pytest.param(config('supervised', model=STUB), 1.3872, 0.2507, id='supervised'),
     *(pytest.param(config(name, model=STUB), *numbers, id=name)
       for name, numbers in SMALL.items()),
+    pytest.param(config('swav', model=STUB, augment={
+        **AUGMENT, 'views': {'large': {'count': 2}}}), 13.013, 127.45, id='swav'),
     pytest.param(fine_tuning('stage3'), 1.3863, 0.07554, id='finetune')])
 def test_first_step(fields, loss, grad_norm):
   method = methods.build(fields, CLASSES)

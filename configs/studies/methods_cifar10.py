@@ -27,6 +27,7 @@ from configs import (
     simclr_cifar10,
     simsiam_cifar10,
     supcon_cifar10,
+    swav_cifar10,
     vicreg_cifar10,
 )
 from configs.studies import building_blocks as blocks
@@ -35,16 +36,17 @@ CONFIGS = {
     'simclr': simclr_cifar10, 'moco_v2': moco_v2_cifar10, 'moco_v3': moco_v3_cifar10,
     'byol': byol_cifar10, 'simsiam': simsiam_cifar10, 'nnclr': nnclr_cifar10,
     'barlow_twins': barlow_twins_cifar10, 'vicreg': vicreg_cifar10,
-    'supcon': supcon_cifar10}
+    'swav': swav_cifar10, 'supcon': supcon_cifar10}
 NAMES = {
     'simclr': 'SimCLR', 'dcl': 'DCL', 'moco_v2': 'MoCo v2', 'moco_v3': 'MoCo v3',
     'byol': 'BYOL', 'simsiam': 'SimSiam', 'nnclr': 'NNCLR',
-    'barlow_twins': 'Barlow Twins', 'vicreg': 'VICReg', 'supcon': 'SupCon (labels)',
+    'barlow_twins': 'Barlow Twins', 'vicreg': 'VICReg', 'swav': 'SwAV',
+    'supcon': 'SupCon (labels)',
     'rotnet': 'RotNet', 'random': 'Random encoder'}
 PUBLISHED = {  # solo-learn's README, in %
     'simclr': 90.74, 'moco_v2': 92.94, 'moco_v3': 93.10, 'byol': 92.58,
     'simsiam': 90.51, 'nnclr': 91.88, 'barlow_twins': 92.10, 'vicreg': 92.07,
-    'supcon': 93.82}
+    'swav': 89.17, 'supcon': 93.82}
 
 
 def get_config(epochs: str = '1000') -> ConfigDict:

@@ -41,9 +41,11 @@ def _shrink(c: ConfigDict) -> None:
   c.model = dict(name='resnet8', width=0.25)
   if 'projector' in c:
     c.projector.update(hidden=512, dim=min(c.projector.dim, 512))
+  if 'prototypes' in c.method:
+    c.method.update(prototypes=300, queue_size=1000)
   if 'predictor' in c:
     c.predictor.hidden = min(c.predictor.hidden, 512)
-  if 'queue_size' in c.method:
+  if c.method.get('queue_size', 0) > 8192:
     c.method.queue_size = 8192
   c.feed.batch_size = 125
   c.optim = dict(

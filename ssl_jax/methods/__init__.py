@@ -24,6 +24,7 @@ from ssl_jax.methods import (
     simsiam,
     supcon,
     supervised,
+    swav,
     vicreg,
 )
 from ssl_jax.methods.network import Network
@@ -44,6 +45,7 @@ METHODS: dict[str, type[base.Base]] = {
     'simsiam': simsiam.SimSiam,
     'supcon': supcon.SupCon,
     'supervised': supervised.Supervised,
+    'swav': swav.SwAV,
     'vicreg': vicreg.VICReg,
 }
 

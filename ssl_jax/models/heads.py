@@ -79,6 +79,39 @@ class ProjectionHead(nn.Module):
     return endpoints | {self.endpoint: endpoints[f'{self.endpoint}{self.layers}']}
 
 
+class Prototypes(nn.Module):
+  """Compares embeddings [B, D] with prototypes: {'prediction': cosines [B, number]}.
+
+  The prototypes are the columns of `kernel`, which are drawn with unit length (SwAV,
+  Caron et al. 2020, arXiv:2006.09882, section 3.1).
+  """
+  number: int
+
+  @nn.compact
+  def __call__(self, z: jax.Array, *, train: bool) -> dict[str, jax.Array]:
+    del train
+    kernel = self.param('kernel', _unit_columns, (z.shape[-1], self.number))
+    return {'prediction': prototype_scores(z, kernel)}
+
+
+def prototype_scores(z: jax.Array, kernel: jax.Array) -> jax.Array:
+  """Returns the products of unit embeddings with prototypes, float32 [B, K].
+
+  Args:
+    z: embeddings, [B, D] of any float type, which are scaled to unit length.
+    kernel: prototypes, float32 [D, K].
+  """
+  z = z.astype(jnp.float32)
+  squared = jnp.square(z).sum(-1, keepdims=True)
+  return jnp.matmul(z * jax.lax.rsqrt(jnp.maximum(squared, 1e-12)), kernel,
+                    precision=jax.lax.Precision.HIGHEST)
+
+
+def _unit_columns(key: jax.Array, shape: tuple[int, int]) -> jax.Array:
+  kernel = jax.random.normal(key, shape)
+  return kernel / jnp.linalg.norm(kernel, axis=0, keepdims=True)
+
+
 class LinearHead(nn.Module):
   """Linear classifier: features [B, D] -> logits float32 [B, num_classes].
 
