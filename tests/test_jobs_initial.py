@@ -79,7 +79,8 @@ def test_the_target_network_of_byol_starts_from_the_weights_too(run, tmp_path):
   spec = pretrain.parse(fields)
   made = pretrain.initial.started_from(
       pretrain.prepare(spec, fields, tmp_path, 'a'), fields)
-  variables = made.warm_start(made.method.init(jax.random.key(5), (8, 8, 3)))
+  variables = made.warm_start(
+      made.train_step.init(jax.random.key(5), (8, 8, 3))).variables
   want = arrays(run)['params/encoder/stem/conv1/kernel']
   for tree in (variables.params, variables.non_trainable['params']):
     np.testing.assert_array_equal(tree['encoder']['stem']['conv1']['kernel'], want)

@@ -85,9 +85,9 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path,
   resolved = resolve(config, encoder)
   prepared = pretrain.prepare(pretrain.parse(resolved), resolved, workdir, label)
 
-  def warm_start(variables):  # a copy: the loop donates its state
-    return prepared.method.with_pretrained(
-        variables, jax.tree.map(jnp.copy, encoder.variables))
+  def warm_start(state):  # a copy: the loop donates its state
+    return state.replace(variables=prepared.method.with_pretrained(
+        state.variables, jax.tree.map(jnp.copy, encoder.variables)))
 
   return origin | pretrain.finish(dataclasses.replace(
       prepared, warm_start=warm_start,

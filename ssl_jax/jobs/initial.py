@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 from absl import logging
 
 from ssl_jax import errors
-from ssl_jax.jobs import export
+from ssl_jax.compression import artefact
+from ssl_jax.jobs import carried, export
 from ssl_jax.methods import base
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import processes
 from ssl_jax.train import checkpoint, training
 from ssl_jax.train import encoder as encoder_lib
+from ssl_jax.train import step as step_lib
 from ssl_jax.weights import matching, tensor_file, torchvision
 
 Tree = Any
@@ -48,13 +50,49 @@ def started_from(run: training.TrainingRun,
 
   Args:
     run: a run that starts at random.
-    config: its plain config; the field is `model.init_from`.
+    config: its plain config; the fields are `model.init_from` and
+      `train.carry_optimizer`.
   """
   path = config['model'].get('init_from')
   if path is None:
     return run
   return dataclasses.replace(run, warm_start=functools.partial(
-      put, path, config, run.method, run.mesh))
+      warm_start, path, config, run))
+
+
+def check(config: Mapping[str, Any]) -> None:
+  """Raises `errors.UserError` if an optimizer is to come from no run."""
+  path = config['model'].get('init_from')
+  if config['train'].get('carry_optimizer') and not _is_run(path):
+    raise errors.UserError(
+        'config.train.carry_optimizer is True, but config.model.init_from is '
+        f'{path!r}, which has no optimizer; set config.model.init_from to the workdir '
+        'of a run, or --config.train.carry_optimizer=False')
+
+
+def warm_start(path: str, config: Mapping[str, Any], run: training.TrainingRun,
+               state: step_lib.TrainState) -> step_lib.TrainState:
+  """Returns the state with given weights, and with more if they are those of a run.
+
+  Args:
+    path: the workdir of a run, or a file.
+    config: the plain config of the training.
+    run: the training.
+    state: its random state before the first step.
+
+  Raises:
+    errors.UserError: the weights cannot be read, or they or the optimizer do not fit.
+  """
+  state = state.replace(variables=put(path, config, run.method, run.mesh,
+                                      state.variables))
+  if not _is_run(path) or artefact.is_artefact(path):
+    return state
+  saved = carried.SavedState(path)
+  state = carried.with_target(state, saved, config, run.mesh)
+  if not config['train'].get('carry_optimizer'):
+    return state
+  return carried.with_optimizer(state, saved, config,
+                                run.config['dataset']['class_names'], run.mesh)
 
 
 def put(path: str, config: Mapping[str, Any], method: base.Base, mesh: Any,
@@ -78,7 +116,7 @@ def put(path: str, config: Mapping[str, Any], method: base.Base, mesh: Any,
   weights = read(path, mesh)
   found = matching.match(method.encoder_variables(variables), weights.variables)
   foreign = [name for name in weights.unknown if _ENCODER.match(name)]
-  is_file = path.endswith(tensor_file.SUFFIX)
+  is_file = not _is_run(path)
   names = lambda paths: sorted(_name(p, is_file) for p in paths)
   if not found.fits or foreign:
     raise errors.UserError(_misfit(
@@ -106,7 +144,7 @@ def read(path: str, mesh: Any) -> Weights:
   Raises:
     errors.UserError: there are none, or they cannot be read.
   """
-  if not path.endswith(tensor_file.SUFFIX):
+  if _is_run(path):
     if pathlib.Path(path).is_file() and pathlib.Path(path).suffix in (
         '.pt', '.pth', '.ckpt', '.bin', '.pkl'):
       raise errors.UserError(
@@ -129,6 +167,10 @@ def read(path: str, mesh: Any) -> Weights:
   variables, unknown = torchvision.from_torchvision(content.tensors)
   return Weights(variables, unknown, torchvision.model_of(content.tensors),
                  _images_of(content.metadata))
+
+
+def _is_run(path: str | None) -> bool:
+  return path is not None and not path.endswith(tensor_file.SUFFIX)
 
 
 def _images_of(metadata: Mapping[str, str]) -> dict[str, Any]:

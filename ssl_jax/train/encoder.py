@@ -126,7 +126,7 @@ def identify_if_there(path: pathlib.Path | str) -> dict[str, Any]:
 def _digest(folder: pathlib.Path, step: int, written: int) -> str:
   """Hashes the names, shapes, dtypes and bytes of all arrays of an encoder."""
   del written  # a key of the cache: another checkpoint may replace one in this folder
-  leaves = jax.tree_util.tree_leaves_with_path(checkpoint.read_encoder(folder, step))
+  leaves = jax.tree_util.tree_leaves_with_path(checkpoint.read_arrays(folder, step))
   hashed = hashlib.sha256()
   for name, array in sorted((jax.tree_util.keystr(p), np.asarray(x))
                             for p, x in leaves):
