@@ -1,8 +1,7 @@
-"""Starts a training from given weights: those of a run, or of a safetensors file."""
+"""Starts a training from given weights: those of a run, or of a file."""
 
 import dataclasses
 import functools
-import json
 import pathlib
 import re
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from ssl_jax.parallel import processes
 from ssl_jax.train import checkpoint, training
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import step as step_lib
-from ssl_jax.weights import matching, tensor_file, torchvision
+from ssl_jax.weights import files, matching, torchvision
 
 Tree = Any
 _NAMED_AT_MOST = 5  # arrays that a message names
@@ -85,7 +84,7 @@ def warm_start(path: str, config: Mapping[str, Any], run: training.TrainingRun,
   """
   state = state.replace(variables=put(path, config, run.method, run.mesh,
                                       state.variables))
-  if not _is_run(path) or artefact.is_artefact(path):
+  if not _is_run(path):
     return state
   saved = carried.SavedState(path)
   state = carried.with_target(state, saved, config, run.mesh)
@@ -116,7 +115,7 @@ def put(path: str, config: Mapping[str, Any], method: base.Base, mesh: Any,
   weights = read(path, mesh)
   found = matching.match(method.encoder_variables(variables), weights.variables)
   foreign = [name for name in weights.unknown if _ENCODER.match(name)]
-  is_file = not _is_run(path)
+  is_file = files.is_file(path)
   names = lambda paths: sorted(_name(p, is_file) for p in paths)
   if not found.fits or foreign:
     raise errors.UserError(_misfit(
@@ -138,47 +137,32 @@ def read(path: str, mesh: Any) -> Weights:
   """Reads the weights of a run or of a file.
 
   Args:
-    path: the workdir of a run, or a file that ends in .safetensors.
+    path: the workdir of a run, or a file with a suffix of `files.SUFFIXES`.
     mesh: the devices.
 
   Raises:
     errors.UserError: there are none, or they cannot be read.
   """
-  if _is_run(path):
-    if pathlib.Path(path).is_file() and pathlib.Path(path).suffix in (
-        '.pt', '.pth', '.ckpt', '.bin', '.pkl'):
-      raise errors.UserError(
-          f'config.model.init_from is {path}, a pickle, which could execute code; save '
-          'its arrays by safetensors.torch.save_file and give that file')
-    folder = pathlib.Path(path).expanduser()
-    try:
-      checkpoint.locate(folder)
-    except errors.UserError as e:
-      raise errors.UserError(
-          f'config.model.init_from is {path}, which holds no checkpoint; give the '
-          'workdir of a run, or a .safetensors file') from e
-    encoder = encoder_lib.load(folder, mesh)
-    policy = encoder.method.preprocess
-    return Weights(matching.without_wrappers(encoder.variables), [],
-                   export.model_of(encoder.config),
-                   {'mean': policy.mean, 'std': policy.std})
-  with processes.fail_together():
-    content = tensor_file.read(path)
-  variables, unknown = torchvision.from_torchvision(content.tensors)
-  return Weights(variables, unknown, torchvision.model_of(content.tensors),
-                 _images_of(content.metadata))
+  if files.is_file(path):
+    with processes.fail_together():
+      file = files.read(path)
+    return Weights(file.variables, file.unknown, file.model, file.images)
+  folder = pathlib.Path(path).expanduser()
+  try:
+    checkpoint.locate(folder)
+  except errors.UserError as e:
+    raise errors.UserError(
+        f'config.model.init_from is {path}, which holds no checkpoint; give the '
+        f'workdir of a run, or a file that ends in {", ".join(files.SUFFIXES)}') from e
+  encoder = encoder_lib.load(folder, mesh)
+  policy = encoder.method.preprocess
+  return Weights(matching.without_wrappers(encoder.variables), [],
+                 export.model_of(encoder.config),
+                 {'mean': policy.mean, 'std': policy.std})
 
 
 def _is_run(path: str | None) -> bool:
-  return path is not None and not path.endswith(tensor_file.SUFFIX)
-
-
-def _images_of(metadata: Mapping[str, str]) -> dict[str, Any]:
-  """Returns the normalisation that `jobs.export` recorded, or else torchvision's."""
-  try:
-    return {name: json.loads(metadata[name]) for name in ('mean', 'std')}
-  except (KeyError, json.JSONDecodeError):  # Another library wrote the file.
-    return {'mean': torchvision.MEAN, 'std': torchvision.STD}
+  return not (path is None or files.is_file(path) or artefact.is_artefact(path))
 
 
 def _name(path: matching.Path, is_file: bool) -> str:

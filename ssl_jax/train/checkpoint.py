@@ -264,17 +264,12 @@ def read_arrays(folder: pathlib.Path | str, step: int, item: str = 'encoder') ->
 
 
 def locate(path: pathlib.Path | str) -> pathlib.Path:
-  """Returns the folder of checkpoints of a workdir or folder, or a packed file itself.
+  """Returns the folder of checkpoints of a workdir or folder, or a file itself.
 
   Raises:
     errors.UserError: the path holds no checkpoint.
   """
   path = pathlib.Path(path).absolute()
-  if path.suffix == '.safetensors':
-    raise errors.UserError(
-        f'--checkpoint={path} is a file of weights, not a run; give the workdir of '
-        'this run: python -m ssl_jax.pretrain --config=configs/imported.py '
-        f'--config.model.init_from={path} --workdir=runs/imported')
   if artefact.is_artefact(path):
     return path
   for folder in (path / 'checkpoints', path):
@@ -282,7 +277,7 @@ def locate(path: pathlib.Path | str) -> pathlib.Path:
       return folder
   raise errors.UserError(
       f'--checkpoint={path} holds no checkpoint; give the --workdir of a '
-      'pre-training run')
+      'pre-training run, or a file of weights')
 
 
 def newest_step(folder: pathlib.Path | str) -> int:
