@@ -26,7 +26,7 @@ def test_without_pytorch_one_sentence_names_the_extra(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'torch', None)
   path = tmp_path / 'a.ckpt'
   path.touch()
-  with pytest.raises(errors.UserError, match=r"pip install 'ssl_jax\[torch\]', or save"):
+  with pytest.raises(errors.UserError, match=r"pip install 'ssl_jax\[torch\]', or"):
     torch_file.read(path)
   with pytest.raises(errors.UserError, match='does not exist'):
     torch_file.read(tmp_path / 'b.ckpt')

@@ -123,6 +123,12 @@ def put(path: str, config: Mapping[str, Any], method: base.Base, mesh: Any,
             'the weights lack': names(found.missing),
             'other shapes have': names(found.other_shape),
             'the network lacks': [*names(found.surplus), *foreign]}))
+  ours, theirs = (model.get('max_pool', 'symmetric') for model in (
+      config['model'], weights.model or config['model']))
+  if ours != theirs:
+    raise errors.UserError(
+        f'config.model.max_pool is {ours!r}, but the network of {path} has {theirs!r}; '
+        f'set --config.model.max_pool={theirs}')
   unused = [*names(found.unused), *weights.unknown]
   logging.info(
       'The training starts from %s. Modules with its weights: %s; random modules: %s; '

@@ -57,14 +57,26 @@ def read(path: pathlib.Path | str) -> File:
   images = {name: facts.get(name) if known else default for name, default in (
       ('mean', torchvision.MEAN), ('std', torchvision.STD))}
   model = torchvision.model_of(found.tensors)
+  pool = facts.get('max_pool') or _max_pool_of(facts.get('config') or {})
+  if model and pool:
+    model['max_pool'] = pool
   return File(variables, [*unknown, *found.others],
               found.tensors['conv1.weight'].shape[1] if model else None, model,
               {**images, 'known': known}, facts.get('config'))
 
 
+def _max_pool_of(config: Mapping[str, Any]) -> str | None:
+  """Returns the max-pool of a run, which its arrays do not show."""
+  while 'pretrained' in config:
+    config = config['pretrained']
+  return config.get('model', {}).get('max_pool')
+
+
 def _facts(metadata: Mapping[str, str]) -> dict[str, Any]:
-  """Returns what `jobs.export` recorded; nothing if another library wrote the file."""
+  """Returns what this library recorded; nothing if another one wrote the file."""
   try:
-    return {name: json.loads(metadata[name]) for name in ('mean', 'std', 'config')}
+    return {name: json.loads(metadata[name])
+            for name in ('mean', 'std', 'config', 'max_pool')
+            if name in metadata or name in ('mean', 'std')}
   except (KeyError, json.JSONDecodeError):
     return {}

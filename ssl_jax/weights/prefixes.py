@@ -63,8 +63,8 @@ def find(tensors: Mapping[str, np.ndarray], path: pathlib.Path | str,
     return Found(dict(tensors), [])
   if len(prefixes) > 1:
     raise errors.UserError(
-        f'{path} holds {len(prefixes)} encoders, {", ".join(map(repr, prefixes))}; save '
-        'the arrays of one of them by safetensors.torch.save_file')
+        f'{path} holds {len(prefixes)} encoders, {", ".join(map(repr, prefixes))}; '
+        'save the arrays of one of them by safetensors.torch.save_file')
   prefix, = prefixes
   inside = {name.removeprefix(prefix): x for name, x in tensors.items()
             if name.startswith(prefix)}
@@ -131,7 +131,8 @@ def _check_padding(encoder: Mapping[str, np.ndarray], tensors: Mapping[str, np.n
 def _data_set(path: pathlib.Path | str) -> str:
   """Returns the data set that solo-learn recorded next to a checkpoint, or ''."""
   try:
-    args = json.loads((pathlib.Path(path).expanduser().parent / 'args.json').read_text())
+    folder = pathlib.Path(path).expanduser().parent
+    args = json.loads((folder / 'args.json').read_text())
     data = args.get('data', args)
     return str(data.get('dataset', '') if isinstance(data, dict) else '')
   except (OSError, ValueError, AttributeError):

@@ -16,8 +16,8 @@ from ssl_jax import errors
 SUFFIXES = ('.ckpt', '.pt', '.pth', '.bin', '.pkl')
 # Entries that hold the arrays, where a file has more than them.
 _WRAPPERS = ('state_dict', 'model_state_dict', 'model')
-_REMEDY = ('save its arrays by safetensors.torch.save_file in the environment that wrote '
-           'it, and give that file')
+_REMEDY = ('save its arrays by safetensors.torch.save_file in the environment that '
+           'wrote it, and give that file')
 
 
 def read(path: pathlib.Path | str) -> dict[str, np.ndarray]:
@@ -45,8 +45,8 @@ def read(path: pathlib.Path | str) -> dict[str, np.ndarray]:
   tensors = {name: x for name, x in unwrapped(content).items()
              if isinstance(x, torch.Tensor)}
   if not tensors:
-    raise errors.UserError(f'{path} holds no arrays by name; save the state_dict of the '
-                           'network by torch.save')
+    raise errors.UserError(f'{path} holds no arrays by name; save the state_dict of '
+                           'the network by torch.save')
   return {name: (x.float() if x.is_floating_point() else x).numpy()
           for name, x in tensors.items()}
 

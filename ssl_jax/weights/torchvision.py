@@ -179,5 +179,6 @@ def class_of(model: Mapping[str, Any]) -> str | None:
   same = (name in ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152')
           and model.get('stem', 'imagenet') == 'imagenet' and model.get('width', 1) == 1
           and not model.get('sk_ratio') and not projected_early
+          and model.get('max_pool', 'symmetric') == 'symmetric'
           and model.get('shortcut', 'torch') != 'identity')
   return f'torchvision.models.{name}' if same else None
