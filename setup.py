@@ -45,6 +45,7 @@ setuptools.setup(
     extras_require={
         'cuda': ['jax[cuda13]>=0.10'],
         'tpu': ['jax[tpu]>=0.10'],
+        'torch': ['torch>=2.6'],  # reads .ckpt, .pt and .pth files of weights
         'test': ['pytest>=8', 'pytest-xdist', 'ruff'],
     },
 )

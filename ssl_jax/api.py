@@ -28,7 +28,8 @@ def load(path: str | os.PathLike) -> 'Encoder':
   """Loads a trained encoder onto all devices.
 
   Args:
-    path: the workdir of a run, which is the --workdir of `python -m ssl_jax.pretrain`.
+    path: the workdir of a run, which is the --workdir of `python -m ssl_jax.pretrain`,
+      or a file of weights that `weights.files` reads, such as 'a.safetensors'.
 
   Raises:
     errors.UserError: the folder holds no encoder, or one that cannot be read.

@@ -26,7 +26,8 @@ def main() -> None:
 
 if __name__ == '__main__':
   _CHECKPOINT = flags.DEFINE_string(
-      'checkpoint', None, 'The --workdir of a pre-training run.')
+      'checkpoint', None, 'The --workdir of a pre-training run, or a file of weights '
+      'such as a.safetensors.')
   _DATA = flags.DEFINE_string(
       'data', None, 'folder:/path/to/images, files:/path/to/list.txt with one path a '
       "line, a TFDS name such as cifar10, or digits; the encoder's own data set if not "

@@ -28,7 +28,8 @@ def main() -> None:
 if __name__ == '__main__':
   _CONFIG = config_file.ConfigFlag(evaluate.Config, 'configs/evaluate.py:knn')
   _CHECKPOINT = flags.DEFINE_string(
-      'checkpoint', None, 'The --workdir of a pre-training run.')
+      'checkpoint', None, 'The --workdir of a pre-training run, or a file of weights '
+      'such as a.safetensors.')
   _OUTPUT = flags.DEFINE_string(
       'output', None, 'An .npz file, to which only the features of all splits are '
       'written; the images need no labels.')

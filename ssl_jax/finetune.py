@@ -37,7 +37,8 @@ def main() -> None:
 if __name__ == '__main__':
   _CONFIG = config_file.ConfigFlag(finetune.Config, 'configs/finetune.py')
   _CHECKPOINT = flags.DEFINE_string(
-      'checkpoint', None, 'The --workdir of the run whose encoder is fine-tuned.')
+      'checkpoint', None, 'The --workdir of the run whose encoder is fine-tuned, or a '
+      'file of weights such as a.safetensors.')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for checkpoints, metrics.jsonl and result.json.')
   cli.run(main, _CONFIG)

@@ -27,7 +27,8 @@ def main() -> None:
 if __name__ == '__main__':
   _CONFIG = config_file.ConfigFlag(finetune.Config, 'configs/linear_probe.py')
   _CHECKPOINT = flags.DEFINE_string(
-      'checkpoint', None, 'The --workdir of a pre-training run.')
+      'checkpoint', None, 'The --workdir of a pre-training run, or a file of weights '
+      'such as a.safetensors.')
   _WORKDIR = flags.DEFINE_string(
       'workdir', None, 'Folder for the head, metrics.jsonl and result.json.')
   cli.run(main, _CONFIG)

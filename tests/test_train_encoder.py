@@ -37,8 +37,8 @@ def test_other_values_types_and_names_have_other_digests(tmp_path):
 
 def test_an_encoder_is_read_once_but_not_if_it_was_replaced(tmp_path, monkeypatch):
   reads = []
-  read = checkpoint.read_encoder
-  monkeypatch.setattr(checkpoint, 'read_encoder',
+  read = checkpoint.read_arrays
+  monkeypatch.setattr(checkpoint, 'read_arrays',
                       lambda *args: (reads.append(args), read(*args))[1])
   folder = save(tmp_path / 'a')
   first, second = encoder.identify(folder), encoder.identify(folder)

@@ -24,6 +24,7 @@ from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import provenance
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import optim, packed, training
+from ssl_jax.weights import files as weight_files
 
 # Sections of the encoder's config that stay; the others are those of `Config`.
 KEPT = ('data', 'augment', 'method', 'model', 'projector', 'predictor')
@@ -85,9 +86,9 @@ def train(config: Mapping[str, Any], workdir: pathlib.Path,
   resolved = resolve(config, encoder)
   prepared = pretrain.prepare(pretrain.parse(resolved), resolved, workdir, label)
 
-  def warm_start(variables):  # a copy: the loop donates its state
-    return prepared.method.with_pretrained(
-        variables, jax.tree.map(jnp.copy, encoder.variables))
+  def warm_start(state):  # a copy: the loop donates its state
+    return state.replace(variables=prepared.method.with_pretrained(
+        state.variables, jax.tree.map(jnp.copy, encoder.variables)))
 
   return origin | pretrain.finish(dataclasses.replace(
       prepared, warm_start=warm_start,
@@ -103,7 +104,7 @@ def resolve(config: Mapping[str, Any],
     encoder: its data, augmentation, method and network stay.
 
   Raises:
-    errors.UserError: it is a fine-tuned network, or compressed already.
+    errors.UserError: it is a fine-tuned network, compressed already, or a file.
   """
   path = config['encoder']['path']
   if 'pretrained' in encoder.config:
@@ -111,6 +112,12 @@ def resolve(config: Mapping[str, Any],
         f'{path} holds a fine-tuned network; give the --workdir of its pre-training, '
         'or compress while fine-tuning: python -m ssl_jax.finetune with '
         f'--config.compression.sparsity={config["compression"]["sparsity"]:g}')
+  if weight_files.is_file(path):
+    raise errors.UserError(
+        f'{path} is a file of weights, which names no task to train on; start from it '
+        'by python -m ssl_jax.pretrain with --config.model.init_from='
+        f'{path} and --config.compression.sparsity='
+        f'{config["compression"]["sparsity"]:g}')
   if encoder.config.get('compression'):
     raise errors.UserError(f'{path} holds an encoder that is compressed already; give '
                            'the --workdir of the run that trained it')

@@ -85,8 +85,16 @@ def data_fields(overrides: Mapping[str, Any],
   Args:
     overrides: plain fields of the section `data` that replace those of the training.
     encoder: its config has the fields of the training.
+
+  Raises:
+    errors.UserError: the encoder is a file of weights, and `overrides` has no name.
   """
   fields = inherit_fields(encoder.config['data'], overrides)
+  if fields.get('name') is None:
+    raise errors.UserError(
+        '--checkpoint is a file of weights, which does not name the images of its '
+        'training; set --config.data.name=cifar10 or another data set (the flag of '
+        'ssl_jax.embed is --data=folder:photos)')
   if fields['name'] != encoder.config['data']['name']:
     height, _, channels = encoder.image_shape
     fields = {'image_size': height, 'channels': channels} | fields
@@ -106,7 +114,8 @@ def inherit_fields(trained_on: Mapping[str, Any],
     overrides: plain fields that replace them; a field that is None replaces nothing.
   """
   overrides = {k: v for k, v in overrides.items() if v is not None}
-  same = overrides.get('name', trained_on['name']) == trained_on['name']
+  known = trained_on.get('name')
+  same = overrides.get('name', known) == known
   kept = {k: v for k, v in trained_on.items() if v is not None and (
       k not in ('label_subset', 'validation_fraction') if same else k in _OF_EVERY_SET)}
   return kept | overrides

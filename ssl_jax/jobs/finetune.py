@@ -228,8 +228,9 @@ def assemble(spec: Config, resolved: dict[str, Any], data: datasets.DataConfig,
       batch_size=feed.batch_size, num_examples=feed.num_examples,
       total_steps=training.whole_steps(epochs, feed.steps_per_epoch))
 
-  def warm_start(variables):  # copies them, because the loop donates its state
-    return method.with_pretrained(variables, jax.tree.map(jnp.copy, encoder.variables))
+  def warm_start(state):  # copies them, because the loop donates its state
+    return state.replace(variables=method.with_pretrained(
+        state.variables, jax.tree.map(jnp.copy, encoder.variables)))
 
   return training.TrainingRun(
       method=method, tx=tx, schedule=schedule, feed=feed, mesh=mesh, workdir=workdir,

@@ -1,8 +1,7 @@
-"""Starts a training from given weights: those of a run, or of a safetensors file."""
+"""Starts a training from given weights: those of a run, or of a file."""
 
 import dataclasses
 import functools
-import json
 import pathlib
 import re
 from collections.abc import Mapping
@@ -11,13 +10,15 @@ from typing import Any, NamedTuple
 from absl import logging
 
 from ssl_jax import errors
-from ssl_jax.jobs import export
+from ssl_jax.compression import artefact
+from ssl_jax.jobs import carried, export
 from ssl_jax.methods import base
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import processes
 from ssl_jax.train import checkpoint, training
 from ssl_jax.train import encoder as encoder_lib
-from ssl_jax.weights import matching, tensor_file, torchvision
+from ssl_jax.train import step as step_lib
+from ssl_jax.weights import files, matching, torchvision
 
 Tree = Any
 _NAMED_AT_MOST = 5  # arrays that a message names
@@ -48,13 +49,49 @@ def started_from(run: training.TrainingRun,
 
   Args:
     run: a run that starts at random.
-    config: its plain config; the field is `model.init_from`.
+    config: its plain config; the fields are `model.init_from` and
+      `train.carry_optimizer`.
   """
   path = config['model'].get('init_from')
   if path is None:
     return run
   return dataclasses.replace(run, warm_start=functools.partial(
-      put, path, config, run.method, run.mesh))
+      warm_start, path, config, run))
+
+
+def check(config: Mapping[str, Any]) -> None:
+  """Raises `errors.UserError` if an optimizer is to come from no run."""
+  path = config['model'].get('init_from')
+  if config['train'].get('carry_optimizer') and not _is_run(path):
+    raise errors.UserError(
+        'config.train.carry_optimizer is True, but config.model.init_from is '
+        f'{path!r}, which has no optimizer; set config.model.init_from to the workdir '
+        'of a run, or --config.train.carry_optimizer=False')
+
+
+def warm_start(path: str, config: Mapping[str, Any], run: training.TrainingRun,
+               state: step_lib.TrainState) -> step_lib.TrainState:
+  """Returns the state with given weights, and with more if they are those of a run.
+
+  Args:
+    path: the workdir of a run, or a file.
+    config: the plain config of the training.
+    run: the training.
+    state: its random state before the first step.
+
+  Raises:
+    errors.UserError: the weights cannot be read, or they or the optimizer do not fit.
+  """
+  state = state.replace(variables=put(path, config, run.method, run.mesh,
+                                      state.variables))
+  if not _is_run(path):
+    return state
+  saved = carried.SavedState(path)
+  state = carried.with_target(state, saved, config, run.mesh)
+  if not config['train'].get('carry_optimizer'):
+    return state
+  return carried.with_optimizer(state, saved, config,
+                                run.config['dataset']['class_names'], run.mesh)
 
 
 def put(path: str, config: Mapping[str, Any], method: base.Base, mesh: Any,
@@ -78,7 +115,7 @@ def put(path: str, config: Mapping[str, Any], method: base.Base, mesh: Any,
   weights = read(path, mesh)
   found = matching.match(method.encoder_variables(variables), weights.variables)
   foreign = [name for name in weights.unknown if _ENCODER.match(name)]
-  is_file = path.endswith(tensor_file.SUFFIX)
+  is_file = files.is_file(path)
   names = lambda paths: sorted(_name(p, is_file) for p in paths)
   if not found.fits or foreign:
     raise errors.UserError(_misfit(
@@ -86,6 +123,12 @@ def put(path: str, config: Mapping[str, Any], method: base.Base, mesh: Any,
             'the weights lack': names(found.missing),
             'other shapes have': names(found.other_shape),
             'the network lacks': [*names(found.surplus), *foreign]}))
+  ours, theirs = (model.get('max_pool', 'symmetric') for model in (
+      config['model'], weights.model or config['model']))
+  if ours != theirs:
+    raise errors.UserError(
+        f'config.model.max_pool is {ours!r}, but the network of {path} has {theirs!r}; '
+        f'set --config.model.max_pool={theirs}')
   unused = [*names(found.unused), *weights.unknown]
   logging.info(
       'The training starts from %s. Modules with its weights: %s; random modules: %s; '
@@ -100,43 +143,32 @@ def read(path: str, mesh: Any) -> Weights:
   """Reads the weights of a run or of a file.
 
   Args:
-    path: the workdir of a run, or a file that ends in .safetensors.
+    path: the workdir of a run, or a file with a suffix of `files.SUFFIXES`.
     mesh: the devices.
 
   Raises:
     errors.UserError: there are none, or they cannot be read.
   """
-  if not path.endswith(tensor_file.SUFFIX):
-    if pathlib.Path(path).is_file() and pathlib.Path(path).suffix in (
-        '.pt', '.pth', '.ckpt', '.bin', '.pkl'):
-      raise errors.UserError(
-          f'config.model.init_from is {path}, a pickle, which could execute code; save '
-          'its arrays by safetensors.torch.save_file and give that file')
-    folder = pathlib.Path(path).expanduser()
-    try:
-      checkpoint.locate(folder)
-    except errors.UserError as e:
-      raise errors.UserError(
-          f'config.model.init_from is {path}, which holds no checkpoint; give the '
-          'workdir of a run, or a .safetensors file') from e
-    encoder = encoder_lib.load(folder, mesh)
-    policy = encoder.method.preprocess
-    return Weights(matching.without_wrappers(encoder.variables), [],
-                   export.model_of(encoder.config),
-                   {'mean': policy.mean, 'std': policy.std})
-  with processes.fail_together():
-    content = tensor_file.read(path)
-  variables, unknown = torchvision.from_torchvision(content.tensors)
-  return Weights(variables, unknown, torchvision.model_of(content.tensors),
-                 _images_of(content.metadata))
-
-
-def _images_of(metadata: Mapping[str, str]) -> dict[str, Any]:
-  """Returns the normalisation that `jobs.export` recorded, or else torchvision's."""
+  if files.is_file(path):
+    with processes.fail_together():
+      file = files.read(path)
+    return Weights(file.variables, file.unknown, file.model, file.images)
+  folder = pathlib.Path(path).expanduser()
   try:
-    return {name: json.loads(metadata[name]) for name in ('mean', 'std')}
-  except (KeyError, json.JSONDecodeError):  # Another library wrote the file.
-    return {'mean': torchvision.MEAN, 'std': torchvision.STD}
+    checkpoint.locate(folder)
+  except errors.UserError as e:
+    raise errors.UserError(
+        f'config.model.init_from is {path}, which holds no checkpoint; give the '
+        f'workdir of a run, or a file that ends in {", ".join(files.SUFFIXES)}') from e
+  encoder = encoder_lib.load(folder, mesh)
+  policy = encoder.method.preprocess
+  return Weights(matching.without_wrappers(encoder.variables), [],
+                 export.model_of(encoder.config),
+                 {'mean': policy.mean, 'std': policy.std})
+
+
+def _is_run(path: str | None) -> bool:
+  return not (path is None or files.is_file(path) or artefact.is_artefact(path))
 
 
 def _name(path: matching.Path, is_file: bool) -> str:

@@ -24,6 +24,14 @@ from ssl_jax.train import loop, online_probe, optim, training
 from ssl_jax.train import packed as packed_lib
 
 
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(training.TrainConfig):
+  """Sets the length and precision of a pre-training, and how it starts."""
+  carry_optimizer: bool = config_lib.field(
+      False, doc='Whether the optimizer starts with its state in the run '
+      'config.model.init_from; the schedule starts at its beginning in any case')
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(methods.Spec):
   """Declares a pre-training run: the fields of a config of this binary."""
@@ -33,7 +41,7 @@ class Config(methods.Spec):
   data: Any = config_lib.section(datasets.DataConfig, none_is_default=True)
   feed: Any = config_lib.section(feed_lib.FeedConfig)
   optim: Any = config_lib.section(optim.Optim)
-  train: Any = config_lib.section(training.TrainConfig)
+  train: Any = config_lib.section(TrainConfig)
   log: Any = config_lib.section(training.LogConfig, default={})
 
 
@@ -45,6 +53,7 @@ def parse(config: Mapping[str, Any]) -> Config:
   """
   spec = config_lib.build(Config, config)
   datasets.check(config['data'])
+  initial.check(config)
   check_images(spec, config['method']['name'])
   return spec
 

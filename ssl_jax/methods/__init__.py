@@ -32,8 +32,9 @@ from ssl_jax.methods.network import Network
 # Arguments of a method that come from other sections of the config than `method`.
 PARTS = ('network', 'dtype', 'grad_cache_chunks', 'policies', 'preprocess')
 INIT_FROM = config_lib.Field('init_from', str | None, None, config_lib.Rule(
-    'Weights that the training starts from: the workdir of a run, or a .safetensors '
-    'file with the names of torchvision or timm; None starts at random'))
+    'Weights that the training starts from: the workdir of a run, or a file '
+    '(.safetensors, or .ckpt, .pt or .pth of PyTorch) of a ResNet of torchvision, '
+    'timm, lightly, solo-learn or MoCo; None starts at random'))
 METHODS: dict[str, type[base.Base]] = {
     'barlow_twins': barlow_twins.BarlowTwins,
     'byol': byol.BYOL,

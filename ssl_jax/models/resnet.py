@@ -20,6 +20,11 @@ STEMS = {
     'cifar': 'a 3x3 convolution at full resolution',
     'imagenet': 'a 7x7 convolution and a max-pool, to a quarter of the resolution',
 }
+MAX_POOLS = {
+    'symmetric': 'one pixel on each side, as in PyTorch',
+    'same': "as TensorFlow's 'SAME', which pads even sides at the bottom and right "
+            'only, in google-research/simclr',
+}
 SHORTCUTS = {
     'google': 'a projection in the first block of every stage',
     'torch': 'a projection only where the shape changes (He et al., option B)',
@@ -47,6 +52,7 @@ class ResNet(nn.Module):
       (arXiv:1812.01187), as in google-research/simclr.
     dtype: type of the computation.
     bn_groups: groups of BatchNorm; see `layers.batch_norm`.
+    max_pool: padding of the stem's max-pool, a key of `MAX_POOLS`.
   """
   stage_sizes: tuple[int, ...]
   base_width: int
@@ -56,11 +62,13 @@ class ResNet(nn.Module):
   sk_ratio: float = 0.0
   dtype: Any = jnp.float32
   bn_groups: int = 1
+  max_pool: str = 'symmetric'
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> dict[str, jax.Array]:
     x = Stem(self.base_width, self.stem, self.sk_ratio > 0, self.dtype,
-             self.bn_groups, name='stem')(x.astype(self.dtype), train=train)
+             self.bn_groups, self.max_pool, name='stem')(
+                 x.astype(self.dtype), train=train)
     endpoints = {'stem': x}
     for i, size in enumerate(self.stage_sizes):
       name = f'stage{i + 1}'
@@ -79,6 +87,7 @@ class Stem(nn.Module):
   resnet_d: bool
   dtype: Any
   bn_groups: int
+  max_pool: str
 
   @nn.compact
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
@@ -94,7 +103,8 @@ class Stem(nn.Module):
       x = nn.relu(layers.batch_norm(train=train, dtype=self.dtype,
                                     groups=self.bn_groups, name=f'bn{i + 1}')(x))
     if self.kind == 'imagenet':
-      x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+      padding = 'SAME' if self.max_pool == 'same' else ((1, 1), (1, 1))
+      x = nn.max_pool(x, (3, 3), (2, 2), padding)
     return x
 
 
@@ -229,11 +239,13 @@ class SelectiveKernel(nn.Module):
                          'and 0 is without them', low=0, high=1),
     shortcut=config.Rule("Form of the shortcuts; 'google' and 'torch' differ only in "
                          'ResNet-18 and ResNet-34', choices=SHORTCUTS),
-    bn_groups=layers.BN_GROUPS)
+    bn_groups=layers.BN_GROUPS,
+    max_pool=config.Rule("Padding of the max-pool in the stem 'imagenet'; 'same' is "
+                         'that of google-research/simclr', choices=MAX_POOLS))
 def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
           dtype: Any = jnp.float32, width: float = 1, stem: str = 'imagenet',
           sk_ratio: float = 0.0, shortcut: str = 'torch',
-          bn_groups: int = 1) -> ResNet:
+          bn_groups: int = 1, max_pool: str = 'symmetric') -> ResNet:
   """Builds ResNet-18 to 200: four stages, 64 * `width` channels in the first.
 
   Args:
@@ -245,6 +257,7 @@ def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
     sk_ratio: reduction ratio of selective kernels; 0 for none.
     shortcut: a key of `SHORTCUTS`.
     bn_groups: groups of BatchNorm; see `layers.batch_norm`.
+    max_pool: a key of `MAX_POOLS`.
 
   Raises:
     errors.UserError: a value is not accepted.
@@ -255,7 +268,7 @@ def build(stage_sizes: tuple[int, ...], bottleneck: bool, *,
         'bottlenecks, which selective kernels need; set config.model.name to resnet50 '
         'or a deeper network, or config.model.sk_ratio to 0')
   return ResNet(tuple(stage_sizes), _base_width(64, width), bottleneck, stem,
-                shortcut, sk_ratio, dtype, bn_groups)
+                shortcut, sk_ratio, dtype, bn_groups, max_pool)
 
 
 @config.parameters(

@@ -238,17 +238,18 @@ def restore_encoder(folder: pathlib.Path | str, step: int,
           'that saved it') from e
 
 
-def read_encoder(folder: pathlib.Path | str, step: int) -> Tree:
-  """Reads the item `encoder` as NumPy arrays; its architecture need not be known.
+def read_arrays(folder: pathlib.Path | str, step: int, item: str = 'encoder') -> Tree:
+  """Reads an item as NumPy arrays; the architecture need not be known.
 
   Args:
     folder: the folder of the checkpoints.
     step: the step of the checkpoint.
+    item: 'encoder' or 'state'.
 
   Raises:
     errors.UserError: the item cannot be read.
   """
-  path = epath.Path(folder) / str(step) / 'encoder'
+  path = epath.Path(folder) / str(step) / item
   handler = ocp.PyTreeCheckpointHandler()
   try:
     arrays = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray),
@@ -256,24 +257,19 @@ def read_encoder(folder: pathlib.Path | str, step: int) -> Tree:
     return handler.restore(path, args=ocp.args.PyTreeRestore(restore_args=arrays))
   except Exception as e:  # Orbax raises many kinds for a damaged file.
     raise errors.UserError(
-        f'the encoder in {folder} at step {step} cannot be read ({_first_line(e)}); '
-        'give the --workdir of another run as --checkpoint') from e
+        f'the {item} in {folder} at step {step} cannot be read ({_first_line(e)}); '
+        'give the --workdir of another run') from e
   finally:
     handler.close()
 
 
 def locate(path: pathlib.Path | str) -> pathlib.Path:
-  """Returns the folder of checkpoints of a workdir or folder, or a packed file itself.
+  """Returns the folder of checkpoints of a workdir or folder, or a file itself.
 
   Raises:
     errors.UserError: the path holds no checkpoint.
   """
   path = pathlib.Path(path).absolute()
-  if path.suffix == '.safetensors':
-    raise errors.UserError(
-        f'--checkpoint={path} is a file of weights, not a run; give the workdir of '
-        'this run: python -m ssl_jax.pretrain --config=configs/imported.py '
-        f'--config.model.init_from={path} --workdir=runs/imported')
   if artefact.is_artefact(path):
     return path
   for folder in (path / 'checkpoints', path):
@@ -281,7 +277,7 @@ def locate(path: pathlib.Path | str) -> pathlib.Path:
       return folder
   raise errors.UserError(
       f'--checkpoint={path} holds no checkpoint; give the --workdir of a '
-      'pre-training run')
+      'pre-training run, or a file of weights')
 
 
 def newest_step(folder: pathlib.Path | str) -> int:

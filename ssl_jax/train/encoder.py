@@ -14,7 +14,7 @@ from ssl_jax import errors, methods
 from ssl_jax.compression import artefact
 from ssl_jax.methods import base
 from ssl_jax.parallel import mesh as mesh_lib
-from ssl_jax.train import checkpoint
+from ssl_jax.train import checkpoint, imported
 
 Tree = Any
 
@@ -43,8 +43,8 @@ def load(path: pathlib.Path | str, mesh: jax.sharding.Mesh) -> TrainedEncoder:
   """Reads the newest checkpoint of a pre-training run.
 
   Args:
-    path: the workdir of the run, the folder `checkpoints` in it, or the file of a
-      compressed network.
+    path: the workdir of the run, the folder `checkpoints` in it, the file of a
+      compressed network, or a file of weights that `weights.files` reads.
     mesh: the devices.
 
   Raises:
@@ -52,8 +52,8 @@ def load(path: pathlib.Path | str, mesh: jax.sharding.Mesh) -> TrainedEncoder:
       the architecture that its config names.
   """
   folder = checkpoint.locate(path)
-  if artefact.is_artefact(folder):
-    read = artefact.read(folder)
+  read = _read_file(folder)
+  if read is not None:
     step, config = read.meta['step'], read.meta['config']
   else:
     step, config = checkpoint.read_config(folder)
@@ -61,7 +61,7 @@ def load(path: pathlib.Path | str, mesh: jax.sharding.Mesh) -> TrainedEncoder:
   class_names = tuple(config['dataset']['class_names'])
   # The weights of a compressed encoder were compressed when they were saved.
   method = methods.build({**config, 'compression': None}, len(class_names))
-  if artefact.is_artefact(folder):
+  if read is not None:
     variables = mesh_lib.put_replicated(mesh, read.variables)
     return TrainedEncoder(method, variables, config, step, image_shape, class_names)
   shapes = jax.eval_shape(
@@ -70,6 +70,13 @@ def load(path: pathlib.Path | str, mesh: jax.sharding.Mesh) -> TrainedEncoder:
   variables = checkpoint.restore_encoder(
       folder, step, checkpoint.abstract(shapes, mesh_lib.replicated(mesh)))
   return TrainedEncoder(method, variables, config, step, image_shape, class_names)
+
+
+def _read_file(path: pathlib.Path) -> artefact.Artefact | imported.Imported | None:
+  """Reads an encoder that is one file; returns None for a folder of checkpoints."""
+  if imported.is_imported(path):
+    return imported.read(path)
+  return artefact.read(path) if artefact.is_artefact(path) else None
 
 
 def load_identified(identity: Mapping[str, Any],
@@ -106,8 +113,8 @@ def identify(path: pathlib.Path | str) -> dict[str, Any]:
     errors.UserError: no checkpoint is found or readable.
   """
   folder = checkpoint.locate(path)
-  if artefact.is_artefact(folder):
-    read = artefact.read(folder)
+  read = _read_file(folder)
+  if read is not None:
     return {'path': str(folder), 'step': read.meta['step'], 'digest': read.digest[:16]}
   step, _ = checkpoint.read_config(folder)
   return {'path': str(folder), 'step': step,
@@ -126,7 +133,7 @@ def identify_if_there(path: pathlib.Path | str) -> dict[str, Any]:
 def _digest(folder: pathlib.Path, step: int, written: int) -> str:
   """Hashes the names, shapes, dtypes and bytes of all arrays of an encoder."""
   del written  # a key of the cache: another checkpoint may replace one in this folder
-  leaves = jax.tree_util.tree_leaves_with_path(checkpoint.read_encoder(folder, step))
+  leaves = jax.tree_util.tree_leaves_with_path(checkpoint.read_arrays(folder, step))
   hashed = hashlib.sha256()
   for name, array in sorted((jax.tree_util.keystr(p), np.asarray(x))
                             for p, x in leaves):

@@ -59,7 +59,7 @@ def _initial_state(run: training.TrainingRun, checkpoints: checkpoint.Checkpoint
     return state, key
   state = jax.jit(init, out_shardings=rep)(init_key)
   if run.warm_start is not None:
-    state = state.replace(variables=run.warm_start(state.variables))
+    state = run.warm_start(state)
   return state, key
 
 

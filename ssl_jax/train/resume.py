@@ -12,13 +12,16 @@ Tree = Any
 _NAMED = 3  # differences that a message names before it counts the others
 
 
-def check_tree(saved: Tree, wanted: Tree, name: str) -> None:
+def check_tree(saved: Tree, wanted: Tree, name: str, remedy: str = (
+    'continue it with the code and the config that wrote it, or choose another '
+    '--workdir')) -> None:
   """Compares the arrays of two trees by their paths, shapes and dtypes.
 
   Args:
     saved: the tree in a checkpoint; its leaves have a shape and a dtype.
     wanted: the tree that the run would restore; its leaves have them too.
     name: the name of the checkpoint in the message.
+    remedy: the end of the message.
 
   Raises:
     errors.UserError: the trees differ; the message names at most three leaves.
@@ -29,8 +32,7 @@ def check_tree(saved: Tree, wanted: Tree, name: str) -> None:
     raise errors.UserError(
         f'{name} is intact but does not fit this run: '
         + '; '.join(differences[:_NAMED]) + (f'; and {more} more' if more > 0 else '')
-        + '; continue it with the code and the config that wrote it, or choose another '
-        '--workdir')
+        + f'; {remedy}')
 
 
 def check_data(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
@@ -50,10 +52,29 @@ def check_data(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         'continue it, or choose another --workdir to start from the beginning')
 
 
+def differ(saved: Tree, wanted: Tree) -> bool:
+  """Returns whether two trees have other paths, shapes or dtypes.
+
+  Args:
+    saved: the tree in a checkpoint; its leaves have a shape and a dtype.
+    wanted: the tree of the run; its leaves have them too.
+  """
+  return _leaves(saved) != _leaves(wanted)
+
+
+def by_path(tree: Tree) -> dict[str, Any]:
+  """Returns the leaves by the names of their paths, 'opt_state/0/trace/kernel'."""
+  return {name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+
+
+def name(path: Any) -> str:
+  """Returns the name of a key path of JAX; Orbax's trees give the same names."""
+  return jax.tree_util.keystr(path, simple=True, separator='/')
+
+
 def _leaves(tree: Tree) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-  return {jax.tree_util.keystr(path, simple=True, separator='/'):
-          (tuple(leaf.shape), np.dtype(leaf.dtype))
-          for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+  return {path: (tuple(leaf.shape), np.dtype(leaf.dtype))
+          for path, leaf in by_path(tree).items()}
 
 
 def _differences(saved: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:

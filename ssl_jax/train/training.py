@@ -82,8 +82,8 @@ class TrainingRun:
     probe: the linear classifier that is trained on the features, or None.
     online_knn: evaluates the encoder during the training, or None.
     knn_every_epochs: epochs from one evaluation to the next; 0 is never.
-    warm_start: replaces variables of the initial state, for example by those of a
-      trained encoder. It is not called when a run is resumed.
+    warm_start: replaces parts of the initial state, for example its variables by those
+      of a trained encoder. It is not called when a run is resumed.
     claim: records that the workdir belongs to this run. It is called when the first
       step is done and its loss is finite.
     label: the name of the run in messages.
@@ -101,7 +101,7 @@ class TrainingRun:
   probe: online_probe.OnlineProbe | None = None
   online_knn: Evaluate | None = None
   knn_every_epochs: float = 0
-  warm_start: Callable[[base.Variables], base.Variables] | None = None
+  warm_start: Callable[[step_lib.TrainState], step_lib.TrainState] | None = None
   claim: Callable[[], None] = lambda: None
   label: str = 'train'
 

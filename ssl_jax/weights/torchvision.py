@@ -142,8 +142,6 @@ def _module_here(there: str) -> str | None:
 def model_of(tensors: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
   """Returns the section `model` of a config for a file, or None if it is no ResNet.
 
-  The shortcuts of the ResNets for CIFAR are not among the fields.
-
   Args:
     tensors: arrays by torchvision's names.
   """
@@ -157,7 +155,16 @@ def model_of(tensors: Mapping[str, np.ndarray]) -> dict[str, Any] | None:
   channels, _, _, k = tensors['conv1.weight'].shape
   width = channels / (64 if layers == 4 else 16)
   stem = {'stem': 'imagenet' if k == 7 else 'cifar'} if layers == 4 else {}
-  return {'name': found, **stem, **({'width': width} if width != 1 else {})}
+  return {'name': found, **stem, **({'width': width} if width != 1 else {}),
+          **_shortcut_of(tensors, layers)}
+
+
+def _shortcut_of(tensors: Mapping[str, np.ndarray], layers: int) -> dict[str, str]:
+  """Returns the form of the shortcuts, unless it is the default of the network."""
+  projects = [f'layer{i}.0.downsample.0.weight' in tensors for i in (1, 2)]
+  if projects[0] and 'layer1.0.conv3.weight' not in tensors:
+    return {'shortcut': 'google'}
+  return {'shortcut': 'torch'} if layers == 3 and projects[1] else {}
 
 
 def class_of(model: Mapping[str, Any]) -> str | None:
@@ -172,5 +179,6 @@ def class_of(model: Mapping[str, Any]) -> str | None:
   same = (name in ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152')
           and model.get('stem', 'imagenet') == 'imagenet' and model.get('width', 1) == 1
           and not model.get('sk_ratio') and not projected_early
+          and model.get('max_pool', 'symmetric') == 'symmetric'
           and model.get('shortcut', 'torch') != 'identity')
   return f'torchvision.models.{name}' if same else None
