@@ -23,7 +23,7 @@ LAYERS = (
 BINARIES = LAYERS[-1]
 PACKAGE_ITSELF = 1  # the layer of ssl_jax/__init__.py
 ONLY_IN = {  # what may import it
-    'orbax': ('train.checkpoint',),
+    'orbax': ('train.checkpoint', 'train.retention'),
     'tensorflow_datasets': ('data.tfds_source', 'data.prepare'),
     'grain': ('data.streamed',),
     'array_record': ('data.tfds_source', 'data.prepare'),
