@@ -44,6 +44,7 @@ setuptools.setup(
     extras_require={
         'cuda': ['jax[cuda13]>=0.10'],
         'tpu': ['jax[tpu]>=0.10'],
+        'parquet': ['pyarrow'],   # reads data sets, and writes vectors
         'test': ['pytest>=8', 'pytest-xdist', 'ruff'],
     },
 )

@@ -10,6 +10,7 @@ not decode are named and have no row.
 from absl import flags
 
 from ssl_jax import cli
+from ssl_jax.data import datasets
 from ssl_jax.jobs import embed
 
 
@@ -28,9 +29,8 @@ if __name__ == '__main__':
   _CHECKPOINT = flags.DEFINE_string(
       'checkpoint', None, 'The --workdir of a pre-training run.')
   _DATA = flags.DEFINE_string(
-      'data', None, 'folder:/path/to/images, files:/path/to/list.txt with one path a '
-      "line, a TFDS name such as cifar10, or digits; the encoder's own data set if not "
-      'given.')
+      'data', None,
+      f"{datasets.DataConfig.NAMES}; the encoder's own data set if not given.")
   _DATA_DIR = flags.DEFINE_string(
       'data_dir', None, 'Folder of TFDS data sets; $TFDS_DATA_DIR if not given.')
   _OUTPUT = flags.DEFINE_string(

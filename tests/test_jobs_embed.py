@@ -65,7 +65,7 @@ def test_a_list_of_files_keeps_its_order(run, tmp_path):
   (tmp_path / 'list.txt').write_text('\n'.join(files) + '\n\n')
   vectors = embedded(run, tmp_path, f'files:{tmp_path / "list.txt"}')
   assert vectors.file_names == [files[0], files[2]]
-  assert vectors.bad_images == [files[1]] and vectors.splits == ['all', 'all']
+  assert vectors.bad_images == [files[1]] and vectors.splits == ['train'] * 2
   with pytest.raises(errors.UserError, match='none.txt cannot be read'):
     embedded(run, tmp_path, f'files:{tmp_path / "none.txt"}')
 

@@ -32,7 +32,7 @@ ONLY_IN = {  # what may import it
     'matplotlib': ('report',),
     'jinja2': ('report',),
     'safetensors': ('weights.tensor_file',),
-    'pyarrow': ('evaluators.vectors',),
+    'pyarrow': ('data.parquet', 'evaluators.vectors'),
 }
 NOWHERE = ('tensorflow', 'torch', 'torchvision', 'clu.metric_writers',
            'clu.periodic_actions')
