@@ -23,6 +23,9 @@ def main() -> None:
   vectors = embed.run(checkpoint, output, data=_DATA.value, data_dir=_DATA_DIR.value,
                       endpoint=_ENDPOINT.value, pool=pool, batch_size=_BATCH_SIZE.value)
   print(embed.show(vectors, output))
+  for line in embed.compare(vectors, output, near_duplicates=_NEAR_DUPLICATES.value,
+                            outliers=_OUTLIERS.value):
+    print(line)
 
 
 if __name__ == '__main__':
@@ -40,6 +43,13 @@ if __name__ == '__main__':
   _POOL = flags.DEFINE_string(
       'pool', 'mean', 'How a feature map becomes a vector: mean, max, flatten, or a '
       'number of regions per side.')
+  _NEAR_DUPLICATES = flags.DEFINE_float(
+      'near_duplicates', None, 'Writes all pairs of images whose cosine similarity is '
+      'at least this number, such as 0.98, to <output>_near_duplicates.csv.',
+      lower_bound=0, upper_bound=1)
+  _OUTLIERS = flags.DEFINE_integer(
+      'outliers', None, 'Writes this number of images that are least similar to their '
+      'five nearest images to <output>_outliers.csv.', lower_bound=1)
   _BATCH_SIZE = flags.DEFINE_integer(
       'batch_size', 256, 'Images that are encoded at once.', lower_bound=1)
   cli.run(main)

@@ -1,12 +1,16 @@
 """Embeds all images of a folder, a list or a data set by a trained encoder."""
 
+import csv
 import pathlib
+from collections.abc import Sequence
 
+import jax
 import numpy as np
 
 from ssl_jax import errors
 from ssl_jax.data import feed, sources
 from ssl_jax.evaluators import features as features_lib
+from ssl_jax.evaluators import similar
 from ssl_jax.evaluators import vectors as vectors_lib
 from ssl_jax.jobs import downstream
 from ssl_jax.parallel import mesh as mesh_lib
@@ -75,6 +79,56 @@ def run(checkpoint: pathlib.Path | str, output: pathlib.Path, *,
       {'encoder': str(checkpoint_lib.locate(checkpoint)), 'step': encoder.step})
   vectors_lib.write(output, vectors)
   return vectors
+
+
+def compare(vectors: vectors_lib.Vectors, output: pathlib.Path, *,
+            near_duplicates: float | None = None,
+            outliers: int | None = None) -> list[str]:
+  """Writes near-duplicates and outliers among images to files next to `output`.
+
+  For `vectors.npz`, `vectors_near_duplicates.csv` has the columns first, second (names
+  of images) and similarity (the cosine of their vectors), and `vectors_outliers.csv`
+  the columns file_name and similarity (the mean cosine to the five nearest images).
+  Only process 0 writes.
+
+  Args:
+    vectors: the vectors and the names of the images.
+    output: the file of the vectors.
+    near_duplicates: the least cosine of a pair; None writes no pairs.
+    outliers: number of outliers; None writes none.
+
+  Returns:
+    One line for each file.
+
+  Raises:
+    errors.UserError: a number is not accepted, or a vector is zero.
+  """
+  lines, names = [], vectors.file_names
+  if jax.process_index():
+    return lines
+  if near_duplicates is not None:
+    pairs = similar.near_duplicates(vectors.features, near_duplicates)
+    path = output.with_name(f'{output.stem}_near_duplicates.csv')
+    _write_csv(path, ('first', 'second', 'similarity'), [
+        (names[i], names[j], f'{cosine:.6f}') for i, j, cosine in zip(
+            *(column.tolist() for column in pairs), strict=True)])
+    lines.append(f'{path}: {len(pairs.first):,} pairs of images with a cosine '
+                 f'similarity of at least {near_duplicates}')
+  if outliers is not None:
+    chosen, cosines = similar.outliers(vectors.features, outliers)
+    path = output.with_name(f'{output.stem}_outliers.csv')
+    _write_csv(path, ('file_name', 'similarity'), [
+        (names[i], f'{cosine:.6f}') for i, cosine in zip(
+            chosen.tolist(), cosines.tolist(), strict=True)])
+    lines.append(f'{path}: the {len(chosen):,} images that are least similar to their '
+                 'nearest images')
+  return lines
+
+
+def _write_csv(path: pathlib.Path, header: Sequence[str],
+               rows: Sequence[Sequence[str]]) -> None:
+  with path.open('w', newline='', encoding='utf-8') as f:
+    csv.writer(f).writerows([header, *rows])
 
 
 def show(vectors: vectors_lib.Vectors, output: pathlib.Path) -> str:
