@@ -46,6 +46,7 @@ setuptools.setup(
         'cuda': ['jax[cuda13]>=0.10'],
         'tpu': ['jax[tpu]>=0.10'],
         'torch': ['torch>=2.6'],  # reads .ckpt, .pt and .pth files of weights
+        'parquet': ['pyarrow'],   # reads data sets, and writes vectors
         'test': ['pytest>=8', 'pytest-xdist', 'ruff'],
     },
 )

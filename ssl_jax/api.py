@@ -48,13 +48,14 @@ def pretrain(data: str, out: str | os.PathLike, *, method: str = 'simclr',
   all other fields of the config by the images.
 
   Args:
-    data: 'folder:/path/to/images', a TFDS name such as 'cifar10', or 'digits'.
+    data: name of the data, such as 'folder:/path/to/images', 'files:table.csv' or
+      'cifar10'; see `data.datasets.DataConfig.NAMES`.
     out: folder of the run; `load` and all commands accept it.
     method: name of the method, a key of `methods.METHODS` such as 'byol'.
     model: name of the encoder, such as 'resnet18' or 'resnet50'.
     epochs: length of the training.
-    image_size: side of the square images in pixels; None is 96 for folders, and the
-      size of the images for other data sets.
+    image_size: side of the square images in pixels; None is 96 for images in files,
+      and the size of the images for other data sets.
     overrides: further fields of the config by section, such as
       {'feed': {'batch_size': 128}}.
 

@@ -1,6 +1,8 @@
-r"""Writes the report of a study, finished or not.
+r"""Writes the report of a study or of a single run, finished or not.
 
   python -m ssl_jax.make_report --workdir=runs/quickstart
+
+The report of a run includes the evaluations in the folders below it.
 
 It reads files only, and needs neither an accelerator nor JAX. The page is written to
 `<workdir>/report/index.html`.
@@ -11,7 +13,7 @@ from absl import flags
 from ssl_jax import cli, report
 
 _WORKDIR = flags.DEFINE_string(
-    'workdir', None, 'The --workdir of `python -m ssl_jax.study`.')
+    'workdir', None, 'The --workdir of `python -m ssl_jax.study`, or of a run.')
 
 
 def main() -> None:

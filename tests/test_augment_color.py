@@ -2,6 +2,7 @@
 
 import colorsys
 import itertools
+import logging
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 from ssl_jax import errors
 from ssl_jax.augment import color
+from ssl_jax.data import notices
 from ssl_jax.parallel import platforms
 
 
@@ -149,8 +151,15 @@ def test_jitter_varies_by_its_strength():
     assert values.mean() == pytest.approx(.5, abs=.02)
 
 
-def test_one_channel_has_no_hue_saturation_or_gray(key):
-  image = np.random.default_rng(0).random((8, 8, 1), np.float32)
+@pytest.mark.parametrize('channels', [1, 2, 4])
+def test_other_channels_have_no_hue_saturation_or_gray(key, channels, caplog):
+  image = np.random.default_rng(0).random((8, 8, channels), np.float32)
+  notices.log_once.cache_clear()
+  with caplog.at_level(logging.INFO):
+    color.jitter(key, image, 1.)
+    color.grayscale(image)
+  line, = caplog.messages
+  assert line.startswith(f'Images have {channels} channel')
   for same in (color.adjust_hue(image, .3), color.adjust_saturation(image, 2.),
                color.adjust_saturation(image, 2., 'gray'), color.grayscale(image)):
     np.testing.assert_array_equal(same, image)
@@ -158,11 +167,13 @@ def test_one_channel_has_no_hue_saturation_or_gray(key):
     jittered = color.jitter(key, image, 1., style)
     assert jittered.shape == image.shape
     assert np.abs(jittered - image).max() > 1e-3
+  if channels > 1:  # Brightness and contrast change every channel, each by itself.
+    first = color.jitter(key, image[..., :1], 1., 'torchvision')
+    np.testing.assert_allclose(
+        color.jitter(key, image, 1., 'torchvision')[..., :1], first, atol=1e-6)
 
 
-def test_other_channel_counts_are_refused(key):
-  with pytest.raises(errors.UserError, match='images have 4 channels'):
-    color.jitter(key, jnp.zeros((8, 8, 4)), 1.)
+def test_unknown_styles_are_refused(key):
   with pytest.raises(errors.UserError, match="did you mean 'simclr_v2'"):
     color.jitter(key, jnp.zeros((8, 8, 3)), 1., 'simclr_v3')
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import forked
 import image_folders
 import numpy as np
 import pytest
@@ -31,34 +32,6 @@ def start(environment, module, *flags, cwd=ROOT):
       env={**environment, 'PYTHONPATH': str(ROOT)},
       stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-
-# Runs modules as `python -m` does, in forks of one process that has imported JAX and
-# other libraries, because imports are most of the work of a command that only prints.
-FORKS = '''
-import json, os, runpy, sys
-import ssl_jax.study
-for module, flags, out, err in json.loads(sys.argv[1]):
-  if not os.fork():
-    for descriptor, path in ((1, out), (2, err)):
-      os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
-    sys.argv[1:] = flags
-    runpy.run_module(f'ssl_jax.{module}', run_name='__main__', alter_sys=True)
-    sys.exit()
-  print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
-'''
-
-
-def run_forks(environment, folder, commands):
-  """Runs [(module, flags), ...]; returns [(status, output, errors), ...]."""
-  paths = [(folder / f'{i}.out', folder / f'{i}.err') for i in range(len(commands))]
-  arguments = json.dumps([(*c, str(out), str(err)) for c, (out, err)
-                          in zip(commands, paths, strict=True)])
-  process = subprocess.run([sys.executable, '-c', FORKS, arguments], cwd=ROOT,
-                           env=environment, text=True, capture_output=True,
-                           timeout=300, check=True)
-  statuses = [int(line) for line in process.stdout.split()]
-  return [(status, out.read_text(), err.read_text())
-          for status, (out, err) in zip(statuses, paths, strict=True)]
 
 
 def run(environment, module, *flags, status=0, cwd=ROOT):
@@ -117,7 +90,7 @@ def test_what_is_finished_says_so_and_is_shown_again(
   pretrain = ['pretrain', [f'--config={config_file}', f'--workdir={trained}',
                            '--config.train.epochs=1']]
   before = (trained / 'metrics.jsonl').read_bytes()
-  first, again, trained_again = run_forks(
+  first, again, trained_again = forked.run(
       environment, tmp_path, [evaluate, evaluate, pretrain])
   assert first[1] == again[1] and 'top-1' in again[1]
   folder = trained / 'evaluations' / 'knn'
@@ -243,7 +216,7 @@ def forks(environment, tmp_path_factory):
     own = tmp_path_factory.mktemp('W')
     mistakes.append((module, [f.replace('=W', f'={own}') for f in flags]))
   helps = [(module, ['--help']) for module in BINARIES]
-  ran = run_forks(environment, folder, mistakes + helps)
+  ran = forked.run(environment, folder, mistakes + helps)
   return ran[:len(mistakes)], dict(zip(BINARIES, ran[len(mistakes):], strict=True))
 
 

@@ -52,7 +52,7 @@ def test_real_cifar10(tfds_data_dir):
     (dict(name='mnist:9.9.9'), "'mnist:9.9.9', which is neither a data set in"),
     (dict(name='digits', split='tset'), "did you mean 'test'"),
     (dict(name='digits', image_size=20), 'multiple of 8'),
-    (dict(name='digits', channels=2), 'channels is 2'),
+    (dict(name='digits', channels=5), 'channels is 5'),
     (dict(name='digits', image_size=0), 'image_size is 0'),
     (dict(name='cifar10', canvas=True), 'canvas is True, but config.data.image_size'),
     (dict(name='imagenet2012', image_size=8),

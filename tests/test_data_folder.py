@@ -263,3 +263,24 @@ def test_a_class_name_that_is_no_text_is_reported(root):
   (root / 'cat').rename(root / 'caf\udce9')
   with pytest.raises(errors.UserError, match=r"caf\\udce9' has a name .* not UTF"):
     folder.scan(str(root))
+
+
+@pytest.mark.parametrize('folders, sizes', [
+    (['.', '2024/may', '2024', 'train/a'], {'train': 16}),
+    (['train/a/b', 'val/a', 'train'], {'train': 8, 'test': 4}),
+    (['test', 'val'], {'train': 8})])
+def test_without_labels_images_of_any_depth_are_used(tmp_path, caplog, folders, sizes):
+  write_images(tmp_path, *folders)
+  found = folder.scan(str(tmp_path), labelled=False)
+  assert {split: len(x.paths) for split, x in found.items()} == sizes
+  everything = {str(path) for path in tmp_path.rglob('*.png')}
+  assert {path for x in found.values() for path in x.paths} == everything
+  source = datasets.load(f'folder:{tmp_path}', labelled=False, validation_fraction=0)
+  assert len(source) == sizes['train'] and source.class_names == ()
+  assert set(source.labels.tolist()) == {-1}
+
+
+def test_loose_images_next_to_folders_name_the_way_out(tmp_path):
+  write_images(tmp_path, '.', 'cat')
+  with pytest.raises(errors.UserError, match='without labels by config.data.labelled'):
+    folder.scan(str(tmp_path))

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from ssl_jax import errors
 from ssl_jax.data import images
 
 
@@ -238,10 +237,12 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path):
       images.read_file(str(tmp_path / name))
 
 
-def test_bad_images_are_counted_once_each_and_limited():
-  bad = images.BadImages('photos', limit=2)
-  for name in ('a.png', 'b.png', 'a.png'):
-    bad.add(name, images.BadImage('is torn'))
-  assert bad.names == {'a.png', 'b.png'}
-  with pytest.raises(errors.UserError, match='max_bad_images.* 2 .*c.png, is torn'):
-    bad.add('c.png', images.BadImage('is torn'))
+@pytest.mark.parametrize('mode, channels', [('LA', 2), ('RGBA', 4)])
+def test_a_last_channel_that_is_no_alpha_keeps_its_values(mode, channels):
+  pixels = np.random.default_rng(0).integers(0, 256, (9, 7, channels), np.uint8)
+  data = encode(Image.fromarray(pixels, mode))
+  np.testing.assert_array_equal(images.decode(data, None, channels), pixels)
+  small = images.decode(data, 4, channels)
+  for c in range(channels):  # Every channel is resampled by itself.
+    alone = images.decode(encode(Image.fromarray(pixels[..., c])), 4, 1)
+    np.testing.assert_array_equal(small[..., c], alone[..., 0])

@@ -1,14 +1,18 @@
 """Tests that each image of a folder, list or data set gets its own vector."""
 
+import csv
+
 import image_folders
 import numpy as np
 import pytest
 import stub_encoder
 import tiny
+from PIL import Image
 
 import ssl_jax
 from ssl_jax import errors
 from ssl_jax.data import folder
+from ssl_jax.evaluators import similar
 from ssl_jax.jobs import embed
 
 
@@ -65,7 +69,7 @@ def test_a_list_of_files_keeps_its_order(run, tmp_path):
   (tmp_path / 'list.txt').write_text('\n'.join(files) + '\n\n')
   vectors = embedded(run, tmp_path, f'files:{tmp_path / "list.txt"}')
   assert vectors.file_names == [files[0], files[2]]
-  assert vectors.bad_images == [files[1]] and vectors.splits == ['all', 'all']
+  assert vectors.bad_images == [files[1]] and vectors.splits == ['train'] * 2
   with pytest.raises(errors.UserError, match='none.txt cannot be read'):
     embedded(run, tmp_path, f'files:{tmp_path / "none.txt"}')
 
@@ -76,6 +80,25 @@ def test_the_data_of_the_training_are_the_default(run, tmp_path):
   assert vectors.file_names[:3] == ['0', '1', '2']
   digits = embedded(run, tmp_path, 'digits', endpoint='stage1', pool=2)
   assert digits.features.shape == (1797, 24) and len(digits.class_names) == 10
+
+
+def test_near_duplicates_and_outliers_are_named(run, tmp_path):
+  rng = np.random.default_rng(0)
+  for i in range(6):
+    pixels = rng.integers(0, 256, (8, 8, 3), np.uint8)
+    for name in ('a', 'b')[:1 + (i == 2)]:
+      Image.fromarray(pixels).save(tmp_path / f'{i}{name}.png')
+  vectors = embedded(run, tmp_path, f'folder:{tmp_path}')
+  lines = embed.compare(vectors, tmp_path / 'z.npz', near_duplicates=0.99999,
+                        outliers=2)
+  assert lines[0].endswith('1 pairs of images with a cosine similarity of at least '
+                           '0.99999')
+  read = lambda name: [*csv.reader((tmp_path / name).open())]
+  assert read('z_near_duplicates.csv') == [
+      ['first', 'second', 'similarity'], ['2a.png', '2b.png', '1.000000']]
+  (_, (first, _), (second, _)) = read('z_outliers.csv')
+  chosen, _ = similar.outliers(vectors.features, 2)
+  assert [first, second] == [vectors.file_names[i] for i in chosen]
 
 
 def test_a_folder_of_bad_images_alone_is_one_sentence(run, tmp_path):

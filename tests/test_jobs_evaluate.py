@@ -187,3 +187,22 @@ def test_what_was_chosen_is_shown():
       'protocol': 'linear probe', 'chosen': {'learning_rate': 0.30000001, 'steps': 7},
       **dict.fromkeys(('train', 'validation', 'test'))})
   assert text == 'linear probe; chosen: learning_rate 0.3, steps 7'
+
+
+def test_images_without_a_label_are_left_out_and_counted(pretrained, tmp_path, caplog):
+  rows = ['path,label']
+  for i in range(40):
+    rows.append(f'{i}.png,{"" if i < 20 else "ab"[i % 2]}')
+    Image.new('RGB', (8, 8), (6 * i,) * 3).save(tmp_path / f'{i}.png')
+  (tmp_path / 'labels.csv').write_text('\n'.join(rows))
+  name = f'files:{tmp_path}/labels.csv'
+  with caplog.at_level('INFO'):
+    result = evaluate.run(config(name=name, validation_fraction=0.25), pretrained,
+                          tmp_path / 'run')
+  assert result['class_names'] == ['a', 'b']
+  # 20 of 40 have a label: 4 are test; a quarter of 16, and of the 20 others, is held
+  # out for validation.
+  assert {s: result[s]['n'] for s in ('train', 'validation', 'test')} == {
+      'train': 12, 'validation': 4, 'test': 4}
+  assert (f'{name}/train: 15 of 27 images have no label, so classifiers leave them out'
+          in caplog.messages)

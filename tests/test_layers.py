@@ -33,7 +33,7 @@ ONLY_IN = {  # what may import it
     'jinja2': ('report',),
     'safetensors': ('weights.tensor_file',),
     'torch': ('weights.torch_file',),
-    'pyarrow': ('evaluators.vectors',),
+    'pyarrow': ('data.parquet', 'evaluators.vectors'),
 }
 NOWHERE = ('tensorflow', 'torchvision', 'clu.metric_writers',
            'clu.periodic_actions')

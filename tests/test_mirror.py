@@ -25,6 +25,8 @@ OTHERS = {
     'test_binaries': 'whole runs of the binaries, from flags to files',
     'test_configs': 'configs/',
     'test_docs_adding_a_method': 'the example in docs/adding_a_method.md',
+    'test_docs_first_steps': 'docs/first_steps.ipynb',
+    'test_docs_own_images': 'docs/own_images.md',
     'test_english': 'docstrings of all modules',
     'test_golden_steps': 'losses of three steps of every method, written down',
     'test_imagenet': 'runs on folders that look like ImageNet',

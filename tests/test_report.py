@@ -52,7 +52,7 @@ def test_the_summary_has_the_tables_and_the_warnings(tmp_path):
 
 def test_a_folder_that_is_no_study_is_named(tmp_path):
   for function in (report.write, report.summary):
-    with pytest.raises(errors.UserError, match='has no study.json'):
+    with pytest.raises(errors.UserError, match='has neither study.json nor'):
       function(tmp_path)
 
 

@@ -70,7 +70,8 @@ def test_a_published_figure_of_an_unknown_method_is_named(tmp_path):
 
 @pytest.mark.parametrize('spoil, says', [
     (lambda folder: folder / 'absent', 'not a folder'),
-    (lambda folder: (folder / 'study.json').unlink() or folder, 'no study.json'),
+    (lambda folder: (folder / 'study.json').unlink() or folder,
+     'neither study.json nor config.json'),
     (lambda folder: (folder / 'study.json').write_text('{') and folder,
      'not valid JSON'),
     (lambda folder: (folder / 'study.json').write_text('{"name": "x"}') and folder,

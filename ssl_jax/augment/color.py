@@ -1,15 +1,17 @@
 """Changes colours by the definitions of TensorFlow (google's SimCLR) and torchvision.
 
-Images are float [H, W, C] in [0, 1]. If C is 1, hue, saturation and grey are not
-defined, and their functions return the image.
+Images are float [H, W, C] in [0, 1]. Unless C is 3, hue, saturation and grey are not
+defined: their functions return the image, and one line of the log states this.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from absl import logging
 
 from ssl_jax import errors
+from ssl_jax.data import notices
 from ssl_jax.parallel import platforms
 
 GRAY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R 601, as both libraries round it
@@ -33,12 +35,14 @@ STYLES = {
 
 
 def _has_color(image: jax.Array) -> bool:
+  """Returns whether the channels are RGB; logs once what is left out otherwise."""
   channels = image.shape[-1]
-  if channels not in (1, 3):
-    raise errors.UserError(
-        f'images have {channels} channels; colour augmentations accept 3 (RGB) '
-        'or 1 (grey); set config.augment.strength to 0, or leave the colour operations '
-        'out of config.augment.ops')
+  if channels != 3:
+    notices.log_once(
+        logging.INFO,
+        f'Images have {channels} {"channel" if channels == 1 else "channels"}, so '
+        'changes of hue and saturation and conversions to grey, which need 3, are left '
+        'out of the augmentation')
   return channels == 3
 
 
@@ -56,7 +60,7 @@ def _extremes(image: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _luma(image: jax.Array) -> jax.Array:
-  """Returns the grey image [H, W, 1]; an image of one channel does not change."""
+  """Returns the grey image [H, W, 1], or the image itself unless it is RGB."""
   if not _has_color(image):
     return image
   r, g, b = jnp.split(image, 3, axis=-1)
@@ -64,7 +68,7 @@ def _luma(image: jax.Array) -> jax.Array:
 
 
 def grayscale(image: jax.Array) -> jax.Array:
-  """Sets every channel to 0.2989 R + 0.587 G + 0.114 B, and keeps the shape."""
+  """Sets every channel of an RGB image to 0.2989 R + 0.587 G + 0.114 B."""
   return jnp.broadcast_to(_luma(image), image.shape)
 
 
@@ -75,7 +79,8 @@ def adjust_contrast(image: jax.Array, factor: jax.typing.ArrayLike,
   Args:
     image: float [H, W, C] in [0, 1].
     factor: scale of the differences; may be traced.
-    around: the mean that is meant: of each 'channel', or of the 'gray' image.
+    around: the mean that is meant: of each 'channel', or of the 'gray' image. Images
+      that are not RGB have no grey image, and the mean is of each channel.
   """
   center = image if around == 'channel' else _luma(image)
   mean = center.mean(axis=(0, 1), keepdims=True)
@@ -150,7 +155,7 @@ def jitter(key: jax.Array, image: jax.Array, strength: float,
     float32 [H, W, C] in [0, 1].
 
   Raises:
-    errors.UserError: the style is not in `STYLES`, or C is neither 1 nor 3.
+    errors.UserError: the style is not in `STYLES`.
   """
   style = errors.lookup('config.augment.style', style, STYLES)
   u = jax.random.uniform(key, (8,))

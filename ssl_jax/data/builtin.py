@@ -19,13 +19,14 @@ def digits(image_size: int | None = None,
   Args:
     image_size: Side of the images in pixels, a multiple of 8; pixels are repeated.
       None is 8.
-    channels: 3, which repeats the gray value, or 1.
+    channels: Number of channels, 1 to 4; the gray value is repeated.
 
   Returns:
     The splits 'train' and 'test'.
 
   Raises:
-    errors.UserError: `image_size` is not a multiple of 8, or `channels` not 1 or 3.
+    errors.UserError: `image_size` is not a multiple of 8, or `channels` is not
+      accepted.
   """
   from sklearn import datasets  # This import takes seconds, so it is not at the top.
 
@@ -56,14 +57,14 @@ def synthetic(split: str, image_size: int | None = None, channels: int = 3, *,
   Args:
     split: 'train' has `num_examples` images, and 'test' a quarter of that.
     image_size: Side of the images in pixels; None is 32.
-    channels: 3, or 1 for gray gratings.
+    channels: 3 for colours; 1, 2 or 4 for gray gratings.
     num_examples: Number of images of the train split.
     num_classes: Number of classes. The numbers of images of two classes differ by at
       most one.
     seed: Seed of all random numbers. The splits never share an image.
 
   Raises:
-    errors.UserError: `num_examples` < `num_classes`, or `channels` not 1 or 3.
+    errors.UserError: `num_examples` < `num_classes`, or `channels` is not accepted.
   """
   images.check_channels(channels)
   if not 1 <= num_classes <= num_examples:

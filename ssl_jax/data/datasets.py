@@ -1,14 +1,33 @@
 """Opens the data set that a config names as a `Source`."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
+
+import numpy as np
+from absl import logging
 
 from ssl_jax import config as config_lib
 from ssl_jax import errors
-from ssl_jax.data import builtin, folder, images, sources, subsets, tfds_source
+from ssl_jax.data import (
+    builtin,
+    files,
+    folder,
+    images,
+    notices,
+    parquet,
+    patterns,
+    scan_report,
+    sources,
+    split_rules,
+    subsets,
+    tar,
+    tfds_source,
+    unlabelled,
+)
 
-_FOLDER = 'folder:'
+FILE_SCHEMES = ('folder:', 'files:', 'tar:', 'parquet:')  # images may have any size
 _SYNTHETIC_FIELDS = ('num_examples', 'num_classes', 'seed')
 Openers = dict[str, Callable[[], sources.Source]]
 
@@ -45,8 +64,11 @@ class DataConfig:
   data set of its encoder, so None is the encoder's value there.
   """
   NAMES: ClassVar[str] = (
-      "A TFDS name such as 'cifar10', 'folder:/path/to/images', 'digits' or "
-      "'synthetic'")
+      "A TFDS name such as 'cifar10'; 'folder:/path/to/images'; 'files:list.txt' with "
+      "one path a line, or 'files:table.csv' (or .parquet) with the columns path, "
+      "label (may be empty) and split (may be missing); "
+      "'tar:shards/train-{0000..0003}.tar' of WebDataset; 'parquet:data/*.parquet' of "
+      "Hugging Face; 'digits' or 'synthetic'")
   name: str = config_lib.field(doc=NAMES)
   data_dir: str | None = config_lib.field(
       None, doc='Folder of TFDS data sets; None is $TFDS_DATA_DIR')
@@ -56,8 +78,12 @@ class DataConfig:
   canvas: bool = config_lib.field(
       False, doc='Whether images are not cropped but shrunk to fit a square of '
       'image_size; otherwise their centre square is cropped and resampled')
+  labelled: bool = config_lib.field(
+      True, doc='Whether labels are used; with False, sub-folders of a folder are not '
+      'classes, and images at any depth are used')
   channels: int = config_lib.field(
-      3, low=1, high=3, doc='3 (RGB) or 1 (gray); images are converted')
+      3, low=1, high=4, doc='3 (RGB), 1 (gray), 2 (gray and alpha) or 4 (RGB and '
+      'alpha); images are converted')
   max_bad_images: int = config_lib.field(
       10, low=0, doc='Number of images that may fail to decode and are skipped')
   subsample: float = config_lib.field(
@@ -95,8 +121,8 @@ def load(name: str, split: str = 'train', **fields: Any) -> sources.Source:
   """Opens one split of a data set by the name of the set.
 
   Args:
-    name: A TFDS name ('cifar10'), 'folder:/path/to/root' (see `folder.scan`),
-      'digits' or 'synthetic'.
+    name: See `DataConfig.NAMES`, `folder.scan`, `files.open_list`, `tar.index` and
+      `parquet.columns`.
     split: As for `open_split`.
     **fields: Those of `DataConfig`.
 
@@ -131,6 +157,9 @@ def open_split(data: DataConfig, split: str) -> sources.Source:
     raise errors.UserError(
         f'config.data.label_subset selects training images; remove it for {split!r}')
   native = _native(data)
+  if not data.labelled:
+    native = {k: lambda full=full: unlabelled.hide_labels(full())
+              for k, full in native.items()}
   if data.subsample != 1:
     native = {k: lambda full=full: _subsampled(full(), data.subsample)
               for k, full in native.items()}
@@ -152,8 +181,11 @@ def _native(data: DataConfig) -> Openers:
   """
   how = dict(image_size=data.image_size, channels=data.channels,
              max_bad_images=data.max_bad_images, canvas=data.canvas)
-  if data.name.startswith(_FOLDER):
-    return _folder(data.name, **how)
+  scheme, colon, path = data.name.partition(':')
+  if f'{scheme}{colon}' == 'folder:':
+    return _folder(path, data.labelled, **how)
+  if f'{scheme}{colon}' in FILE_SCHEMES:
+    return _divided(*_open_files(scheme, path, data.name, **how), data.labelled)
   if data.name == 'digits':
     arrays = builtin.digits(data.image_size, data.channels)
     return {k: lambda k=k: arrays[k] for k in arrays}
@@ -198,11 +230,37 @@ def _subsampled(source: sources.Source, fraction: float) -> sources.Source:
   return sources.subset(source, subsets.subsample(source.labels, fraction), source.name)
 
 
-def _folder(name: str, **how: Any) -> Openers:
-  root = name.removeprefix(_FOLDER)
-  return {split: lambda split=split, listing=listing: folder.Folder(
-              listing, f'{root}/{split}', **how)
-          for split, listing in folder.scan(root).items()}
+def _folder(root: str, labelled: bool, **how: Any) -> Openers:
+  top = os.path.expanduser(root)
+  names = lambda listing: [os.path.relpath(path, top) for path in listing.paths]
+  return {split: lambda split=split, listing=listing: files.Files(
+              listing, f'{root}/{split}', names(listing), **how)
+          for split, listing in folder.scan(root, labelled).items()}
+
+
+def _open_files(scheme: str, path: str, name: str,
+                **how: Any) -> tuple[sources.Source, Sequence[str]]:
+  """Opens all images of a list or of shards, and returns the split of each."""
+  if scheme == 'files':
+    return files.open_list(path, name, **how)
+  library = {'tar': tar.Tar, 'parquet': parquet.Parquet}[scheme]
+  source = library(patterns.files(path, f'.{scheme}', f'{scheme}:'), name, **how)
+  return source, source.splits
+
+
+def _divided(whole: sources.Source, given: Sequence[str], labelled: bool) -> Openers:
+  """Divides images into splits, and logs how many each has."""
+  labels = whole.labels if labelled else np.full(len(whole), -1, np.int32)
+  found = split_rules.divide(given, labels, whole.name)
+  missing = int((labels < 0).sum())
+  some = f'; {missing} of them have no label' if 0 < missing < len(whole) else ''
+  classes = whole.num_classes if labelled else 0
+  sizes = {split: len(indices) for split, indices in found.items()}
+  notices.log_once(logging.INFO,
+                   f'{whole.name}: {scan_report.summary(sizes, classes)}{some}')
+  return {split: lambda split=split, indices=indices: sources.subset(
+              whole, indices, f'{whole.name}/{split}')
+          for split, indices in found.items()}
 
 
 def _tfds(name: str, data_dir: str | None, **how: Any) -> Openers:

@@ -3,54 +3,15 @@
 
 import os
 import pathlib
-from collections.abc import Iterator
 
 import numpy as np
 
 from ssl_jax import errors
-from ssl_jax.data import file_tree, images, scan_report, subsets
+from ssl_jax.data import file_tree, scan_report, split_rules
 from ssl_jax.data.scan_report import FileList
 
-# Names of split folders, in lower or upper case.
-_SPLITS = {'train': 'train', 'training': 'train',
-           'validation': 'validation', 'val': 'validation', 'valid': 'validation',
-           'test': 'test', 'testing': 'test'}
-_TEST_FRACTION = 0.2
 
-
-class Folder(images.EncodedImages):
-  """A source of images in separate files.
-
-  Args:
-    listing: The files and their labels.
-    name: Name of the data in messages.
-    image_size: See `images.EncodedImages`; also channels, max_bad_images and canvas.
-  """
-
-  def __init__(self, listing: FileList, name: str, *, image_size: int | None,
-               channels: int, max_bad_images: int, canvas: bool = False):
-    self.paths, self.labels = listing.paths, listing.labels
-    super().__init__(name, listing.class_names, image_size, channels,
-                     max_bad_images, canvas)
-
-  def __len__(self) -> int:
-    return len(self.paths)
-
-  @property
-  def file_names(self) -> list[str]:
-    return [os.path.basename(path) for path in self.paths]
-
-  def records(self, indices: np.ndarray) -> Iterator[images.Record]:
-    for i in indices:
-      try:
-        data = images.read_file(self.paths[i])
-      except images.BadImage as e:
-        yield images.Record(b'', self.labels[i], self.paths[i], e)
-      else:
-        yield images.Record(data, self.labels[i], self.paths[i])
-
-
-def scan(root: str) -> dict[str, FileList]:
+def scan(root: str, labelled: bool = True) -> dict[str, FileList]:
   """Lists the images of every split of a folder, sorted by class and path.
 
   A folder has one of three layouts:
@@ -78,6 +39,9 @@ def scan(root: str) -> dict[str, FileList]:
 
   Args:
     root: The path of the folder.
+    labelled: Whether the names of folders are labels. Otherwise images at any depth
+      have no labels; they are all `train`, unless the folders with images in `root`
+      are `train` and other splits alone.
 
   Returns:
     The files of `train`, and of `validation` and `test` if they exist. A class
@@ -98,6 +62,11 @@ def scan(root: str) -> dict[str, FileList]:
         f'image folder {path} is empty{_and_others(top)}; images end in '
         f'{", ".join(file_tree.SUFFIXES)}')
   report = scan_report.ScanReport(path)
+  if not labelled:
+    listings = {split: _list_unlabelled(tree, report)
+                for split, tree in _unlabelled_splits(top).items()}
+    report.log(listings)
+    return listings
   trees = _split_folders(top)
   if trees:
     report.leave_out_beside(top, list(trees.values()))
@@ -122,11 +91,11 @@ def _split_folders(top: file_tree.Tree) -> dict[str, file_tree.Tree]:
       same split.
   """
   folders = top.image_folders()
-  names = [name for name in folders if name.lower() in _SPLITS]
+  names = [name for name in folders if name.lower() in split_rules.NAMES]
   others = [name for name in folders if name not in names]
   found = {}
   for name in names:
-    found.setdefault(_SPLITS[name.lower()], []).append(name)
+    found.setdefault(split_rules.NAMES[name.lower()], []).append(name)
   if not names or _is_class(top, names, others):
     return {}
   splits = {split: folders[same[0]] for split, same in found.items()}
@@ -151,10 +120,26 @@ def _split_folders(top: file_tree.Tree) -> dict[str, file_tree.Tree]:
   return splits
 
 
+def _unlabelled_splits(top: file_tree.Tree) -> dict[str, file_tree.Tree]:
+  """Returns the folder of every split; `top` is `train` if it holds anything else."""
+  folders = top.image_folders()
+  names = {split_rules.NAMES.get(name.lower(), '') for name in folders}
+  if top.files or '' in names or 'train' not in names:
+    return {'train': top}
+  return _split_folders(top)
+
+
+def _list_unlabelled(tree: file_tree.Tree, report: scan_report.ScanReport) -> FileList:
+  """Lists all images below a folder, without labels."""
+  report.leave_out_within(tree, ())
+  paths = report.once(tree.images(), f'split {tree.path}')
+  return FileList(tuple(paths), np.full(len(paths), -1, np.int32), ())
+
+
 def _is_class(top: file_tree.Tree, names: list[str], others: list[str]) -> bool:
   """Returns whether a folder with the name `train` is one class of several."""
-  return (len(names) == 1 and _SPLITS[names[0].lower()] == 'train' and len(others) > 1
-          and not top.folders[names[0]].image_folders())
+  return (len(names) == 1 and split_rules.NAMES[names[0].lower()] == 'train'
+          and len(others) > 1 and not top.folders[names[0]].image_folders())
 
 
 def _same_classes(splits: dict[str, file_tree.Tree]) -> bool:
@@ -170,8 +155,8 @@ def _check_no_splits_within(top: file_tree.Tree) -> None:
   Otherwise test images of such a folder would become training images.
   """
   for tree in top.image_folders().values():
-    inner = [name for name in tree.image_folders() if name.lower() in _SPLITS]
-    if len({_SPLITS[name.lower()] for name in inner}) > 1:
+    inner = [name for name in tree.image_folders() if name.lower() in split_rules.NAMES]
+    if len({split_rules.NAMES[name.lower()] for name in inner}) > 1:
       raise errors.UserError(
           f'folder {tree.path} holds {scan_report.listed(inner)}, whose images would '
           f'all be of the class {os.path.basename(tree.path)}; give the path '
@@ -203,7 +188,8 @@ def _list(tree: file_tree.Tree, classes: tuple[str, ...] | None,
     raise errors.UserError(
         f'image folder {tree.path} is mislabelled: it has loose images '
         f'({os.path.basename(tree.files[0].path)}) next to class folders '
-        f'({next(iter(folders))}); keep one or the other')
+        f'({next(iter(folders))}); keep one or the other, or use all images without '
+        'labels by config.data.labelled=False')
   if tree.files and classes:
     name = os.path.basename(tree.files[0].path)
     raise errors.UserError(
@@ -237,7 +223,6 @@ def _cut_test(listing: FileList, path: str) -> dict[str, FileList]:
     raise errors.UserError(
         f'image folder {path} has one image in every class, too few to cut a test '
         'split; add images, or make sub-folders train and test')
-  train, test = subsets.split_validation(listing.labels, _TEST_FRACTION)
   return {split: FileList(tuple(listing.paths[i] for i in indices),
                          listing.labels[indices], listing.class_names)
-          for split, indices in (('train', train), ('test', test))}
+          for split, indices in split_rules.cut_test(listing.labels).items()}

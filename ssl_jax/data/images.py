@@ -1,4 +1,4 @@
-"""Decodes image files to uint8 arrays of one shape, and counts those that fail."""
+"""Decodes image files to uint8 arrays of one shape."""
 
 import abc
 import io
@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from absl import logging
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ssl_jax import errors
-from ssl_jax.data import sources
+from ssl_jax.data import bad_images, sources
 
-_MODES = {1: 'L', 3: 'RGB'}
+_MODES = {1: 'L', 2: 'LA', 3: 'RGB', 4: 'RGBA'}
 _TRANSPOSE = Image.Transpose
 _UPRIGHT = {2: _TRANSPOSE.FLIP_LEFT_RIGHT, 3: _TRANSPOSE.ROTATE_180,
             4: _TRANSPOSE.FLIP_TOP_BOTTOM, 5: _TRANSPOSE.TRANSPOSE,
@@ -112,14 +111,14 @@ def _one_line(error: Exception) -> str:
 
 
 def to_mode(image: Image.Image, channels: int) -> Image.Image:
-  """Converts an image of any mode (gray, palette, CMYK, 16 bit, alpha) to gray or RGB.
+  """Converts an image of any mode (gray, palette, CMYK, 16 bit, alpha) to C channels.
 
-  Transparent pixels become white, as most viewers show them. 16-bit pixels keep
-  their higher 8 bits.
+  Without an alpha channel in the result, transparent pixels become white, as most
+  viewers show them. 16-bit pixels keep their higher 8 bits.
 
   Args:
     image: A PIL image.
-    channels: 1 (gray) or 3 (RGB).
+    channels: C: 1 (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGB and alpha).
 
   Raises:
     BadImage: The pixels are float32 or 32-bit integers, whose range is not known, or
@@ -135,7 +134,7 @@ def to_mode(image: Image.Image, channels: int) -> Image.Image:
     raise BadImage('has float32 pixels, whose range is not known; store it with 8 or '
                    '16 bits')
   try:
-    if image.has_transparency_data:
+    if image.has_transparency_data and channels in (1, 3):
       image = image.convert('RGBA')
       ground = Image.new('RGBA', image.size, 'white')
       image = Image.alpha_composite(ground, image)
@@ -163,7 +162,7 @@ def decode(data: bytes, image_size: int | None, channels: int,
     data: An encoded image.
     image_size: Side in pixels of the square result, which is cropped from the centre.
       None does not change the size.
-    channels: 1 or 3.
+    channels: C; see `to_mode`.
     canvas: Whether the whole image is returned instead, shrunk if a side exceeds
       `image_size`.
 
@@ -175,50 +174,20 @@ def decode(data: bytes, image_size: int | None, channels: int,
   image = to_mode(open_image(data, target if image_size else None), channels)
   if image_size and image.size != target(image.size):
     resize = Image.Image.resize if canvas else ImageOps.fit
-    image = resize(image, target(image.size), Image.Resampling.BICUBIC)
+    # PIL would multiply colours by alpha, which may be any other measurement here.
+    bands = [resize(band, target(image.size), Image.Resampling.BICUBIC)
+             for band in (image.split() if channels in (2, 4) else [image])]
+    image = Image.merge(image.mode, bands) if len(bands) > 1 else bands[0]
   pixels = np.asarray(image)
   return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def check_channels(channels: int) -> None:
-  """Raises `errors.UserError` for anything but gray and RGB."""
+  """Raises `errors.UserError` for numbers of channels that no image mode has."""
   if channels not in _MODES:
     raise errors.UserError(
-        f'config.data.channels is {channels}; use 3 (RGB) or 1 (gray)')
-
-
-class BadImages:
-  """Counts the images of a source that do not decode, and limits their number.
-
-  Args:
-    source: Name of the source in messages.
-    limit: Largest number of such images.
-  """
-
-  def __init__(self, source: str, limit: int):
-    self.source, self.limit = source, limit
-    self.names: set[str] = set()
-
-  def add(self, name: str, reason: BadImage) -> None:
-    """Records and logs one image; does nothing if it was recorded before.
-
-    Args:
-      name: Name of the image.
-      reason: Why it does not decode.
-
-    Raises:
-      errors.UserError: The number of such images now exceeds the limit.
-    """
-    if name in self.names:
-      return
-    self.names.add(name)
-    logging.warning('Skipping bad image %d of at most %d in %s: %s %s',
-                    len(self.names), self.limit, self.source, name, reason)
-    if len(self.names) > self.limit:
-      raise errors.UserError(
-          f'{self.source} has more bad images than config.data.max_bad_images, '
-          f'which is {self.limit} (the last one, {name}, {reason}); repair or '
-          'remove them, or raise the limit')
+        f'config.data.channels is {channels}; use 3 (RGB), 1 (gray), 2 (gray and '
+        'alpha) or 4 (RGB and alpha)')
 
 
 class EncodedImages(sources.Source):
@@ -229,14 +198,14 @@ class EncodedImages(sources.Source):
     class_names: One name per label.
     image_size: Side in pixels to which images are cropped and resampled, or side of
       the canvas. With None, all images must have the size of the first one.
-    channels: 1 or 3.
+    channels: Number of channels; see `to_mode`.
     max_bad_images: Number of images that may fail to decode; one more is an error.
       Each worker process counts separately.
     canvas: Whether images are not cropped but placed at the top left of a canvas; see
       `decode` and `sources.Examples`.
 
   Raises:
-    errors.UserError: `channels` is neither 1 nor 3, or too many of the first images
+    errors.UserError: `channels` is not accepted, or too many of the first images
       do not decode.
   """
 
@@ -246,7 +215,7 @@ class EncodedImages(sources.Source):
     check_channels(channels)
     self.name, self.class_names = name, class_names
     self.image_size, self.channels, self.canvas = image_size, channels, canvas
-    self.bad = BadImages(name, max_bad_images)
+    self.bad = bad_images.BadImages(name, max_bad_images)
     side = image_size or self._first_size()
     self.image_shape = (*np.broadcast_to(side, 2).tolist(), channels)
 
@@ -256,6 +225,9 @@ class EncodedImages(sources.Source):
 
     If an image cannot be read, its record has no bytes but an error.
     """
+
+  def skip_bad_images(self) -> None:
+    self.bad = bad_images.Reasons(self.name)
 
   def read(self, indices: np.ndarray) -> sources.Examples:
     examples = self.blank(len(indices))

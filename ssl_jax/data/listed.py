@@ -21,8 +21,8 @@ class Listed(images.EncodedImages):
   No image is skipped with a warning: `bad.reasons` collects those that do not decode.
 
   Args:
-    items: Paths of image files, and arrays uint8 [H, W], [H, W, 1], [H, W, 3] or
-      [H, W, 4] (RGBA).
+    items: Paths of image files, and arrays uint8 [H, W] or [H, W, C] with 1
+      (gray), 2 (gray and alpha), 3 (RGB) or 4 (RGBA) channels.
     name: Name of the list in messages.
     image_size: See `images.EncodedImages`; also channels and canvas.
 
@@ -36,7 +36,7 @@ class Listed(images.EncodedImages):
     self._items = check_items(items)
     self.labels = np.full(len(self._items), -1, np.int32)
     super().__init__(name, (), image_size, channels, len(self._items), canvas)
-    self.bad = Reasons(name)
+    self.skip_bad_images()
 
   def __len__(self) -> int:
     return len(self._items)
@@ -78,17 +78,6 @@ class Listed(images.EncodedImages):
         'the list')
 
 
-class Reasons(images.BadImages):
-  """Collects the images that do not decode and why, without a limit."""
-
-  def __init__(self, source: str):
-    super().__init__(source, 0)
-    self.reasons: dict[str, str] = {}
-
-  def add(self, name: str, reason: images.BadImage) -> None:
-    self.reasons[name] = str(reason)
-
-
 def check_items(items: Sequence[Item]) -> list[Item]:
   """Returns the items of a list, once each is a path or an image.
 
@@ -115,9 +104,9 @@ def check_items(items: Sequence[Item]) -> list[Item]:
       raise errors.UserError(f'image {i} is of type {type(item).__name__}; give a path '
                              'or a NumPy array')
     colours = item.shape[2] if item.ndim == 3 else 1
-    if item.ndim not in (2, 3) or colours not in (1, 3, 4) or 0 in item.shape:
+    if item.ndim not in (2, 3) or colours not in (1, 2, 3, 4) or 0 in item.shape:
       raise errors.UserError(f'image {i} has shape {item.shape}; accepted are [H, W] '
-                             'and [H, W, C] with 1, 3 or 4 channels')
+                             'and [H, W, C] with 1 to 4 channels')
     if item.dtype != np.uint8:
       raise errors.UserError(f'image {i} has dtype {item.dtype}; give uint8, with '
                              'values from 0 to 255')

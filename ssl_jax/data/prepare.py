@@ -20,7 +20,7 @@ from absl import logging
 from PIL import Image
 
 from ssl_jax import errors
-from ssl_jax.data import download, folder, images
+from ssl_jax.data import bad_images, download, folder, images
 
 Examples = Callable[[], Iterator[dict[str, Any]]]
 
@@ -140,7 +140,7 @@ def image_folder(source: str, name: str, data_dir: str,
       raise errors.UserError(
           f'class folder {class_name!r} of {source} has a name with a line break or '
           'with space around it; rename the folder')
-  bad = images.BadImages(source, max_bad_images)
+  bad = bad_images.BadImages(source, max_bad_images)
   return write(name, _FOLDER_VERSION, data_dir, features, {
       split: lambda listing=listing: _folder_examples(listing, source, bad)
       for split, listing in listings.items()})
@@ -221,7 +221,7 @@ def cifar_examples(archive: pathlib.Path, spec: Cifar,
 
 
 def _folder_examples(listing: folder.FileList, root: str,
-                     bad: images.BadImages) -> Iterator[dict[str, Any]]:
+                     bad: bad_images.BadImages) -> Iterator[dict[str, Any]]:
   """Yields one example per image that decodes.
 
   Raises:

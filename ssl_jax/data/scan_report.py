@@ -110,7 +110,9 @@ class ScanReport:
       listings: The files of each split.
     """
     classes = listings['train'].class_names
-    notes = [f'folder:{self.root}: {_summary(listings)}']
+    notes = [f'folder:{self.root}: ' + summary(
+        {split: len(listing.paths) for split, listing in listings.items()},
+        len(classes))]
     for split, listing in listings.items():
       present = set(listing.labels.tolist())
       missing = [name for i, name in enumerate(classes) if i not in present]
@@ -127,14 +129,19 @@ class ScanReport:
                      '; '.join(notes))
 
 
-def _summary(listings: Mapping[str, FileList]) -> str:
-  """Returns a text such as '440 training and 110 test images of 5 classes'."""
+def summary(sizes: Mapping[str, int], classes: int) -> str:
+  """Returns a text such as '440 training and 110 test images of 5 classes'.
+
+  Args:
+    sizes: Number of images of each split.
+    classes: Number of classes; 0 without labels.
+  """
   words = {'train': 'training'}
-  total = sum(len(x.paths) for x in listings.values())
-  parts = [f'{len(x.paths)} {words.get(split, split)}' for split, x in listings.items()]
-  n = len(listings['train'].class_names)
+  total = sum(sizes.values())
+  parts = [f'{size} {words.get(split, split)}' for split, size in sizes.items()]
   return (f'{_joined(parts)} {"image" if total == 1 else "images"} '
-          + (f'of {n} {"class" if n == 1 else "classes"}' if n else 'without labels'))
+          + (f'of {classes} {"class" if classes == 1 else "classes"}' if classes else
+             'without labels'))
 
 
 def counts(left_out: collections.Counter[str]) -> str:

@@ -77,6 +77,26 @@ class Source(abc.ABC):
         'needs; use another rule, such as config.data.label_subset.fraction')
 
   @property
+  def image_names(self) -> Sequence[str]:
+    """N names that tell users which image is meant, such as relative paths.
+
+    Images without file names have their index.
+    """
+    try:
+      return self.file_names
+    except errors.UserError:
+      return [str(i) for i in range(len(self))]
+
+  @property
+  def partly_labelled(self) -> bool:
+    """Returns whether some examples have a label and others have none."""
+    return self.num_classes > 0 and bool((self.labels < 0).any())
+
+  def skip_bad_images(self) -> None:
+    """Makes `read` skip any number of images that do not decode, without a warning."""
+    return  # Sources without encoded images have none to skip.
+
+  @property
   def fingerprint(self) -> dict[str, int | str]:
     """Returns 'images', the number of images, and hashes of labels and file names.
 
@@ -213,6 +233,19 @@ class Subset(Source):
   def file_names(self) -> Sequence[str]:
     names = self.parent.file_names
     return [names[i] for i in self.indices]
+
+  @property
+  def image_names(self) -> Sequence[str]:
+    names = self.parent.image_names
+    return [names[i] for i in self.indices]
+
+  @property
+  def partly_labelled(self) -> bool:
+    # Parents that cannot have both kinds say so without reading their labels.
+    return self.parent.partly_labelled and super().partly_labelled
+
+  def skip_bad_images(self) -> None:
+    self.parent.skip_bad_images()
 
   @property
   def fingerprint(self) -> dict[str, int | str]:

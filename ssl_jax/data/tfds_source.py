@@ -79,6 +79,10 @@ class TfdsSource(images.EncodedImages):
     return self._index().labels
 
   @property
+  def partly_labelled(self) -> bool:
+    return False  # All records have the same features.
+
+  @property
   def file_names(self) -> list[str]:
     return self._index().file_names if self._name else super().file_names
 

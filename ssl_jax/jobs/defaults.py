@@ -10,7 +10,7 @@ from ssl_jax import config as config_lib
 from ssl_jax import config_file, errors, methods, models, plain_config
 from ssl_jax.data import datasets
 
-_FOLDER_SIZE = 96      # pixels, of images in folders, which may have any size
+_FOLDER_SIZE = 96      # pixels, of images in files, which may have any size
 _CIFAR_STEM = 64       # pixels, the largest side for a stem at full resolution
 _STEPS_PER_EPOCH = 4   # at least, where the data set is small
 _LEAST_BATCH = 8
@@ -33,8 +33,8 @@ def config_for(data: str, *, method: str = 'simclr', model: str = 'resnet18',
     method: name of the method.
     model: name of the encoder.
     epochs: length of the training.
-    image_size: side of the square images in pixels; None is 96 for folders, and the
-      size of the images for other data sets.
+    image_size: side of the square images in pixels; None is 96 for images in files
+      (`datasets.FILE_SCHEMES`), and the size of the images for other data sets.
     overrides: further fields by section, such as {'optim': {'learning_rate': 0.5}}.
 
   Raises:
@@ -43,7 +43,7 @@ def config_for(data: str, *, method: str = 'simclr', model: str = 'resnet18',
   errors.lookup('method', method, methods.METHODS)
   builder = errors.lookup('model', model, models.MODELS)
   overrides = plain_config.plain(overrides or {})
-  if image_size is None and data.startswith('folder:'):
+  if image_size is None and data.startswith(datasets.FILE_SCHEMES):
     image_size = _FOLDER_SIZE
   made = plain_config.plain(config_file.load(f'configs/{method}_cifar10.py'))
   made['data'] = {'name': data, **({'image_size': image_size} if image_size else {})}

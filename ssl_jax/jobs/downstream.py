@@ -4,9 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from absl import logging
+
 from ssl_jax import config as config_lib
 from ssl_jax import errors
-from ssl_jax.data import datasets
+from ssl_jax.data import datasets, notices
 from ssl_jax.train import encoder as encoder_lib
 
 SPLITS = ('train', 'validation', 'test')
@@ -65,13 +68,31 @@ def load_split(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncoder,
   return source
 
 
+def labelled_only(source: datasets.sources.Source | None
+                  ) -> datasets.sources.Source | None:
+  """Returns the labelled images of a split, and logs how many have no label.
+
+  A split without any label, or without images (None), is returned unchanged.
+  """
+  if source is None or not source.partly_labelled:
+    return source
+  labelled = np.flatnonzero(source.labels >= 0)
+  if not len(labelled):
+    return source
+  notices.log_once(
+      logging.INFO, f'{source.name}: {len(source) - len(labelled)} of {len(source)} '
+      'images have no label, so classifiers leave them out')
+  return datasets.sources.subset(source, labelled, source.name)
+
+
 def require_labels(source: datasets.sources.Source) -> None:
   """Raises `errors.UserError` unless every image can have one label."""
   if not source.num_classes:
     raise errors.UserError(
         f'{source.name} has no labels, or several for one image as in VOC 2007; a '
         'classifier needs one label for each image; set config.data.name to another '
-        'data set, or write only the features, by python -m ssl_jax.evaluate with '
+        'data set, set config.data.labelled=True if the training did not use its '
+        'labels, or write only the features, by python -m ssl_jax.evaluate with '
         '--output=features.npz')
 
 

@@ -1,14 +1,16 @@
 """Embeds all images of a folder, a list or a data set by a trained encoder."""
 
-import os
+import csv
 import pathlib
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 
 from ssl_jax import errors
-from ssl_jax.data import feed, folder, images, listed, sources
+from ssl_jax.data import feed, sources
 from ssl_jax.evaluators import features as features_lib
+from ssl_jax.evaluators import similar
 from ssl_jax.evaluators import vectors as vectors_lib
 from ssl_jax.jobs import downstream
 from ssl_jax.parallel import mesh as mesh_lib
@@ -17,7 +19,6 @@ from ssl_jax.train import checkpoint as checkpoint_lib
 from ssl_jax.train import counter
 from ssl_jax.train import encoder as encoder_lib
 
-_LIST, _FOLDER = 'files:', 'folder:'
 _NAMED_AT_MOST = 20  # images that do not decode in the lines of `show`
 
 
@@ -33,8 +34,8 @@ def run(checkpoint: pathlib.Path | str, output: pathlib.Path, *,
   Args:
     checkpoint: the workdir of a run.
     output: the file; its suffix is a key of `vectors.FORMATS`.
-    data: a name as in `datasets.DataConfig.NAMES`, or 'files:list.txt', a text file
-      with one path a line; None is the data set of the training.
+    data: a name as in `datasets.DataConfig.NAMES`; None is the data set of the
+      training.
     data_dir: folder of TFDS data sets; None is $TFDS_DATA_DIR.
     endpoint: name of the endpoint.
     pool: how a feature map becomes a vector; see `models.pooling.pooled`.
@@ -63,7 +64,7 @@ def run(checkpoint: pathlib.Path | str, output: pathlib.Path, *,
                               batch_size)
     part = features_lib.extract(encoder.method.encode, encoder.variables, batches,
                                 endpoint, pool)
-    names = _file_names(source, data or encoder.config['data']['name'])
+    names = source.image_names
     parts.append(part)
     file_names += [names[i] for i in part.indices]
     names_of_splits += [split] * len(part.indices)
@@ -78,6 +79,56 @@ def run(checkpoint: pathlib.Path | str, output: pathlib.Path, *,
       {'encoder': str(checkpoint_lib.locate(checkpoint)), 'step': encoder.step})
   vectors_lib.write(output, vectors)
   return vectors
+
+
+def compare(vectors: vectors_lib.Vectors, output: pathlib.Path, *,
+            near_duplicates: float | None = None,
+            outliers: int | None = None) -> list[str]:
+  """Writes near-duplicates and outliers among images to files next to `output`.
+
+  For `vectors.npz`, `vectors_near_duplicates.csv` has the columns first, second (names
+  of images) and similarity (the cosine of their vectors), and `vectors_outliers.csv`
+  the columns file_name and similarity (the mean cosine to the five nearest images).
+  Only process 0 writes.
+
+  Args:
+    vectors: the vectors and the names of the images.
+    output: the file of the vectors.
+    near_duplicates: the least cosine of a pair; None writes no pairs.
+    outliers: number of outliers; None writes none.
+
+  Returns:
+    One line for each file.
+
+  Raises:
+    errors.UserError: a number is not accepted, or a vector is zero.
+  """
+  lines, names = [], vectors.file_names
+  if jax.process_index():
+    return lines
+  if near_duplicates is not None:
+    pairs = similar.near_duplicates(vectors.features, near_duplicates)
+    path = output.with_name(f'{output.stem}_near_duplicates.csv')
+    _write_csv(path, ('first', 'second', 'similarity'), [
+        (names[i], names[j], f'{cosine:.6f}') for i, j, cosine in zip(
+            *(column.tolist() for column in pairs), strict=True)])
+    lines.append(f'{path}: {len(pairs.first):,} pairs of images with a cosine '
+                 f'similarity of at least {near_duplicates}')
+  if outliers is not None:
+    chosen, cosines = similar.outliers(vectors.features, outliers)
+    path = output.with_name(f'{output.stem}_outliers.csv')
+    _write_csv(path, ('file_name', 'similarity'), [
+        (names[i], f'{cosine:.6f}') for i, cosine in zip(
+            chosen.tolist(), cosines.tolist(), strict=True)])
+    lines.append(f'{path}: the {len(chosen):,} images that are least similar to their '
+                 'nearest images')
+  return lines
+
+
+def _write_csv(path: pathlib.Path, header: Sequence[str],
+               rows: Sequence[Sequence[str]]) -> None:
+  with path.open('w', newline='', encoding='utf-8') as f:
+    csv.writer(f).writerows([header, *rows])
 
 
 def show(vectors: vectors_lib.Vectors, output: pathlib.Path) -> str:
@@ -99,40 +150,8 @@ def show(vectors: vectors_lib.Vectors, output: pathlib.Path) -> str:
 def _open(data: str | None, data_dir: str | None,
           encoder: encoder_lib.TrainedEncoder) -> dict[str, sources.Source]:
   """Opens all splits of the data; nothing is held out, and no image is drawn."""
-  if data and data.startswith(_LIST):
-    return {'all': _open_list(data.removeprefix(_LIST), encoder)}
   own = {'name': data, 'data_dir': data_dir, 'validation_fraction': 0., 'subsample': 1.}
   splits = downstream.existing_splits(downstream.data_config(own, encoder), encoder)
   for source in splits.values():
-    if isinstance(source, images.EncodedImages):
-      source.bad = listed.Reasons(source.name)  # Any number may fail to decode.
+    source.skip_bad_images()
   return splits
-
-
-def _open_list(path: str, encoder: encoder_lib.TrainedEncoder) -> listed.Listed:
-  """Opens the images that a text file lists."""
-  try:
-    lines = pathlib.Path(path).expanduser().read_text(encoding='utf-8').splitlines()
-  except (OSError, UnicodeDecodeError) as e:
-    raise errors.UserError(
-        f'--data=files:{path} cannot be read ({e}); give a text file with the path of '
-        'one image a line') from e
-  height, width, channels = encoder.image_shape
-  if height != width:
-    raise errors.UserError(
-        f'the encoder was trained on images {encoder.image_shape}, which are not '
-        'square; give a data set of such images as --data')
-  return listed.Listed([line for line in lines if line.strip()], path,
-                       image_size=height, channels=channels,
-                       canvas=bool(encoder.config['data'].get('canvas')))
-
-
-def _file_names(source: sources.Source, data: str) -> Sequence[str]:
-  """Returns one name per image: its path in the folder, its file name or its index."""
-  if isinstance(source, folder.Folder):
-    root = pathlib.Path(data.removeprefix(_FOLDER)).expanduser()
-    return [os.path.relpath(path, root) for path in source.paths]
-  try:
-    return source.file_names
-  except errors.UserError:  # The data have no file names.
-    return [str(i) for i in range(len(source))]

@@ -199,6 +199,9 @@ def extract_splits(spec: Config, encoder: encoder_lib.TrainedEncoder,
     downstream.require_labels(loaded['train'])
   loaded |= {split: downstream.load_split(data, encoder, split)
              for split in downstream.SPLITS[1:]}
+  if not rotations:
+    loaded = {split: downstream.labelled_only(source)
+              for split, source in loaded.items()}
   names = rotation.names(rotations) if rotations else loaded['train'].class_names
   return Splits(**extract(spec.features, encoder, mesh, loaded, rotations),
                 class_names=tuple(names))

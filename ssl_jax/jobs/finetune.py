@@ -145,7 +145,7 @@ def train(encoder: encoder_lib.TrainedEncoder, claim: Callable[[], None],
 
 def load_images(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncoder,
                 split: str, refit: bool) -> data_lib.Source | None:
-  """Opens a split, as `downstream.load_split` does.
+  """Opens the labelled images of a split; see `downstream.load_split`.
 
   Args:
     data: the data set.
@@ -153,10 +153,11 @@ def load_images(data: datasets.DataConfig, encoder: encoder_lib.TrainedEncoder,
     split: 'train', 'validation' or 'test'.
     refit: whether validation images are added to 'train'.
   """
-  source = downstream.load_split(data, encoder, split)
+  source = downstream.labelled_only(downstream.load_split(data, encoder, split))
   if split != 'train' or not refit:
     return source
-  validation = downstream.load_split(data, encoder, 'validation')
+  validation = downstream.labelled_only(
+      downstream.load_split(data, encoder, 'validation'))
   return joined.Joined(source, validation, f'{source.name} + validation')
 
 

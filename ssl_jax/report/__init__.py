@@ -8,20 +8,20 @@ _REHEARSAL = 'From a rehearsal: these numbers are not results.'  # text in image
 
 
 def write(workdir: str | pathlib.Path) -> pathlib.Path:
-  """Writes `<workdir>/report/` from what the study has produced so far.
+  """Writes `<workdir>/report/` from what the study or the run has produced so far.
 
   The folder has index.html (self-contained), report.md, results.csv (one line per
   method, evaluation and seed) and figures/ (PNG and SVG). The bytes depend only on the
   files of the study.
 
   Args:
-    workdir: the folder of the study.
+    workdir: the folder of the study, or of a single run.
 
   Returns:
     The path of index.html.
 
   Raises:
-    errors.UserError: `workdir` is not a study's folder.
+    errors.UserError: `workdir` is no such folder.
   """
   study = read.study(workdir)
   content = sections.content(study)
@@ -45,7 +45,7 @@ def summary(workdir: str | pathlib.Path) -> str:
   """Returns the tables of results as text, for a terminal.
 
   Raises:
-    errors.UserError: `workdir` is not a study's folder.
+    errors.UserError: `workdir` is no such folder.
   """
   study = read.study(workdir)
   return page.terminal(study, sections.content(study))

@@ -10,19 +10,17 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ssl_jax import errors, jsonl
+from ssl_jax.report import single_run
+from ssl_jax.report.results import evaluation_result
 from ssl_jax.report.study import (
     CONFIG,
     METRICS,
-    EvaluationResult,
     Groups,
     HeatmapLayout,
     MethodRun,
     Published,
     Study,
-    finite,
 )
 
 REHEARSAL = ('Rehearsal: a scaled-down run that checks that everything works. Its '
@@ -30,16 +28,18 @@ REHEARSAL = ('Rehearsal: a scaled-down run that checks that everything works. It
 
 
 def study(workdir: str | pathlib.Path) -> Study:
-  """Reads the files that `ssl_jax.study` has written in a folder so far.
+  """Reads the files that `ssl_jax.study`, or a single run, has written so far.
 
   Args:
-    workdir: the folder of the study.
+    workdir: the folder of the study or of the run.
 
   Raises:
-    errors.UserError: `workdir` is not a study's folder, or its study.json
-      cannot be read or lacks a field.
+    errors.UserError: `workdir` is no such folder, or its study.json cannot be read or
+      lacks a field.
   """
   folder = pathlib.Path(workdir)
+  if (folder / 'config.json').is_file() and not (folder / 'study.json').is_file():
+    return single_run.study(folder)
   head = _head(folder)
   notes: list[str] = []
   methods, evaluations = tuple(head['methods']), tuple(head['evaluations'])
@@ -91,13 +91,13 @@ def _head(folder: pathlib.Path) -> Mapping[str, Any]:
   """Reads study.json; raises `errors.UserError` if a field is missing."""
   if not folder.is_dir():
     raise errors.UserError(
-        f'workdir is {str(folder)!r}, which is not a folder; give the folder that '
-        '`python -m ssl_jax.study` wrote')
+        f'workdir is {str(folder)!r}, which is not a folder; give the --workdir of '
+        '`python -m ssl_jax.study` or of a run')
   path = folder / 'study.json'
   if not path.is_file():
     raise errors.UserError(
-        f'workdir is {str(folder)!r}, which has no study.json; give the folder '
-        'that `python -m ssl_jax.study` wrote')
+        f'workdir is {str(folder)!r}, which has neither study.json nor config.json; '
+        'give the --workdir of `python -m ssl_jax.study` or of a run')
   try:
     head = json.loads(path.read_text(encoding='utf-8'))
   except ValueError as error:
@@ -121,7 +121,8 @@ def _run(workdir: pathlib.Path, method: str, seed: int, evaluations: Sequence[st
   for evaluation in evaluations:
     path = folder / evaluation / 'result.json'
     try:
-      results[evaluation] = _result(json.loads(path.read_text(encoding='utf-8')))
+      results[evaluation] = evaluation_result(
+          json.loads(path.read_text(encoding='utf-8')))
     except FileNotFoundError:
       pass
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -132,38 +133,6 @@ def _run(workdir: pathlib.Path, method: str, seed: int, evaluations: Sequence[st
       files=tuple(f for f in (CONFIG, METRICS) if (folder / f).is_file()),
       metrics=tuple(jsonl.read(folder / METRICS)),
       pretrain=_pretrain(folder / 'pretrain' / 'result.json'))
-
-
-def _result(record: Mapping[str, Any]) -> EvaluationResult:
-  """Converts the content of result.json.
-
-  Raises:
-    ValueError: it holds no accuracy within [0, 1].
-  """
-  result, test = record['result'], record['result']['test']
-  metric = result.get('score') or 'top1'
-  for name in ('top1', metric):
-    if not (finite(test[name]) and 0 <= test[name] <= 1):
-      raise ValueError(name)
-  return EvaluationResult(
-      top1=float(test['top1']), top5=test.get('top5'),
-      mean_per_class=test.get('mean_per_class'),
-      per_class=_array(test.get('per_class')),
-      confusion=_array(test.get('confusion')),
-      images=test.get('n') or 0,
-      labelled=(result.get('train') or {}).get('n') or 0,
-      protocol=str(result.get('protocol') or ''),
-      settings=result.get('chosen') or {},
-      searched=len(result.get('grid') or ()) > 1,
-      class_names=tuple(str(n) for n in result.get('class_names') or ()),
-      seconds=result.get('seconds', record.get('seconds')),
-      metric=metric,
-      at_edge=tuple(result.get('at_edge') or ()),
-      packed=result.get('packed') or {})
-
-
-def _array(values: Any) -> np.ndarray | None:
-  return np.array(values, dtype=np.float64) if values else None
 
 
 def _pretrain(path: pathlib.Path) -> Mapping[str, Any]:

@@ -122,7 +122,7 @@ class MethodRun:
     pretrain: `{'config': ..., 'result': ...}`; empty until pre-training is done.
     results: evaluation -> its result.
     folder: the run's folder, relative to the study's.
-    files: those of CONFIG and METRICS that exist.
+    files: the config and the log of the training that exist, relative to `folder`.
   """
 
   method: str

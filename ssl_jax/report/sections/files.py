@@ -2,7 +2,7 @@
 
 from ssl_jax.report import tables
 from ssl_jax.report.content import Content
-from ssl_jax.report.study import CONFIG, METRICS, MethodRun, Study
+from ssl_jax.report.study import MethodRun, Study
 
 
 def content(study: Study) -> Content:
@@ -18,13 +18,13 @@ def table(study: Study) -> tables.Table:
       rows.append((tables.Cell(study.display_name(run.method)),
                    tables.Cell(str(run.seed)),
                    tables.Cell(run.folder, link=run.link()),
-                   _cell(run, CONFIG), _cell(run, METRICS)))
+                   _cell(run, 'config.json'), _cell(run, 'metrics.jsonl')))
   return tables.Table('Folder of each run, and the files of its pre-training.',
                       ('Method', 'Seed', 'Folder', 'Config', 'Log'), tuple(rows),
                       left_aligned=5, title='Files')
 
 
-def _cell(run: MethodRun, file: str) -> tables.Cell:
-  if file not in run.files:
-    return tables.Cell(tables.ABSENT)
-  return tables.Cell(file.rpartition('/')[2], link=run.link(file))
+def _cell(run: MethodRun, name: str) -> tables.Cell:
+  found = [file for file in run.files if file.rpartition('/')[2] == name]
+  return tables.Cell(name, link=run.link(found[0])) if found else (
+      tables.Cell(tables.ABSENT))
