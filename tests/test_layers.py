@@ -32,6 +32,8 @@ ONLY_IN = {  # what may import it
     'matplotlib': ('report',),
     'jinja2': ('report',),
     'safetensors': ('weights.tensor_file',),
+    'jax2onnx': ('weights.as_onnx',),
+    'onnx': ('weights.as_onnx',),
     'pyarrow': ('evaluators.vectors',),
 }
 NOWHERE = ('tensorflow', 'torch', 'torchvision', 'clu.metric_writers',
