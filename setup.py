@@ -25,6 +25,7 @@ setuptools.setup(
         'absl-py',
         'array-record',           # the file format that tfds.data_source reads
         'clu',
+        'flatbuffers',            # jax.export serializes by it
         'flax>=0.12',
         'grain',                  # decodes streamed data in parallel
         'importlib_resources',    # tensorflow-datasets needs it and does not declare it
@@ -47,6 +48,8 @@ setuptools.setup(
         'tpu': ['jax[tpu]>=0.10'],
         'torch': ['torch>=2.6'],  # reads .ckpt, .pt and .pth files of weights
         'parquet': ['pyarrow'],   # reads data sets, and writes vectors
+        # It installs orbax-checkpoint 0.11.36, which also works here.
+        'onnx': ['jax2onnx>=0.17.1', 'onnxruntime'],
         'test': ['pytest>=8', 'pytest-xdist', 'ruff'],
     },
 )

@@ -177,17 +177,23 @@ def require(flag: flags.FlagHolder, example: str) -> str:
   return flag.value
 
 
-def output_file(flag: flags.FlagHolder) -> pathlib.Path | None:
+def output_file(flag: flags.FlagHolder, folder: bool = False) -> pathlib.Path | None:
   """Returns the absolute path of a file to be written, or None if the flag is unset.
 
+  Args:
+    flag: holds the path.
+    folder: whether it names a folder, which may exist, instead of a file.
+
   Raises:
-    errors.UserError: its folder does not exist; this is checked before the work.
+    errors.UserError: its parent does not exist, or the other kind exists at the path;
+      this is checked before the work.
   """
   if not flag.value:
     return None
   path = pathlib.Path(flag.value).absolute()
-  if not path.parent.is_dir() or path.is_dir():
+  other_kind = path.is_file() if folder else path.is_dir()
+  if not path.parent.is_dir() or other_kind:
     raise errors.UserError(
-        f'--{flag.name}={flag.value} cannot be written; name a file in a folder that '
-        'exists')
+        f'--{flag.name}={flag.value} cannot be written; name a '
+        f'{"folder" if folder else "file"} in a folder that exists')
   return path

@@ -199,7 +199,7 @@ MISTAKES = [
     ('embed', ['--checkpoint=W/none', '--output=W/z.npz'], 'holds no checkpoint'),
     ('embed', ['--checkpoint=W'], '--output is missing'),
     ('export', ['--checkpoint=W', '--output=W/z.pt'], 'ends in .safetensors'),
-    ('export', ['--format=onnx'], 'should be one of <safetensors>'),
+    ('export', ['--format=pt'], 'should be one of <safetensors|timm|jax|onnx>'),
     ('embed', ['--checkpoint=W', '--output=W/z.txt'], "accepted are .npz, .csv"),
 ]
 BINARIES = [

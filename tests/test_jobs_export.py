@@ -8,10 +8,12 @@ import pytest
 import safetensors
 import stub_encoder
 import tiny
+import tiny_network
 
 import ssl_jax
 from ssl_jax import errors
 from ssl_jax.jobs import export, finetune
+from ssl_jax.train import encoder as encoder_lib
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
 AUGMENT = {'recipe': 'crop_flip', 'mean': [0.5, 0.4, 0.3], 'std': [0.2, 0.3, 0.4]}
@@ -28,8 +30,9 @@ def exported(run, tmp_path):
   with safetensors.safe_open(path, 'np') as file:
     tensors = {name: file.get_tensor(name) for name in file.keys()}
     metadata = file.metadata()
-  assert facts.tensors == len(tensors)
-  assert facts.parameters == sum(x.size for x in tensors.values())
+  assert [p.name for p in tmp_path.iterdir() if p.is_file()] == [path.name]
+  values = sum(x.size for x in tensors.values())
+  assert facts.content == f'{len(tensors)} arrays, {values:,} values'
   return tensors, metadata, export.show(facts, path)
 
 
@@ -82,6 +85,28 @@ def test_what_cannot_be_exported_is_one_sentence(run, tmp_path):
     with pytest.raises(errors.UserError, match='encoder/.* has no name in torchvision'):
       export.run(other, tmp_path / 'x.safetensors')
   assert not (tmp_path / 'x.safetensors').exists()
+
+
+@pytest.mark.parametrize('name, output, options, message', [
+    ('safetensors', 'x.jax', {}, "give a name that ends in .safetensors, or --format=j"),
+    ('jax', 'x.bin', {}, "ends in '.bin'; give a name that ends in .jax"),
+    ('timm', 'x.safetensors', {}, 'is a file, but --format=timm writes a folder'),
+    ('timm', 'x', {'endpoint': 'stage1'}, '--endpoint has no effect.*--format=onnx'),
+    ('safetensors', 'x.safetensors', {'preprocess': False}, '--preprocess has no eff'),
+    ('torch', 'x.pt', {}, "--format is 'torch'; accepted are jax, onnx")])
+def test_options_that_do_not_suit_the_format(tmp_path, name, output, options, message):
+  with pytest.raises(errors.UserError, match=message):
+    export.run('nowhere', tmp_path / output, name, **options)
+
+
+def test_a_folder_is_written_and_holds_nothing_else(tmp_path, monkeypatch):
+  monkeypatch.setattr(encoder_lib, 'load', lambda *_: tiny_network.encoder(
+      {'name': 'resnet18', 'stem': 'imagenet'}, size=32).trained)
+  for _ in range(2):
+    exported = export.run('a run', tmp_path / 'timm', 'timm')
+    assert {p.name: p.read_bytes() for p in (tmp_path / 'timm').iterdir()} == (
+        exported.files)
+  assert f'local-dir:{tmp_path / "timm"}' in export.show(exported, tmp_path / 'timm')
 
 
 @pytest.mark.parametrize('config, has', [

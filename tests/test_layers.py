@@ -34,6 +34,9 @@ ONLY_IN = {  # what may import it
     'safetensors': ('weights.tensor_file',),
     'torch': ('weights.torch_file',),
     'pyarrow': ('data.parquet', 'evaluators.vectors'),
+    'jax2onnx': ('weights.as_onnx',),
+    'onnx': ('weights.as_onnx',),
+    'pyarrow': ('evaluators.vectors',),
 }
 NOWHERE = ('tensorflow', 'torchvision', 'clu.metric_writers',
            'clu.periodic_actions')

@@ -51,11 +51,31 @@ def crop_and_resize(image: jax.Array, box: Box, size: tuple[int, int],
   Raises:
     errors.UserError: the method is not one of these.
   """
-  rows = resample.resize_weights(
-      image.shape[0], box.top, box.height, size[0], method, antialias)
-  columns = resample.resize_weights(
-      image.shape[1], box.left, box.width, size[1], method, antialias)
-  return resample.separable(image, rows, columns)
+  return resample.separable(
+      image, *resize_matrices(image.shape[:2], box, size, method, antialias))
+
+
+def resize_matrices(shape: tuple[int, int], box: Box, size: tuple[int, int],
+                    method: str, antialias: bool) -> tuple[jax.Array, jax.Array]:
+  """Returns the matrices by which `crop_and_resize` resamples rows and columns.
+
+  Args:
+    shape: height H and width W of the image in pixels.
+    box: the part of the image.
+    size: height h and width w of the result in pixels.
+    method: filter of the resizing, 'bilinear' or 'bicubic'.
+    antialias: whether the filter is widened when the crop shrinks.
+
+  Returns:
+    float32 [h, H] and [w, W].
+
+  Raises:
+    errors.UserError: the method is not one of these.
+  """
+  return (resample.resize_weights(shape[0], box.top, box.height, size[0], method,
+                                  antialias),
+          resample.resize_weights(shape[1], box.left, box.width, size[1], method,
+                                  antialias))
 
 
 def tensorflow_box(key: jax.Array, height: jax.typing.ArrayLike,

@@ -169,10 +169,29 @@ class CenterCrop(FirstStage):
     return crop.center_box(height, width, self.proportion, aspect)
 
   def __call__(self, key, image, valid_size=None):
-    unchanged = self.size is None or image.shape[:2] == (self.size, self.size)
-    if unchanged and valid_size is None and self.proportion == 1:
+    if valid_size is None and self._keeps(image.shape[:2]):
       return image
     return super().__call__(key, image, valid_size)
+
+  def matrices(self, shape: tuple[int, int]) -> tuple[jax.Array, jax.Array] | None:
+    """Returns the matrices that resample the rows and the columns of an image.
+
+    Args:
+      shape: height H and width W of the image in pixels.
+
+    Returns:
+      float32 [h, H] and [w, W]; None if such images do not change.
+    """
+    if self._keeps(shape):
+      return None
+    size = shape if self.size is None else (self.size, self.size)
+    box = crop.center_box(*shape, self.proportion, size[1] / size[0])
+    return crop.resize_matrices(shape, box, size, self.method, self.antialias)
+
+  def _keeps(self, shape: tuple[int, int]) -> bool:
+    """Returns whether images of a shape do not change."""
+    same_size = self.size is None or tuple(shape) == (self.size, self.size)
+    return same_size and self.proportion == 1
 
 
 @dataclasses.dataclass(frozen=True)

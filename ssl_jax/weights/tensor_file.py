@@ -3,7 +3,6 @@
 Nothing in such a file is executed when it is read.
 """
 
-import os
 import pathlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -50,18 +49,14 @@ def read(path: pathlib.Path | str) -> Content:
                   for name, x in tensors.items()}, metadata)
 
 
-def write(path: pathlib.Path, tensors: Mapping[str, np.ndarray],
-          metadata: Mapping[str, str]) -> None:
-  """Writes a file, which replaces the old one atomically.
+def serialize(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+  """Returns the content of a file.
 
   Args:
-    path: the file.
     tensors: arrays by name.
     metadata: text by name.
   """
-  partial = path.with_name(path.name + '.partial')
-  safetensors.numpy.save_file(dict(tensors), partial, dict(metadata))
-  os.replace(partial, path)
+  return safetensors.numpy.save(dict(tensors), dict(metadata))
 
 
 def _is_floating(x: np.ndarray) -> bool:

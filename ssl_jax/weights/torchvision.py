@@ -26,6 +26,7 @@ _FORMS = {((2, 2, 2, 2), False): 'resnet18', ((3, 4, 6, 3), False): 'resnet34',
           ((3, 4, 6, 3), True): 'resnet50', ((3, 4, 23, 3), True): 'resnet101',
           ((3, 8, 36, 3), True): 'resnet152', ((3, 24, 36, 3), True): 'resnet200',
           **{((n,) * 3, False): f'resnet{6 * n + 2}' for n in (1, 2, 3, 5, 7, 9)}}
+PLAIN = ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'resnet200')
 _COUNTER = 'num_batches_tracked'
 # Leaves of a BatchNorm: the collection here, the name here, the name there.
 _NORM = (('params', 'scale', 'weight'), ('params', 'bias', 'bias'),
@@ -92,7 +93,8 @@ def name(path: Path) -> str:
         return f'{there}.{leaf_there}'
   raise errors.UserError(
       f'{"/".join(path[1:])} has no name in torchvision; ResNets without selective '
-      'kernels and linear classifiers on pooled features have names there')
+      'kernels and linear classifiers on pooled features have names there. Programs '
+      'hold every network: use --format=jax or --format=onnx to export this one')
 
 
 def path_of(there: str) -> Path | None:
@@ -174,11 +176,28 @@ def class_of(model: Mapping[str, Any]) -> str | None:
     model: the section `model` of a config, such as {'name': 'resnet50'}.
   """
   name = model['name']
-  projected_early = (model.get('shortcut', 'torch') == 'google'
-                     and name in ('resnet18', 'resnet34'))
-  same = (name in ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152')
-          and model.get('stem', 'imagenet') == 'imagenet' and model.get('width', 1) == 1
-          and not model.get('sk_ratio') and not projected_early
-          and model.get('max_pool', 'symmetric') == 'symmetric'
-          and model.get('shortcut', 'torch') != 'identity')
-  return f'torchvision.models.{name}' if same else None
+  if name not in ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152'):
+    return None
+  return f'torchvision.models.{name}' if not deviation(model) else None
+
+
+def deviation(model: Mapping[str, Any]) -> str | None:
+  """Returns how a network differs from ResNet-18 to 200 of the papers, or None.
+
+  Args:
+    model: the section `model` of a config, such as {'name': 'resnet50'}.
+  """
+  name, shortcut = model['name'], model.get('shortcut', 'torch')
+  if name not in PLAIN:
+    return f'the network {name!r}'
+  if model.get('stem', 'imagenet') != 'imagenet':
+    return f'a ResNet with the stem {model["stem"]!r}'
+  if model.get('width', 1) != 1:
+    return f'a ResNet of width {model["width"]}'
+  if model.get('sk_ratio'):
+    return 'a ResNet with selective kernels'
+  if model.get('max_pool', 'symmetric') != 'symmetric':
+    return f'a ResNet with max_pool {model["max_pool"]!r}'
+  if shortcut == 'identity' or shortcut == 'google' and name in PLAIN[:2]:
+    return f'a {name} with shortcuts of the kind {shortcut!r}'
+  return None
