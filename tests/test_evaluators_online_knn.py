@@ -11,7 +11,7 @@ from PIL import Image
 from ssl_jax import config
 from ssl_jax.data import datasets, feed, sources
 from ssl_jax.evaluators import online_knn
-from ssl_jax.jobs import pretrain
+from ssl_jax.jobs import monitor
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import training
 
@@ -56,7 +56,7 @@ def test_k_of_one_is_the_nearest_image(batches):
 
 def online_knn_of(data, **train):
   """The online kNN that a pre-training run on `data` would have."""
-  return pretrain.build_online_knn(
+  return monitor.build_online_knn(
       config.build(datasets.DataConfig, data, 'data'),
       training.TrainConfig(epochs=1, knn_every_epochs=1, **train),
       types.SimpleNamespace(encode=None), mesh_lib.data_mesh())

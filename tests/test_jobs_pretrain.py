@@ -8,7 +8,7 @@ import tiny
 
 from ssl_jax import methods
 from ssl_jax.data import datasets
-from ssl_jax.jobs import pretrain, workdir
+from ssl_jax.jobs import monitor, pretrain, workdir
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import loop, training
 
@@ -28,7 +28,7 @@ def test_the_online_knn_classifies_images_that_are_not_in_its_bank():
   mesh = mesh_lib.data_mesh()
 
   def images_of_knn(**train):
-    online_knn = pretrain.build_online_knn(
+    online_knn = monitor.build_online_knn(
         datasets.DataConfig(**tiny.DATA), training.TrainConfig(2, **train), method,
         mesh)
     return images_of(online_knn.bank()), images_of(online_knn.queries())

@@ -36,7 +36,6 @@ ONLY_IN = {  # what may import it
     'pyarrow': ('data.parquet', 'evaluators.vectors'),
     'jax2onnx': ('weights.as_onnx',),
     'onnx': ('weights.as_onnx',),
-    'pyarrow': ('evaluators.vectors',),
 }
 NOWHERE = ('tensorflow', 'torchvision', 'clu.metric_writers',
            'clu.periodic_actions')

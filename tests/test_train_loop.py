@@ -13,7 +13,7 @@ from jax.experimental.layout import Format, Layout
 from PIL import Image
 
 from ssl_jax import errors, jsonl
-from ssl_jax.jobs import pretrain
+from ssl_jax.jobs import monitor, pretrain
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import checkpoint, loop, reporter, step, training
 
@@ -58,11 +58,11 @@ class SignalAt:
 
 def test_sigterm_saves_and_the_resumed_run_is_bit_identical(tmp_path, monkeypatch):
   fields = config(knn_every_epochs=0.4)  # every second of ten steps
-  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=0))
+  monkeypatch.setattr(monitor, 'build_online_knn', lambda *a: SignalAt(after=0))
   pretrain.run(fields, tmp_path / 'undisturbed')
 
   interrupted = SignalAt(after=2)
-  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: interrupted)
+  monkeypatch.setattr(monitor, 'build_online_knn', lambda *a: interrupted)
   with pytest.raises(errors.Preempted, match='step 5 is saved'):
     pretrain.run(fields, tmp_path / 'killed')
   # As after a kill -9: lines after the checkpoint, and an incomplete one.
@@ -102,7 +102,7 @@ def test_a_state_kept_with_outputs_first_trains_and_resumes_the_same(
   monkeypatch.setattr(mesh_lib, 'stored', outputs_first)
   monkeypatch.setattr(step, 'make_dispatch', recording)
   with monkeypatch.context() as patch, pytest.raises(errors.Preempted):
-    patch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=2))
+    patch.setattr(monitor, 'build_online_knn', lambda *a: SignalAt(after=2))
     pretrain.run(fields, tmp_path / 'first')
   assert pretrain.run(fields, tmp_path / 'first')['steps'] == 10
   assert layouts == [{(3, 0, 1, 2)}] * 10
@@ -126,7 +126,7 @@ def heard_outside():
 def test_signals_are_noted_until_the_state_is_written(
     tmp_path, monkeypatch, heard_outside, name):
   number, leave = getattr(signal, name), checkpoint.Checkpoints.__exit__
-  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(1, number))
+  monkeypatch.setattr(monitor, 'build_online_knn', lambda *a: SignalAt(1, number))
 
   def leave_in_spite_of_another(self, *args):
     os.kill(os.getpid(), signal.SIGTERM)
@@ -142,7 +142,7 @@ def test_signals_are_noted_until_the_state_is_written(
 
 def test_a_signal_at_the_last_step_is_not_lost(tmp_path, monkeypatch):
   fields = config(epochs=1, knn_every_epochs=1)
-  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=1))
+  monkeypatch.setattr(monitor, 'build_online_knn', lambda *a: SignalAt(after=1))
   with pytest.raises(errors.Preempted, match='step 5 is saved'):
     pretrain.run(fields, tmp_path)
   assert not (tmp_path / 'result.json').exists()
@@ -188,7 +188,7 @@ def test_data_that_changed_end_a_resume(tmp_path, monkeypatch):
   images(tmp_path / 'data', 0, 25)
   fields = {**config(knn_every_epochs=0.5),
             'data': {'name': f'folder:{tmp_path}/data', 'image_size': 8}}
-  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=1))
+  monkeypatch.setattr(monitor, 'build_online_knn', lambda *a: SignalAt(after=1))
   with pytest.raises(errors.Preempted):
     pretrain.run(fields, tmp_path / 'run')
   images(tmp_path / 'data', 25, 50)
@@ -196,7 +196,7 @@ def test_data_that_changed_end_a_resume(tmp_path, monkeypatch):
     pretrain.run(fields, tmp_path / 'run')
   shutil.rmtree(tmp_path / 'data')
   images(tmp_path / 'data', 0, 25)
-  monkeypatch.setattr(pretrain, 'build_online_knn', lambda *a: SignalAt(after=0))
+  monkeypatch.setattr(monitor, 'build_online_knn', lambda *a: SignalAt(after=0))
   assert pretrain.run(fields, tmp_path / 'run')['steps'] == 4
 
 

@@ -134,6 +134,17 @@ def load(name: str, split: str = 'train', **fields: Any) -> sources.Source:
                     split)
 
 
+def held_out(data: DataConfig, fraction: float) -> DataConfig:
+  """Returns the data set with `fraction` for a validation fraction that is not set.
+
+  Pre-training uses 0, because it does not use labels. An evaluation that takes a
+  validation split out of `train` takes images that the encoder has seen unlabelled.
+  """
+  if data.validation_fraction is not None:
+    return data
+  return dataclasses.replace(data, validation_fraction=fraction)
+
+
 def open_split(data: DataConfig, split: str) -> sources.Source:
   """Opens one split of a data set.
 

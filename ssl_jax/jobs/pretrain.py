@@ -7,17 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
-import numpy as np
-from absl import logging
 
 from ssl_jax import config as config_lib
 from ssl_jax import errors, jsonl, methods, plain_config
 from ssl_jax.data import datasets, sources
 from ssl_jax.data import feed as feed_lib
-from ssl_jax.evaluators import online_knn
-from ssl_jax.jobs import initial
+from ssl_jax.jobs import initial, monitor
 from ssl_jax.jobs import workdir as workdir_lib
-from ssl_jax.methods import base
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import processes, provenance
 from ssl_jax.train import loop, online_probe, optim, training
@@ -42,6 +38,7 @@ class Config(methods.Spec):
   feed: Any = config_lib.section(feed_lib.FeedConfig)
   optim: Any = config_lib.section(optim.Optim)
   train: Any = config_lib.section(TrainConfig)
+  monitor: Any = config_lib.section(monitor.MonitorConfig, default={})
   log: Any = config_lib.section(training.LogConfig, default={})
 
 
@@ -143,23 +140,12 @@ def prepare(spec: Config, config: dict[str, Any], workdir: pathlib.Path,
   """
   mesh = mesh_lib.data_mesh()
   with processes.fail_together():
-    source = datasets.open_split(held_out(spec.data, 0.), 'train')
+    source = datasets.open_split(datasets.held_out(spec.data, 0.), 'train')
   check_same_data(source, len(source))
   with processes.fail_together():
     feed = feed_lib.make_feed(source, spec.feed, seed=spec.seed, mesh=mesh)
   check_same_data(source, feed.num_examples)  # a resident feed drops bad images
   return assemble(spec, config, source, feed, mesh, workdir, label)
-
-
-def held_out(data: datasets.DataConfig, fraction: float) -> datasets.DataConfig:
-  """Returns the data set with `fraction` for a validation fraction that is not set.
-
-  Pre-training uses 0, because it does not use labels. An evaluation that takes a
-  validation split out of `train` takes images that the encoder has seen unlabelled.
-  """
-  if data.validation_fraction is not None:
-    return data
-  return dataclasses.replace(data, validation_fraction=fraction)
 
 
 def check_same_data(source: sources.Source, examples: int) -> None:
@@ -197,7 +183,6 @@ def assemble(spec: Config, config: dict[str, Any], source: sources.Source,
       spec.optim, batch_size=feed.batch_size, num_examples=feed.num_examples,
       total_steps=training.whole_steps(spec.train.epochs, feed.steps_per_epoch))
   labelled = source.num_classes > 0
-  with_knn = labelled and spec.train.knn_every_epochs > 0
   return training.TrainingRun(
       method=method, tx=tx, schedule=schedule, feed=feed, mesh=mesh, workdir=workdir,
       config={**config, 'dataset': source.description},
@@ -205,41 +190,7 @@ def assemble(spec: Config, config: dict[str, Any], source: sources.Source,
       probe=online_probe.OnlineProbe(
           source.num_classes, spec.train.online_endpoint, spec.train.online_pool)
       if labelled and spec.train.online_probe else None,
-      online_knn=build_online_knn(spec.data, spec.train, method, mesh)
-      if with_knn else None,
-      knn_every_epochs=spec.train.knn_every_epochs, label=label)
-
-
-def build_online_knn(data: datasets.DataConfig, train: training.TrainConfig,
-                     method: base.Base, mesh: jax.sharding.Mesh
-                     ) -> online_knn.OnlineKnn | None:
-  """Builds the kNN classification of validation images during the training.
-
-  The neighbours are searched among at most `knn_examples` of the training images. If
-  the data set has no validation split and none can be taken out of `train`, a warning
-  is logged, and the training continues without kNN.
-
-  Args:
-    data: the data set of the training.
-    train: the numbers of neighbours and of images to search, and the endpoint.
-    method: encodes the images.
-    mesh: the devices.
-
-  Returns:
-    The online kNN, or None without a validation split.
-  """
-  data = dataclasses.replace(held_out(data, 0.1), label_subset=None)
-  try:
-    bank, queries = (datasets.open_split(data, s) for s in ('train', 'validation'))
-  except errors.UserError as e:
-    logging.warning(
-        'Training continues without the kNN accuracy that '
-        'config.train.knn_every_epochs=%g asks for: %s', train.knn_every_epochs, e)
-    return None
-  # Evenly spaced: if files are sorted by class, the first ones have few classes.
-  n = min(train.knn_examples, len(bank))
-  bank = sources.subset(bank, np.arange(n) * len(bank) // n, bank.name)
-  batches = lambda source: lambda: feed_lib.eval_batches(source, 64 * mesh.size, mesh)
-  return online_knn.OnlineKnn(method.encode, batches(bank.load_into_memory()),
-                            batches(queries.load_into_memory()), bank.num_classes,
-                            train.knn_k, train.online_endpoint, train.online_pool)
+      monitor=monitor.build(
+          spec.data, spec.monitor, spec.train, method, batch_size=feed.batch_size,
+          labelled=labelled, mesh=mesh),
+      monitor_every_epochs=spec.train.knn_every_epochs, label=label)

@@ -102,7 +102,7 @@ def training_run(config: dict[str, Any], data: str) -> training.TrainingRun:
   spec = pretrain.parse(config)
   mesh = mesh_lib.data_mesh()
   source = (random_images(config['data']) if data == 'synthetic' else
-            datasets.open_split(pretrain.held_out(spec.data, 0.), 'train'))
+            datasets.open_split(datasets.held_out(spec.data, 0.), 'train'))
   feed = feed_lib.make_feed(source, spec.feed, seed=spec.seed, mesh=mesh)
   return pretrain.assemble(spec, config, source, feed, mesh, pathlib.Path(),
                            'benchmark')

@@ -1,4 +1,4 @@
-"""Runs the training loop: steps, reports, checkpoints and online kNN."""
+"""Runs the training loop: steps, reports, checkpoints and the monitor."""
 
 import contextlib
 import functools
@@ -77,7 +77,7 @@ def _iterate(run: training.TrainingRun, state: step_lib.TrainState, key: jax.Arr
   step, total = int(state.step), run.total_steps
   save_every, keep_every = (run.steps(n) for n in (
       run.log.checkpoint_every_epochs, run.log.keep_every_epochs))
-  knn_every = run.steps(run.knn_every_epochs) if run.online_knn else 0
+  monitor_every = run.steps(run.monitor_every_epochs) if run.monitor else 0
   encoder = run.method.encoder_variables
   pending, stop = None, False  # step and metrics of the dispatch that is running
 
@@ -97,14 +97,14 @@ def _iterate(run: training.TrainingRun, state: step_lib.TrainState, key: jax.Arr
       pending = None if step == reporter.last else (step, metrics)
       profiler.at(step)
       stop = listener.reached()
-      knn = training.crossed(knn_every, before, step)
+      monitor = training.crossed(monitor_every, before, step)
       due = any(training.crossed(n, before, step) for n in (save_every, keep_every))
-      if stop or knn or due or step == total:
+      if stop or monitor or due or step == total:
         if pending is not None:  # a state is saved only if its loss is finite
           reporter.report(*pending)
         pending = None
-        if knn:
-          reporter.write_evaluation(step, run.online_knn(encoder(state.variables)))
+        if monitor:
+          reporter.write_evaluation(step, run.monitor(state.variables))
         save()
         reporter.pause()
   if not checkpoints.steps():  # after zero epochs: a randomly initialised encoder

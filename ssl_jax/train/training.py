@@ -15,8 +15,8 @@ from ssl_jax.methods import base
 from ssl_jax.train import online_probe
 from ssl_jax.train import step as step_lib
 
-# Maps the variables of an encoder to metrics.
-Evaluate = Callable[[base.Tree], Mapping[str, float]]
+# Maps the variables of a method to metrics.
+Evaluate = Callable[[base.Variables], Mapping[str, float]]
 # By platform; on all others up to 32. `step.make_dispatch` gives the reason.
 STEPS_PER_DISPATCH = {'cpu': 1}
 
@@ -30,8 +30,8 @@ class TrainConfig(methods.ComputeConfig):
       True, doc='Whether a linear classifier is trained on the features during the '
       'training, if images have labels')
   knn_every_epochs: float = config_lib.field(
-      0, low=0, doc='Epochs from one kNN score on validation images to the next; 0 is '
-      'never')
+      0, low=0, doc='Epochs from one measurement on validation images to the next: kNN '
+      'accuracy, effective rank of the features, loss; 0 is never')
   knn_examples: int = config_lib.field(
       10_000, low=1, doc='Number of training images that kNN searches')
   knn_k: int = config_lib.field(20, low=1, doc='Number of neighbours that vote in kNN')
@@ -80,8 +80,8 @@ class TrainingRun:
     epochs: length of the training.
     log: what is logged and kept.
     probe: the linear classifier that is trained on the features, or None.
-    online_knn: evaluates the encoder during the training, or None.
-    knn_every_epochs: epochs from one evaluation to the next; 0 is never.
+    monitor: measures the method during the training, or None.
+    monitor_every_epochs: epochs from one evaluation to the next; 0 is never.
     warm_start: replaces parts of the initial state, for example its variables by those
       of a trained encoder. It is not called when a run is resumed.
     claim: records that the workdir belongs to this run. It is called when the first
@@ -99,8 +99,8 @@ class TrainingRun:
   epochs: float
   log: LogConfig = LogConfig()
   probe: online_probe.OnlineProbe | None = None
-  online_knn: Evaluate | None = None
-  knn_every_epochs: float = 0
+  monitor: Evaluate | None = None
+  monitor_every_epochs: float = 0
   warm_start: Callable[[step_lib.TrainState], step_lib.TrainState] | None = None
   claim: Callable[[], None] = lambda: None
   label: str = 'train'
