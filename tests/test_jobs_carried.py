@@ -66,7 +66,7 @@ def test_the_whole_state_is_that_of_the_run_at_another_size_of_the_views(
                    or name.startswith('opt_state')} and len(reset) == 2
   assert all(before[name] == 5 and after[name] == 0 for name in reset)
   assert any(np.any(after[name]) for name in after if '/trace/' in name)
-  assert 'The target network is that of' in caplog.text
+  assert 'The target network, or the queue, is that of' in caplog.text
   assert 'the online probe does too' in caplog.text
   assert 'set another seed' not in caplog.text
 

@@ -75,9 +75,10 @@ def with_target(state: step_lib.TrainState, saved: SavedState,
   same = config['method']['name'] == saved.config['method']['name']
   found = saved.part('variables', 'non_trainable') if same else None
   if found is None or resume.differ(found, own):
-    logging.info('The target network starts as a copy of the network of %s', saved.path)
+    logging.info('The target network starts as a copy of the network of %s, and a '
+                 'queue is new', saved.path)
     return state
-  logging.info('The target network is that of %s', saved.path)
+  logging.info('The target network, or the queue, is that of %s', saved.path)
   return state.replace(variables=state.variables.replace(
       non_trainable=mesh_lib.put_replicated(mesh, _like(own, found))))
 
