@@ -66,6 +66,13 @@ def test_an_output_file_needs_a_folder_that_exists(tmp_path, monkeypatch):
       cli.output_file(flag(wrong))
 
 
+def test_an_output_folder_may_exist_but_not_as_a_file(tmp_path):
+  assert cli.output_file(flag(str(tmp_path)), folder=True) == tmp_path
+  (tmp_path / 'x').write_text('')
+  with pytest.raises(errors.UserError, match='name a folder in a folder that exists'):
+    cli.output_file(flag(str(tmp_path / 'x')), folder=True)
+
+
 def test_the_config_of_a_single_process_is_what_its_flag_reads():
   fields = {'seed': 3}
   assert cli.config(types.SimpleNamespace(read=lambda: fields)) == fields

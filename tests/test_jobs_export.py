@@ -88,7 +88,7 @@ def test_what_cannot_be_exported_is_one_sentence(run, tmp_path):
 
 
 @pytest.mark.parametrize('name, output, options, message', [
-    ('safetensors', 'x.jax', {}, "give a name that ends in .safetensors, or --format=j"),
+    ('safetensors', 'x.jax', {}, "ends in .safetensors, or --format=jax"),
     ('jax', 'x.bin', {}, "ends in '.bin'; give a name that ends in .jax"),
     ('timm', 'x.safetensors', {}, 'is a file, but --format=timm writes a folder'),
     ('timm', 'x', {'endpoint': 'stage1'}, '--endpoint has no effect.*--format=onnx'),
