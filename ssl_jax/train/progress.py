@@ -139,8 +139,11 @@ class Progress:
              f'loss {metrics["loss"]:.4g}': 2}
     for name in order:
       parts[_percentage(name, accuracies[name])] = 3 if name == order[0] else 7
+    if (rank := metrics.get('validation/effective_rank')) is not None:
+      parts[f'effective rank {rank:.1f}'] = 7
     parts |= {f'{name} {value:.4g}': 8 for name, value in metrics.items()
-              if name not in ('loss', *_HIDDEN, *accuracies)}
+              if name not in ('loss', *_HIDDEN, *accuracies)
+              and not name.startswith('validation/')}  # metrics.jsonl has these
     if not math.isnan(self.images_per_second):
       left = (self._total - step) * self._batch / max(self.images_per_second, 1e-9)
       parts |= {f'{self.images_per_second:,.0f} images/s': 5,
