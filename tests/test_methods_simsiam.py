@@ -79,3 +79,20 @@ def test_the_predictor_keeps_its_rate_to_the_end():
     for path, update in jax.tree_util.tree_leaves_with_path(updates):
       own = 0.1 if path[0].key == 'predictor' else rate
       np.testing.assert_allclose(update, -own, rtol=1e-5)
+
+
+def test_a_field_sets_the_number_of_views():
+  fields = config() | {'method': {'name': 'simsiam', 'views_per_image': 4}}
+  method = methods.build(fields, 0)
+  images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+  views = method.views(jax.random.key(1), {'image': images})
+  assert len(views) == 16 and method.views_per_image == 4
+  variables = jax.jit(lambda key: method.init(key, (8, 8, 3)))(jax.random.key(0))
+  loss, output = jax.jit(method.loss)(variables.params, variables, views,
+                                      -jnp.ones(4, jnp.int32))
+  p, z = (np.asarray(output.endpoints[name], np.float64).reshape(4, 4, -1)
+          for name in ('prediction', 'projection'))
+  others = (z.sum(1, keepdims=True) - z) / 3
+  cosine = (p * others).sum(-1) / np.linalg.norm(p, axis=-1) / np.linalg.norm(
+      others, axis=-1)
+  np.testing.assert_allclose(loss, -cosine.mean(), rtol=1e-4)

@@ -37,6 +37,19 @@ def test_simsiam_by_its_equation(rows):
   np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+def test_four_views_are_compared_with_the_mean_of_the_others():
+  """FastSiam: the target is the direction of the mean of three projections."""
+  rng = np.random.default_rng(1)
+  p, z = rng.normal(size=(3, 4, 7)), rng.normal(size=(3, 4, 7))
+  expected = []
+  for i in range(3):
+    for v in range(4):
+      mean = np.mean([z[i, w] for w in range(4) if w != v], axis=0)
+      expected.append(-p[i, v] @ mean / np.linalg.norm(p[i, v]) / np.linalg.norm(mean))
+  got = alignment.negative_cosine(flat(p), flat(z), 4)
+  np.testing.assert_allclose(got, np.mean(expected), rtol=1e-5)
+
+
 def test_squared_distance_by_its_equation(rows):
   x, t = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in rows)
   got = alignment.squared_distance(*map(flat, rows))

@@ -128,7 +128,7 @@ def from_spec(spec: Spec, num_classes: int) -> base.Base | compressed.Compressed
                     **method.build_heads(spec, num_classes, dtype))
   return compressed.around(spec.method(
       network=network, dtype=dtype, grad_cache_chunks=spec.train.grad_cache_chunks,
-      policies=policies.per_crop(spec.augment, method.num_crops),
+      policies=policies.per_crop(spec.augment, method.crops(spec.method.keywords)),
       preprocess=policies.evaluation(spec.augment)), spec.compression)
 
 

@@ -126,6 +126,16 @@ class Base:
   # The least number of images that the loss compares with each other.
   min_images: ClassVar[int] = 1
 
+  @classmethod
+  def crops(cls, fields: Mapping[str, Any]) -> int | None:
+    """Returns the number of crops; a method overrides it if a field decides.
+
+    Args:
+      fields: the fields of the section `method` that the config sets.
+    """
+    del fields
+    return cls.num_crops
+
   @staticmethod
   def build_heads(spec: Any, num_classes: int, dtype: Any) -> dict[str, nn.Module]:
     """Builds the heads of the encoder.

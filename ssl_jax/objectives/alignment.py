@@ -28,20 +28,27 @@ def normalized_regression(predictions: jax.Array, targets: jax.Array) -> jax.Arr
   return 4 - 4 * _cosine_with_other_view(predictions, targets).mean()
 
 
-def negative_cosine(predictions: jax.Array, targets: jax.Array) -> jax.Array:
+def negative_cosine(predictions: jax.Array, targets: jax.Array,
+                    views: int = 2) -> jax.Array:
   """Computes SimSiam's loss, the negative cosine similarity, averaged over views.
 
-  It is that of Chen & He 2021, arXiv:2011.10566, equations 1 to 4. `targets` get no
-  gradient.
+  It is that of Chen & He 2021, arXiv:2011.10566, equations 1 to 4. With more than two
+  views, the target of a view is the mean of the projections of all others (FastSiam,
+  Pototzky et al. 2022, DAGM GCPR, section 3). `targets` get no gradient.
 
   Args:
-    predictions: p, the predictions for both views, [2N, D] of any float type.
-    targets: z, the projections of both views, [2N, D].
+    predictions: p, the predictions for all views, [V N, D] of any float type; row
+      i V + v is view v of image i.
+    targets: z, the projections of all views, [V N, D].
+    views: V, the number of views of an image, at least 2.
 
   Returns:
     A float32 scalar in [-1, 1].
   """
-  return -_cosine_with_other_view(predictions, targets).mean()
+  z = targets.astype(jnp.float32).reshape(-1, views, targets.shape[-1])
+  others = ((z.sum(1, keepdims=True) - z) / (views - 1)).reshape(targets.shape)
+  others = jax.lax.stop_gradient(contrastive.unit(others))
+  return -(contrastive.unit(predictions) * others).sum(-1).mean()
 
 
 def squared_distance(features: jax.Array, targets: jax.Array) -> jax.Array:
