@@ -256,7 +256,7 @@ def test_both_protocols_of_the_study_of_compression_have_one_budget():
                                   'simsiam_cifar10', 'barlow_twins_cifar10',
                                   'vicreg_cifar10', 'moco_v2_cifar10',
                                   'moco_v3_cifar10', 'nnclr_cifar10',
-                                  'supcon_cifar10', 'swav_cifar10'])
+                                  'supcon_cifar10', 'swav_cifar10', 'lejepa_cifar10'])
 def test_pretraining_runs_once_tiny(name, tmp_path):
   assert pretrain.run(shrunk(load(name)[1]), tmp_path)['steps'] == 2
 

@@ -20,6 +20,7 @@ from configs import (
     barlow_twins_cifar10,
     byol_cifar10,
     evaluate,
+    lejepa_cifar10,
     moco_v2_cifar10,
     moco_v3_cifar10,
     nnclr_cifar10,
@@ -36,12 +37,12 @@ CONFIGS = {
     'simclr': simclr_cifar10, 'moco_v2': moco_v2_cifar10, 'moco_v3': moco_v3_cifar10,
     'byol': byol_cifar10, 'simsiam': simsiam_cifar10, 'nnclr': nnclr_cifar10,
     'barlow_twins': barlow_twins_cifar10, 'vicreg': vicreg_cifar10,
-    'swav': swav_cifar10, 'supcon': supcon_cifar10}
+    'lejepa': lejepa_cifar10, 'swav': swav_cifar10, 'supcon': supcon_cifar10}
 NAMES = {
     'simclr': 'SimCLR', 'dcl': 'DCL', 'moco_v2': 'MoCo v2', 'moco_v3': 'MoCo v3',
     'byol': 'BYOL', 'simsiam': 'SimSiam', 'nnclr': 'NNCLR',
-    'barlow_twins': 'Barlow Twins', 'vicreg': 'VICReg', 'swav': 'SwAV',
-    'supcon': 'SupCon (labels)',
+    'barlow_twins': 'Barlow Twins', 'vicreg': 'VICReg', 'lejepa': 'LeJEPA',
+    'swav': 'SwAV',     'supcon': 'SupCon (labels)',
     'rotnet': 'RotNet', 'random': 'Random encoder'}
 PUBLISHED = {  # solo-learn's README, in %
     'simclr': 90.74, 'moco_v2': 92.94, 'moco_v3': 93.10, 'byol': 92.58,
