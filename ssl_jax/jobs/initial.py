@@ -187,9 +187,7 @@ def _misfit(path: str, model: Mapping[str, Any] | None,
   parts = []
   for what, names in differences.items():
     if names:
-      more = len(names) - _NAMED_AT_MOST
-      parts.append(f'{what} {", ".join(names[:_NAMED_AT_MOST])}'
-                   f'{f" and {more} more" if more > 0 else ""}')
+      parts.append(f'{what} {errors.listed(names, _NAMED_AT_MOST)}')
   flags = ' '.join(f'--config.model.{name}={value}' for name, value in (
       model or {}).items() if name != 'init_from')
   remedy = (f'Set the network of the weights by {flags}' if flags else
