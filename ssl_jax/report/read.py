@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ssl_jax import errors, jsonl
+from ssl_jax.report import pictures
 from ssl_jax.report.study import (
     CONFIG,
     METRICS,
@@ -131,7 +132,8 @@ def _run(workdir: pathlib.Path, method: str, seed: int, evaluations: Sequence[st
       method=method, seed=seed, results=results, folder=name,
       files=tuple(f for f in (CONFIG, METRICS) if (folder / f).is_file()),
       metrics=tuple(jsonl.read(folder / METRICS)),
-      pretrain=_pretrain(folder / 'pretrain' / 'result.json'))
+      pretrain=_pretrain(folder / 'pretrain' / 'result.json'),
+      pictures=pictures.load(folder / 'pictures' / pictures.FILE))
 
 
 def _result(record: Mapping[str, Any]) -> EvaluationResult:
