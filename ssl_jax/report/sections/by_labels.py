@@ -131,7 +131,7 @@ def _draw(study: Study, lines: Sequence[_Line], axis: _Axis,
   columns = min(2, len(panels))
   rows = math.ceil(len(panels) / columns)
   height = 3.7 if len(panels) == 1 else 2.7
-  fig = figure.Figure(figsize=(theme.WIDTH, height * rows), layout='constrained')
+  fig = figure.Figure(figsize=(palette.width, height * rows), layout='constrained')
   grid = fig.subplots(rows, columns, squeeze=False, sharey=True).ravel()
   for ax, panel in zip(grid, panels, strict=False):
     for line in lines:

@@ -169,7 +169,7 @@ def _draw(study: Study, found: Sequence[Line],
   columns = min(2, len(panels))
   rows = math.ceil(len(panels) / columns)
   height = 2.4 * rows + 0.17 * len(found)  # with the lines of the legend
-  fig = figure.Figure(figsize=(theme.WIDTH, height), layout='constrained')
+  fig = figure.Figure(figsize=(palette.width, height), layout='constrained')
   grid = fig.subplots(rows, columns, squeeze=False, sharey=True, sharex=True).ravel()
   for ax, panel in zip(grid, panels, strict=False):
     for line in found:

@@ -92,7 +92,7 @@ def _worst(study: Study, rates: np.ndarray) -> str:
 def _draw(study: Study, matrices: Sequence[_Matrix],
           palette: theme.Palette) -> figure.Figure:
   rows = math.ceil(len(matrices) / 2)
-  fig = figure.Figure(figsize=(theme.WIDTH, 3.5 * rows), layout='constrained')
+  fig = figure.Figure(figsize=(palette.width, 3.5 * rows), layout='constrained')
   grid = fig.subplots(rows, 2, squeeze=False).ravel()
   for ax, matrix in zip(grid, matrices, strict=False):
     scale = colors.LinearSegmentedColormap.from_list(

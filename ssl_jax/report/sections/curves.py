@@ -160,7 +160,7 @@ def _curves(panels: Sequence[_Panel], unit: str,
     crowded = any(len(panel.lines) > _MOST_LINES for panel in panels)
     columns = min(2 if crowded else 3, len(panels))
     rows = math.ceil(len(panels) / columns)
-    fig = figure.Figure(figsize=(theme.WIDTH, (3.2 if crowded else 2.35) * rows),
+    fig = figure.Figure(figsize=(palette.width, (3.2 if crowded else 2.35) * rows),
                         layout='constrained')
     grid = fig.subplots(rows, columns, squeeze=False).ravel()
     for ax, panel in zip(grid, panels, strict=False):

@@ -141,7 +141,7 @@ def _alt(study: Study, evaluation: str, found: HeatmapData) -> str:
 
 def _draw(found: HeatmapData, palette: theme.Palette) -> figure.Figure:
   rows, columns = found.means.shape
-  fig = figure.Figure(figsize=(theme.WIDTH, 0.7 + 0.55 * rows), layout='constrained')
+  fig = figure.Figure(figsize=(palette.width, 0.7 + 0.55 * rows), layout='constrained')
   ax = fig.subplots()
   scale = colors.LinearSegmentedColormap.from_list('', palette.heat)
   normalize = colors.Normalize(np.nanmin(found.means), np.nanmax(found.means))

@@ -69,7 +69,7 @@ def _draw(study: Study, evaluation: str, order: np.ndarray,
           palette: theme.Palette) -> figure.Figure:
   found = _percent(study, evaluation)
   height = max(0.26, 0.075 * len(found))
-  fig = figure.Figure(figsize=(theme.WIDTH, 0.9 + height * len(order)),
+  fig = figure.Figure(figsize=(palette.width, 0.9 + height * len(order)),
                       layout='constrained')
   ax = fig.subplots()
   offsets = np.linspace(-0.3, 0.3, len(found)) if len(found) > 1 else [0.0]
