@@ -17,14 +17,21 @@ from ssl_jax import config as config_lib
 from ssl_jax import config_file, errors, plain_config, report
 from ssl_jax import fields as fields_lib
 from ssl_jax.augment import stages as augment_stages
-from ssl_jax.jobs import compress, evaluate, finetune, linear_probe, pretrain
+from ssl_jax.jobs import (
+    compress,
+    evaluate,
+    finetune,
+    linear_probe,
+    pictures,
+    pretrain,
+)
 from ssl_jax.studies import run, stages
 from ssl_jax.train import optim
 
 CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
 NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py')
                if 'def get_config' in p.read_text())
-EVALUATIONS = {'compress': compress, 'evaluate': evaluate, 'finetune': finetune,
+EVALUATIONS = {'compress': compress, 'evaluate': evaluate, 'pictures': pictures, 'finetune': finetune,
                'finetune_imagenet': finetune, 'linear_probe': linear_probe}
 
 

@@ -18,7 +18,7 @@ LAYERS = (
     ('studies', 'performance'),
     ('cli', 'api', 'command'),
     ('pretrain', 'finetune', 'linear_probe', 'evaluate', 'study', 'make_report',
-     'prepare_data', 'benchmark', 'compress', 'embed', 'export'),
+     'prepare_data', 'benchmark', 'compress', 'embed', 'export', 'pictures'),
 )
 BINARIES = LAYERS[-1]
 PACKAGE_ITSELF = 1  # the layer of ssl_jax/__init__.py
@@ -33,6 +33,7 @@ ONLY_IN = {  # what may import it
     'jinja2': ('report',),
     'safetensors': ('weights.tensor_file',),
     'pyarrow': ('evaluators.vectors',),
+    'openTSNE': ('evaluators.maps',),
 }
 NOWHERE = ('tensorflow', 'torch', 'torchvision', 'clu.metric_writers',
            'clu.periodic_actions')

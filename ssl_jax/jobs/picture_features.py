@@ -1,7 +1,6 @@
 """Computes the parts of the pictures that show features of test images."""
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -45,7 +44,8 @@ def encode(method: base.Base, variables: Any, images: sources.Arrays, *,
 
   Returns:
     float32 [N, D] by endpoint, in the order of the network: the feature maps, 'pooled'
-    and 'projection'. An endpoint that equals a later one is left out.
+    and 'projection'. A stage whose average is 'pooled' is
+    left out.
   """
   parts = []
   for batch in feed.eval_batches(images, batch_size, mesh):
@@ -57,12 +57,10 @@ def encode(method: base.Base, variables: Any, images: sources.Arrays, *,
   found = {name: np.concatenate([part[name] for part in parts])
            for name, shape in shapes.items()
            if len(shape) == 4 or name in ('pooled', 'projection')}
-  names = list(found)
-  for i, name in enumerate(names):  # the last stage, averaged, is 'pooled'
-    if any(found[name].shape == found[later].shape
-           and np.allclose(found[name], found[later], rtol=1e-4, atol=1e-5)
-           for later in names[i + 1:] if later in found):
-      del found[name]
+  for name in list(found):  # the last stage of a ResNet, averaged, is 'pooled'
+    if name != 'pooled' and found[name].shape == found['pooled'].shape:
+      if np.allclose(found[name], found['pooled'], rtol=1e-4, atol=1e-5):
+        del found[name]
   return found
 
 

@@ -84,6 +84,15 @@ def mosaic(tiles: np.ndarray, columns: int, gap: int = 1,
   return out
 
 
+def enlarged(tiles: np.ndarray, side: int) -> np.ndarray:
+  """Repeats the pixels of tiles [n, h, w, ...] until they have about `side` rows.
+
+  The gaps of a mosaic then have one width, whatever the size of the tiles.
+  """
+  factor = max(1, round(side / tiles.shape[1]))
+  return tiles.repeat(factor, 1).repeat(factor, 2)
+
+
 def sprite(images: np.ndarray) -> tuple[bytes, int]:
   """Returns all images [n, h, w, C] in one WebP file, and the images in a row."""
   columns = math.ceil(math.sqrt(len(images)))

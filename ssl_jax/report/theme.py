@@ -23,6 +23,7 @@ _LINE_STYLES = ('-', (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 _MARKERS = 'osD^vP'  # for readers who see no colours
 WIDTH = 7.2   # inches
 NARROW = 3.7  # inches, for phones
+_DPI = {'png': 200, 'svg': 110}  # in SVG, it is that of clouds of points
 _CLASS_COLORS = (  # of matplotlib's tab10 and tab20, for up to 20 classes
     '#1f77b4', '#ff7f0e', '#2ca02c', '#d62728', '#9467bd', '#8c564b', '#e377c2',
     '#7f7f7f', '#bcbd22', '#17becf', '#aec7e8', '#ffbb78', '#98df8a', '#ff9896',
@@ -196,7 +197,7 @@ def render(drawing: Figure, palette: Palette, suffix: str, footer: str = '') -> 
       drawn.text(0, below, textwrap.fill(footer, 130), va='top', fontsize=7,
                  fontstyle='italic')
     drawn.savefig(
-        out, format=suffix, dpi=200, pad_inches=0.04,
+        out, format=suffix, dpi=_DPI[suffix], pad_inches=0.04,
         bbox_inches='tight' if footer or not drawing.hover else None,
         facecolor='none' if suffix == 'svg' else palette.background,
         metadata={'Date': None} if suffix == 'svg' else {'Software': None})

@@ -72,8 +72,7 @@ def _scaled(maps: np.ndarray) -> np.ndarray:
   """Returns a square of maps [f, h, w], each scaled to [0, 1]."""
   low, high = maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True)
   scaled = (maps - low) / np.maximum(high - low, 1e-12)
-  larger = max(1, 32 // maps.shape[1])  # so that all stages have gaps of one width
-  return panels.mosaic(scaled.repeat(larger, 1).repeat(larger, 2), 2, 2)
+  return panels.mosaic(panels.enlarged(scaled, 32), 2, 2)
 
 
 def filters(shown: Sequence[panels.Pictured]) -> theme.Figure:
@@ -104,7 +103,7 @@ def _draw_filters(shown: Sequence[panels.Pictured],
   for ax, s in zip(grid, shown, strict=False):
     kernels = s.pictures.filters[:_FILTERS]
     size = np.abs(kernels).max((1, 2, 3), keepdims=True)
-    tiles = kernels / np.maximum(size, 1e-12)
+    tiles = panels.enlarged(kernels / np.maximum(size, 1e-12), 16)
     wide = math.ceil(math.sqrt(len(tiles)))
     if tiles.shape[-1] == 3:
       pixels = panels.mosaic(0.5 + 0.5 * tiles, wide)

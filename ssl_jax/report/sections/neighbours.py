@@ -12,7 +12,7 @@ from ssl_jax.report.study import Study
 _SHOWN = 6     # largest number of methods in the figure
 _LEFT = 1.3    # position of the first neighbour, in sides of an image
 _STEP = 1.12   # from one neighbour to the next
-_LINE = 1.42   # from one line to the next
+_LINE = 1.5   # from one line to the next
 
 
 def content(study: Study) -> Content:
@@ -83,9 +83,9 @@ def _draw_method(ax: axes.Axes, shown: panels.Pictured, palette: theme.Palette) 
   for line, row in enumerate(pictures.queries):
     top, label = _LINE * line, pictures.labels[row]
     _image(ax, pictures.images[row], 0, top)
-    ax.text(0, top - 0.04, _label(shown, row), fontsize=6, va='bottom')
+    ax.text(0, top - 0.04, _label(shown, row), fontsize=6.5, va='bottom')
     if line == own:
-      ax.axhline(top - 0.36, color=palette.grid_line, lw=0.8)
+      ax.axhline(top - 0.42, color=palette.text, lw=0.6)
     for j, image in enumerate(pictures.neighbours[line]):
       left = _LEFT + _STEP * j
       _image(ax, image, left, top)

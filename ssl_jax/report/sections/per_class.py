@@ -56,7 +56,8 @@ def figures(study: Study, evaluation: str) -> list[theme.Figure]:
       f'over seeds{statistics.bars_in_words(v[:, order] for v in found.values())}.'
       + ' The hardest class is at the bottom.' * (not numbered),
       f'Accuracy by class. {extremes}.',
-      lambda palette: _draw(study, evaluation, order, palette))]
+      lambda palette: _draw(study, evaluation, order, palette),
+      title='Accuracy of each class')]
 
 
 def _percent(study: Study, evaluation: str) -> dict[str, np.ndarray]:

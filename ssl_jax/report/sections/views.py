@@ -56,7 +56,7 @@ def _draw_views(groups: Sequence[Sequence[panels.Pictured]],
   """Draws a row of images for each group: an original and its views, and so on."""
   views = max(len(group[0].pictures.views) for group in groups)
   images = len(groups[0][0].pictures.originals)
-  per_row = palette.columns(images, 0.6 * (views + 1))
+  per_row = palette.columns(images, 0.9 * (views + 1))
   lines = math.ceil(images / per_row)
   side = palette.width / (per_row * (views + 1))
   fig = figure.Figure(
