@@ -2,7 +2,7 @@
 
     python -m ssl_jax.pictures --checkpoint=runs/simclr
 
-It takes seconds to minutes. Encoding 2,000 test and 2,000 training images is most of it.
+It takes seconds to minutes, most of which encodes 2,000 test and 2,000 training images.
 """
 
 from ml_collections import ConfigDict

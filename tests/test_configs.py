@@ -31,8 +31,9 @@ from ssl_jax.train import optim
 CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
 NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py')
                if 'def get_config' in p.read_text())
-EVALUATIONS = {'compress': compress, 'evaluate': evaluate, 'pictures': pictures, 'finetune': finetune,
-               'finetune_imagenet': finetune, 'linear_probe': linear_probe}
+EVALUATIONS = {'compress': compress, 'evaluate': evaluate, 'pictures': pictures,
+               'finetune': finetune, 'finetune_imagenet': finetune,
+               'linear_probe': linear_probe}
 
 
 def load_module(name):

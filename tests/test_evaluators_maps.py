@@ -33,5 +33,6 @@ def test_tsne_separates_groups_and_can_be_repeated():
   found = maps.tsne(x)
   distance = np.linalg.norm(found[:, None] - found[None], axis=2)
   np.fill_diagonal(distance, np.inf)
-  assert found.shape == (30, 2) and (distance.argmin(1) // 10 == np.arange(30) // 10).all()
+  assert found.shape == (30, 2)
+  assert (distance.argmin(1) // 10 == np.arange(30) // 10).all()
   np.testing.assert_array_equal(maps.tsne(x), found)

@@ -2,15 +2,18 @@
 
 import base64
 import dataclasses
+import json
 import re
 from html import parser
 
+import fake_pictures
 import fake_study
 import pytest
 
 from ssl_jax import report
 from ssl_jax.report import page, read, sections
 from ssl_jax.report.content import Content
+from ssl_jax.report.sections import maps
 
 VOID = {'meta', 'img', 'source', 'br', 'hr', 'link'}
 
@@ -182,3 +185,20 @@ def test_a_study_that_has_just_begun(tmp_path):
   shown = Page(page.html(study, content))
   assert 'Incomplete: 0 of 6' in shown.text and not shown.images
   assert '–' in page.terminal(study, content)
+
+
+def test_hover_images_and_the_script_are_inside_the_page(tmp_path):
+  fake_study.write(tmp_path)
+  fake_pictures.write(tmp_path, simclr=fake_pictures.pictures_of(),
+                      random=fake_pictures.pictures_of(seed=1))
+  study = read.study(tmp_path)
+  text = page.html(study, Content(figures=maps.content(study).figures))
+  shown = Page(text)
+  data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text,
+                              re.DOTALL)[1])
+  assert data['sprite'].startswith('data:image/webp;base64,')
+  assert len(data['points']) == len(data['texts']) == len(data['panels'][1]) == 2
+  assert data['texts'][0][5] == '<i>, kNN: cat' and len(data['points'][0]) == 24
+  assert '#maps' in shown.links and 'figures/maps.svg' in shown.links
+  assert "querySelectorAll('figure[data-hover]')" in text
+  assert 'data-hover' not in page.html(study, Content())

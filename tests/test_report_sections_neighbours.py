@@ -8,7 +8,8 @@ from ssl_jax.report.sections import neighbours
 
 
 def test_a_line_per_query_with_the_class_and_the_mistake():
-  drawing = neighbours.neighbours([panels.Pictured('A', 0, fake_pictures.pictures_of())])
+  drawing = neighbours.neighbours(
+      [panels.Pictured('A', 0, fake_pictures.pictures_of())])
   (ax,) = drawing.draw(theme.LIGHT).axes
   assert [t.get_text() for t in ax.texts] == ['cat', 'dog', '<i> → cat, 100 %']
   assert len(ax.images) == 3 * 3 and len(ax.lines) == 1
@@ -16,7 +17,8 @@ def test_a_line_per_query_with_the_class_and_the_mistake():
 
 
 def test_frames_are_green_for_the_same_class():
-  drawing = neighbours.neighbours([panels.Pictured('A', 0, fake_pictures.pictures_of())])
+  drawing = neighbours.neighbours(
+      [panels.Pictured('A', 0, fake_pictures.pictures_of())])
   (ax,) = drawing.draw(theme.LIGHT).axes
   green = colors.to_rgba(panels.frame(True, theme.LIGHT))
   assert [p.get_edgecolor() == green for p in ax.patches] == [

@@ -26,6 +26,7 @@ def test_bars_are_the_probabilities_and_frames_tell_right_from_wrong():
 
 
 def test_accuracy_by_class_leaves_out_a_class_without_images():
-  (drawing,) = [rotations.accuracy([panels.Pictured('A', 0, fake_pictures.rotated())])]
+  drawing = rotations.accuracy([panels.Pictured('A', 0, fake_pictures.rotated())])
   assert 'best on dog (100.0 %), worst on cat (50.0 %)' in drawing.alt
-  assert drawing.draw(theme.LIGHT).axes[0].lines[0].get_xdata()[:2].tolist() == [50, 100]
+  line = drawing.draw(theme.LIGHT).axes[0].lines[0]
+  assert line.get_xdata()[:2].tolist() == [50, 100]

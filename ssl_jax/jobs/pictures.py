@@ -1,7 +1,8 @@
 """Computes the pictures of one trained encoder that a report shows.
 
-They are maps of test images, feature maps, filters, views, nearest neighbours, rotations
-and numbers on the use of the space. `ssl_jax.report.pictures` defines the file.
+They are maps of test images, feature maps, filters, views, nearest neighbours,
+rotations and numbers on the use of the space. `ssl_jax.report.pictures` defines the
+file.
 """
 
 import dataclasses

@@ -21,7 +21,7 @@ _SCRIPT = pathlib.Path(__file__).with_name('hover.js')
 _CODE = ('Command', 'Commit')  # facts in a fixed-width font
 
 
-def html(study: Study, content: Content) -> str:
+def html(study: Study, content: Content, refresh: int = 0) -> str:
   """Returns a self-contained page: styles, figures and images are inside the file.
 
   A script of 60 lines, which is there only if a figure has hover images, shows them.
@@ -29,12 +29,14 @@ def html(study: Study, content: Content) -> str:
   Args:
     study: the study.
     content: the material of all sections.
+    refresh: seconds after which the page loads itself again; 0 is never.
   """
   environment = jinja2.Environment(
       loader=jinja2.PackageLoader('ssl_jax', 'report'), autoescape=True,
       undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
   return environment.get_template('page.html').render(
-      study=study, facts=facts(study), code=_CODE, warnings=list(warnings(study)),
+      study=study, refresh=refresh, facts=facts(study), code=_CODE,
+      warnings=list(warnings(study)),
       content=content, figures=[_embedded(drawing) for drawing in content.figures],
       script=_SCRIPT.read_text(encoding='utf-8')
       if any(drawing.hover for drawing in content.figures) else '',

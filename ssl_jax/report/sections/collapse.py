@@ -68,7 +68,8 @@ def table(shown: Sequence[panels.Pictured]) -> tables.Table:
   """Returns effective rank, alignment and uniformity, before and after training."""
   rows = tuple(tables.text_cells(
       s.name, str(_dimensions(s)), *(
-          f'{_value(s, f"{name}/before", digits)} → {_value(s, f"{name}/after", digits)}'
+          ' → '.join(_value(s, f'{name}/{when}', digits)
+                     for when in ('before', 'after'))
           for name, digits in (('effective_rank', 1), ('alignment', 3),
                                ('uniformity', 2)))) for s in shown)
   return tables.Table(

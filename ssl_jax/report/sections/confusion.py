@@ -54,8 +54,8 @@ def figures(study: Study) -> list[theme.Figure]:
   only_best = f' The {_MOST_PANELS} best methods.' if len(found) > len(shown) else ''
   return [theme.Figure(
       'confusion', 'Confusion matrices: percentage of each true class (row) that was '
-      'predicted as each class (column), over all seeds. The colour scale is a square root, so that errors can '
-      'be seen.' + only_best,
+      'predicted as each class (column), over all seeds. The colour scale is a '
+      'square root, so that errors can be seen.' + only_best,
       'Confusion matrices. ' + '; '.join(
           f'{m.title}: {_worst(study, m.rates)}' for m in shown) + '.',
       lambda palette: _draw(study, shown, palette))]
@@ -103,7 +103,8 @@ def _worst(study: Study, rates: np.ndarray) -> str:
 
 def _draw(study: Study, matrices: Sequence[_Matrix],
           palette: theme.Palette) -> figure.Figure:
-  columns = min(len(matrices), palette.columns(2 if len(matrices) in (2, 4) else 3, 2.2))
+  wanted = 2 if len(matrices) in (2, 4) else 3
+  columns = min(len(matrices), palette.columns(wanted, 2.2))
   rows = math.ceil(len(matrices) / columns)
   side = palette.width / max(columns, palette.columns(2, 2.2))
   fig = figure.Figure(figsize=(columns * side, (side + 0.15) * rows),

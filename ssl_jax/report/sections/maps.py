@@ -37,13 +37,13 @@ def main(shown: Sequence[panels.Pictured]) -> theme.Figure:
   same = all(first.shows_the_same_images(s.pictures) for s in shown)
   names = panels.names_of_classes(shown)
   caption = (
-      f'Representations of {len(first.indices):,} test images, mapped to two dimensions '
-      f'by {_KINDS[kind]}, one panel per method. A point is an image'
+      f'Representations of {len(first.indices):,} test images, mapped to two '
+      f'dimensions by {_KINDS[kind]}, one panel per method. A point is an image'
       + (', its colour is the class' if names else '') + '. The encoder has not seen '
       'these images. ' + ('All panels show the same images. ' if same else '')
       + ('Distances between groups and sizes of groups mean little in t-SNE. '
          if kind == 'tsne' else '')
-      + 'On the page, the mouse or a finger shows an image and marks it in every panel.')
+      + 'On the page, the mouse or a finger shows an image and marks it in all panels.')
   separations = '; '.join(f'{s.name}: {_separation(s, kind)}' for s in shown)
   return theme.Figure(
       'maps', caption, f'Maps of test images by {_KINDS[kind]}. {separations}.',
@@ -76,7 +76,8 @@ def _grid(n: int, names: Sequence[str], palette: theme.Palette
   columns = palette.columns(2 if n in (2, 4) else 3, 1.7)
   columns = min(columns, n)
   side = palette.width / max(columns, 2)
-  per_line = max(1, int(palette.width / (0.075 * max(map(len, names), default=1) + 0.3)))
+  widest = 0.075 * max(map(len, names), default=1) + 0.3  # inches
+  per_line = max(1, int(palette.width / widest))
   named = names if len(names) <= _MOST_NAMED else ()
   return columns, math.ceil(n / columns), side, _LINE * math.ceil(len(named) / per_line)
 

@@ -31,8 +31,8 @@ def neighbours(shown: Sequence[panels.Pictured]) -> theme.Figure:
   if labelled:
     caption += (' A frame is green if the class is that of the test image. Below the '
                 'line are the most confident mistakes of each method: the label gives '
-                'the class and the prediction of kNN (20 neighbours), with its share of '
-                'the vote.')
+                'the class and the prediction of kNN (20 neighbours), with its share '
+                'of the vote.')
   return theme.Figure(
       'neighbours', caption,
       'Nearest training images of test images. '
@@ -64,8 +64,9 @@ def _draw(shown: Sequence[panels.Pictured], palette: theme.Palette) -> figure.Fi
   near = shown[0].pictures.neighbours.shape[1]
   width = _LEFT + _STEP * near
   side = palette.width / max(columns, 2 if palette.width == theme.WIDTH else 1) / width
-  fig = figure.Figure(figsize=(columns * side * width, rows * (lines * _LINE * side + 0.3)),
-                      layout='constrained')
+  fig = figure.Figure(
+      figsize=(columns * side * width, rows * (lines * _LINE * side + 0.3)),
+      layout='constrained')
   grid = fig.subplots(rows, columns, squeeze=False).ravel()
   for ax in grid:
     panels.bare(ax)

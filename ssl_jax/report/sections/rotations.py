@@ -32,9 +32,9 @@ def predictions(shown: panels.Pictured) -> theme.Figure:
   right = (probabilities.argmax(2) == np.arange(probabilities.shape[1])).sum()
   return theme.Figure(
       f'rotations_{shown.index}',
-      f'{shown.name}: test images in every rotation (counter-clockwise), and below each '
-      'the predicted probabilities of the rotations. The bar of the true rotation is '
-      'coloured; the frame is green if it is the highest.',
+      f'{shown.name}: test images in every rotation (counter-clockwise), and below '
+      'each the predicted probabilities of the rotations. The bar of the true '
+      'rotation is coloured; the frame is green if it is the highest.',
       f'{right} of {probabilities.shape[0] * probabilities.shape[1]} rotated images '
       f'that are shown are recognised by {shown.name}.',
       lambda palette: _draw(shown, palette), title=f'Rotations, {shown.name}')

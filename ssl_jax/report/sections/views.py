@@ -97,9 +97,9 @@ def similarity(shown: Sequence[panels.Pictured]) -> theme.Figure:
       'similarity',
       'Cosine similarity of the features (minus their mean) of two views: of the same '
       'image (filled) and '
-      f'of two different images (outlined), {pairs} pairs each, with the random weights '
-      'before the training (above) and after it (below). A method that compares views '
-      'moves the filled part to the right of the outlined one.',
+      f'of two different images (outlined), {pairs} pairs each, with the random '
+      'weights before the training (above) and after it (below). A method that '
+      'compares views moves the filled part to the right of the outlined one.',
       f'Mean similarity of views of the same and of different images. {means}.',
       lambda palette: _draw_similarity(shown, palette),
       title='Similarity of views before and after training')
