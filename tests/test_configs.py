@@ -273,6 +273,7 @@ def test_a_study_runs_once_tiny(tmp_path, monkeypatch):
   config['methods'] = {k: shrunk({**v, 'seed': 0})
                        for k, v in config['methods'].items()}
   config['evaluations'] = {'knn': config['evaluations']['knn']}
+  config['pictures'] = {**config['pictures'], 'images': 8, 'bank': 16}
   page = run.run(config, tmp_path)
   results = [json.loads(p.read_text()) for p in tmp_path.glob('*/*/knn/result.json')]
   assert len(results) == len(config['methods']) and page.exists()

@@ -10,7 +10,7 @@ docs/results.md has the results.
 
 from ml_collections import ConfigDict
 
-from configs import byol_cifar10, evaluate, simsiam_cifar10
+from configs import byol_cifar10, evaluate, pictures, simsiam_cifar10
 
 EPOCHS = 2.
 
@@ -35,6 +35,7 @@ def get_config() -> ConfigDict:
   c.methods = ConfigDict(dict(byol=byol, simsiam=simsiam, random=random),
                          sort_keys=False)  # reported in this order
   c.display_names = dict(byol='BYOL', simsiam='SimSiam', random='Random encoder')
+  c.pictures = pictures.get_config()
   c.evaluations = ConfigDict(
       dict(knn=evaluate.get_config('knn')), sort_keys=False)
   return c

@@ -11,7 +11,7 @@ results.
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from configs import evaluate
+from configs import evaluate, pictures
 
 
 def get_config() -> ConfigDict:
@@ -28,6 +28,7 @@ def get_config() -> ConfigDict:
   c.methods = ConfigDict(  # reported in this order
       dict(simclr=_simclr(), random=random), sort_keys=False)
   c.display_names = dict(simclr='SimCLR', random='Random encoder')
+  c.pictures = pictures.get_config()
   c.evaluations = ConfigDict(
       dict(linear=evaluate.get_config('linear'), knn=evaluate.get_config('knn')),
       sort_keys=False)
