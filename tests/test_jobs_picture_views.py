@@ -71,4 +71,4 @@ def test_equal_views_have_similarity_one(encoder, drawn):
   pairs = picture_views.similarities(encoder, picture_views.untrained(encoder), twice)
   np.testing.assert_allclose(pairs.similarities['same/after'], 1, rtol=1e-5)
   assert pairs.alignment['before'] == pytest.approx(0, abs=1e-6)
-  assert pairs.similarities['other/after'].max() < 1
+  assert pairs.similarities['other/after'].mean() < 0.9

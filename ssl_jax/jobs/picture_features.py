@@ -161,12 +161,11 @@ def neighbours(features: np.ndarray, bank_features: np.ndarray, test: sources.Ar
 
 
 def _of_several_classes(labels: np.ndarray) -> np.ndarray:
-  """Returns rows of images of as many classes as possible, at most four."""
+  """Returns rows of at most four images, each of another class if they have labels."""
   present, first = np.unique(labels, return_index=True)
-  n = min(_QUERIES, len(labels))
-  if len(present) < n:
-    return np.arange(n) * len(labels) // n
-  return first[np.arange(n) * len(present) // n]
+  candidates = first if len(present) > 1 else np.arange(len(labels))
+  n = min(_QUERIES, len(candidates))
+  return candidates[np.arange(n) * len(candidates) // n]
 
 
 def rotations(encoder: encoder_lib.TrainedEncoder, test: sources.Arrays,
