@@ -7,8 +7,9 @@ import setuptools
 setuptools.setup(
     name='ssl_jax',
     version='0.1.0',
-    description='Self-supervised image representations in JAX: SimCLR, BYOL, SimSiam, '
-                'Barlow Twins, RotNet, and evaluations that compare them.',
+    description='Self-supervised image representations in JAX: SimCLR, MoCo, BYOL, '
+                'SimSiam, NNCLR, Barlow Twins, VICReg, RotNet, and evaluations that '
+                'compare them.',
     long_description=pathlib.Path('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',

@@ -30,7 +30,7 @@ def get_config(preset: str = 'prune95') -> ConfigDict:
   c.compression = dict(
       sparsity=PRESETS[preset], schedule='cubic', start=0.1, end=0.6, every=0.01,
       criterion='magnitude', floor=0.001, dense_stem=True, dense_head=True,
-      bits=6, per='channel')
+      bits=6, per='channel', distillation=0.)
   c.feed = dict(batch_size=512)        # images, not views; over all devices
   c.optim = dict(
       name='lars', learning_rate=0.3,

@@ -147,7 +147,13 @@ def compressed(folder: pathlib.Path, **head: Any) -> pathlib.Path:
       sparsity = evaluations[name.removesuffix('_all')]['compression']['sparsity']
       size = 400 if method.startswith('small') else 1600
       record['result']['packed'] = {
-          'bytes': size / 4 * (1 - sparsity), 'float32': size, 'sparsity': sparsity}
+          'bytes': size / 4 * (1 - sparsity), 'float32': size, 'sparsity': sparsity,
+          'layers': [
+              {'name': 'network/encoder/stage1/conv/kernel', 'weights': 300,
+               'nonzero': round(300 * (1 - sparsity)) - 10 * seed},
+              {'name': 'network/encoder/stem/conv/kernel', 'weights': 100,
+               'nonzero': 100},
+              {'name': 'head/dense/kernel', 'weights': 50, 'nonzero': 50}]}
       write_json(path, record)
   return folder
 

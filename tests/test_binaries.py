@@ -12,6 +12,8 @@ import image_folders
 import numpy as np
 import pytest
 
+from ssl_jax.methods import METHODS
+
 ROOT = pathlib.Path(__file__).parent.parent
 
 
@@ -266,7 +268,7 @@ def test_help_shows_a_command_to_copy(forks, module):
     ('pretrain', ['(default: configs/simclr_cifar10.py)', 'resnet18, resnet20,',
                   '--config.optim.learning_rate = 1.0',
                   '--config.data.max_bad_images = 10',
-                  "'rotnet', 'simclr', 'simsiam' or 'supervised'",
+                  *(f"'{method}'" for method in METHODS),
                   "'byol_view2', 'crop_flip'"]),
     ('evaluate', ['(default: configs/evaluate.py:knn)', "'own_head', 'knn', 'linear'",
                   '--config.protocol.k = 200', 'knn, nn1, linear, logistic']),

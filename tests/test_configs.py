@@ -17,21 +17,15 @@ from ssl_jax import config as config_lib
 from ssl_jax import config_file, errors, plain_config, report
 from ssl_jax import fields as fields_lib
 from ssl_jax.augment import stages as augment_stages
-from ssl_jax.jobs import (
-    compress,
-    evaluate,
-    finetune,
-    linear_probe,
-    pictures,
-    pretrain,
-)
+from ssl_jax.jobs import compress, evaluate, finetune, linear_probe, pretrain
+from ssl_jax.jobs import pictures as pictures_job
 from ssl_jax.studies import run, stages
 from ssl_jax.train import optim
 
 CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
 NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py')
                if 'def get_config' in p.read_text())
-EVALUATIONS = {'compress': compress, 'evaluate': evaluate, 'pictures': pictures,
+EVALUATIONS = {'compress': compress, 'evaluate': evaluate, 'pictures': pictures_job,
                'finetune': finetune, 'finetune_imagenet': finetune,
                'linear_probe': linear_probe}
 
@@ -261,7 +255,10 @@ def test_both_protocols_of_the_study_of_compression_have_one_budget():
 
 
 @pytest.mark.parametrize('name', ['rotnet_cifar10', 'simclr_cifar10', 'byol_cifar10',
-                                  'simsiam_cifar10', 'barlow_twins_cifar10'])
+                                  'simsiam_cifar10', 'barlow_twins_cifar10',
+                                  'vicreg_cifar10', 'moco_v2_cifar10',
+                                  'moco_v3_cifar10', 'nnclr_cifar10',
+                                  'supcon_cifar10'])
 def test_pretraining_runs_once_tiny(name, tmp_path):
   assert pretrain.run(shrunk(load(name)[1]), tmp_path)['steps'] == 2
 

@@ -17,6 +17,16 @@ from ssl_jax.train import optim, step
 
 SHAPE, CLASSES = (8, 8, 3), 4
 STUB = {'name': 'stub'}  # one convolution: the network has its turn in two others
+SMALL = {  # loss and norm of the gradient by method
+    'barlow_twins': (15.34, 1286.),
+    'byol': (3.580, 100.5),
+    'moco_v2': (12.67, 129.6),
+    'moco_v3': (2.083, 95.49),
+    'nnclr': (2.276, 94.79),
+    'simsiam': (-0.1051, 25.12),
+    'supcon': (10.382, 300.2),
+    'vicreg': (68.03, 3316.),
+}
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -48,6 +58,8 @@ def fine_tuning(freeze_until):
     pytest.param(config('simclr'), 3.2858, 75.79, id='simclr'),
     pytest.param(config('rotnet', model=STUB), 1.3867, 0.03169, id='rotnet'),
     pytest.param(config('supervised', model=STUB), 1.3872, 0.2507, id='supervised'),
+    *(pytest.param(config(name, model=STUB), *numbers, id=name)
+      for name, numbers in SMALL.items()),
     pytest.param(fine_tuning('stage3'), 1.3863, 0.07554, id='finetune')])
 def test_first_step(fields, loss, grad_norm):
   method = methods.build(fields, CLASSES)

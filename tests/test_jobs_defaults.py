@@ -63,7 +63,7 @@ def test_folders_have_a_size_and_the_log_states_the_choice(tmp_path, caplog):
 
 
 @pytest.mark.parametrize('fields, words', [
-    ({'method': 'moco'}, "method is 'moco'; accepted are barlow_twins, byol"),
+    ({'method': 'dino'}, "method is 'dino'; accepted are barlow_twins, byol"),
     ({'model': 'resnet19'}, "model is 'resnet19'"),
     ({'data': 'folder:/no/such'}, '/no/such does not exist')])
 def test_mistakes_are_one_sentence(fields, words):

@@ -5,7 +5,8 @@ import pytest
 import stub_encoder
 import tiny
 
-from ssl_jax import methods
+from ssl_jax import errors, methods
+from ssl_jax.objectives import contrastive, pairwise
 
 
 def build(**fields):
@@ -38,3 +39,30 @@ def test_loss_is_nt_xent_of_its_projections(key, tiled, fields, factor):
   expected = factor * nt_xent(z, fields['temperature'],
                               fields.get('similarity', 'cosine'))
   np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize('fields, loss', [
+    ({'decoupled': True},
+     lambda z: contrastive.nt_xent(z, 0.5, decoupled=True)),
+    ({'objective': 'nt_logistic', 'temperature': 0.2, 'semi_hard': True},
+     lambda z: pairwise.nt_logistic(z, 0.2, semi_hard=True)),
+    ({'objective': 'margin_triplet', 'margin': 0.9, 'similarity': 'dot'},
+     lambda z: pairwise.margin_triplet(z, 0.9, similarity='dot'))])
+def test_other_objectives_get_their_fields(key, fields, loss):
+  method = build(**fields)
+  images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
+  variables = method.init(key, (8, 8, 3))
+  views = method.views(key, {'image': images})
+  found, output = method.loss(variables.params, variables, views, np.full(4, -1))
+  np.testing.assert_allclose(found, loss(output.endpoints['projection']), rtol=1e-5)
+  assert 'contrastive_accuracy' in output.metrics
+
+
+@pytest.mark.parametrize('fields, name', [
+    ({'semi_hard': True}, 'semi_hard is True'),
+    ({'objective': 'nt_logistic', 'decoupled': True}, 'decoupled is True'),
+    ({'objective': 'margin_triplet', 'tiled': 'always'}, "tiled is 'always'"),
+    ({'objective': 'nt_logistic', 'scale': 'google'}, "scale is 'google'")])
+def test_fields_of_another_objective_are_refused(fields, name):
+  with pytest.raises(errors.UserError, match=f'{name}.*--config.method.objective='):
+    build(**fields)

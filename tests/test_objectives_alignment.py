@@ -37,8 +37,15 @@ def test_simsiam_by_its_equation(rows):
   np.testing.assert_allclose(got, expected, rtol=1e-5)
 
 
+def test_squared_distance_by_its_equation(rows):
+  x, t = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in rows)
+  got = alignment.squared_distance(*map(flat, rows))
+  np.testing.assert_allclose(got, np.square(x - t).sum(-1).mean(), rtol=1e-5)
+
+
 @pytest.mark.parametrize('loss', [alignment.normalized_regression,
-                                  alignment.negative_cosine])
+                                  alignment.negative_cosine,
+                                  alignment.squared_distance])
 def test_the_gradient_is_that_of_predictions_alone(loss, rows):
   p, z = map(flat, rows)
   gradient, of_targets = jax.grad(loss, argnums=(0, 1))(p, z)

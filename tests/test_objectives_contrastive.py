@@ -12,7 +12,7 @@ from ssl_jax.objectives import contrastive
 from ssl_jax.parallel import mesh as mesh_lib
 
 # jit compiles each function once; eager calls would compile each operation.
-STATIC = ('temperature', 'similarity', 'scale')
+STATIC = ('temperature', 'similarity', 'scale', 'decoupled')
 nt_xent = jax.jit(contrastive.nt_xent, static_argnames=STATIC)
 nt_xent_and_gradient = jax.jit(jax.value_and_grad(contrastive.nt_xent),
                                static_argnames=STATIC)
@@ -23,16 +23,16 @@ def embeddings(rows=12, dim=5, seed=0):
   return np.random.default_rng(seed).normal(size=(rows, dim))
 
 
-def by_hand(z, temperature, similarity='cosine'):
+def by_hand(z, temperature, similarity='cosine', decoupled=False):
   """Computes equation 1 of the paper by a double loop in float64."""
   z = np.asarray(z, np.float64)
   if similarity == 'cosine':
     z = z / np.linalg.norm(z, axis=1, keepdims=True)
   total = 0.0
   for i in range(len(z)):
-    scores = [math.exp(z[i] @ z[k] / temperature)
-              for k in range(len(z)) if k != i]
     partner = i + 1 if i % 2 == 0 else i - 1
+    scores = [math.exp(z[i] @ z[k] / temperature) for k in range(len(z))
+              if k != i and not (decoupled and k == partner)]
     total -= math.log(math.exp(z[i] @ z[partner] / temperature) / sum(scores))
   return total / len(z)
 
@@ -47,6 +47,14 @@ def test_loss_by_hand(similarity, temperature):
                               similarity=similarity, scale=scale)
     assert got.dtype == jnp.float32 and got.shape == ()
     np.testing.assert_allclose(got, factor * expected, rtol=1e-5)
+
+
+def test_decoupled_loss_by_hand():
+  z = embeddings()
+  got = nt_xent(jnp.asarray(z, jnp.float32), temperature=0.3, decoupled=True)
+  np.testing.assert_allclose(got, by_hand(z, 0.3, decoupled=True), rtol=1e-5)
+  np.testing.assert_allclose(nt_xent(jnp.ones((8, 4)), temperature=0.1, decoupled=True),
+                             math.log(6), rtol=1e-5)
 
 
 @pytest.mark.parametrize('similarity', ['cosine', 'dot'])

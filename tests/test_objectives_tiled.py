@@ -21,8 +21,8 @@ def embeddings(rows, dim=6, seed=0):
 
 
 def dense(z, temperature, **options):
-  scale = options.pop('scale', 'paper')
-  return (contrastive.nt_xent(z, temperature, scale=scale, **options),
+  own = {name: options.pop(name) for name in ('scale', 'decoupled') if name in options}
+  return (contrastive.nt_xent(z, temperature, **own, **options),
           contrastive.contrastive_metrics(z, temperature, **options))
 
 
@@ -60,6 +60,7 @@ def test_dense_value_gradient_and_metrics(monkeypatch, devices, images):
 
 @pytest.mark.parametrize('options', [
     {'temperature': 0.5, 'scale': 'google'},
+    {'temperature': 0.5, 'decoupled': True},
     {'temperature': 0.005},                      # exp(-2 / tau) is 0 in float32
     {'temperature': 0.05, 'similarity': 'dot'},  # logits of several hundred
 ])
@@ -71,6 +72,14 @@ def test_scales_low_temperatures_and_dot_products(monkeypatch, options):
   # An ulp of a logit of 200 to 500 is 1.5e-5 to 3e-5. As it stands in an exponent, that
   # is the relative error of a probability, and so of a gradient: up to 4 ulps.
   same(got, expected, rtol=1e-4, atol=4e-6 * np.abs(expected[1]).max())
+
+
+def test_decoupled_loss_where_the_first_tile_is_the_image_itself(monkeypatch):
+  z = embeddings(12)
+  monkeypatch.setattr(tiled, 'IMAGES', 1)
+  got, expected = (run(f, z, 0.2, decoupled=True) for f in (tiled.nt_xent, dense))
+  assert np.isfinite(got[1]).all()
+  same(got, expected)
 
 
 def test_rows_that_are_far_from_all_others(monkeypatch):

@@ -1,5 +1,6 @@
 """Tests the comparison of compressed networks by hand: table, lines and sentences."""
 
+import json
 import math
 
 import fake_study
@@ -105,3 +106,15 @@ def test_sentences_by_hand(study):
 def test_a_study_without_compression_has_no_section(tmp_path):
   content = compression.content(read.study(fake_study.by_labels(tmp_path)))
   assert not content.figures and not content.findings['Compression']
+
+
+def test_distillation_is_a_protocol_of_its_own(tmp_path):
+  path = fake_study.compressed(tmp_path) / 'study.json'
+  description = json.loads(path.read_text())
+  description['config']['methods']['small_tenth']['compression']['distillation'] = 1.
+  fake_study.write_json(path, description)
+  names = [line.name(read.study(tmp_path)) for line in compression.lines(
+      read.study(tmp_path))]
+  assert 'Small, pruned on the pretext task with distillation' in names
+  assert 'Small, pruned on the pretext task' not in names
+  assert 'Wide, pruned on the pretext task' in names

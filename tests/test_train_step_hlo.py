@@ -104,7 +104,7 @@ def test_barlow_twins_sums_correlations_and_gathers_nothing():
 
 
 @pytest.mark.parametrize('method', ['simclr', 'rotnet', 'supervised', 'byol',
-                                    'simsiam', 'barlow_twins'])
+                                    'simsiam', 'barlow_twins', 'moco_v2', 'nnclr'])
 def test_the_whole_state_is_donated_and_nothing_calls_the_host(method):
   program, state = compiled(method)
   text = program.as_text()

@@ -23,8 +23,9 @@ def config_for(data: str, *, method: str = 'simclr', model: str = 'resnet18',
 
   Fields that do not depend on the images are those of configs/<method>_cifar10.py.
   The batch size is that of the file or the largest power of two that leaves four steps
-  to an epoch. The warm-up takes at most a tenth of the training. Images of up to 64
-  pixels get the stem 'cifar', and larger ones 'imagenet' and the blur of the recipe. A
+  to an epoch. A queue has at most as many keys as there are images. The warm-up takes
+  at most a tenth of the training. Images of up to 64 pixels get the stem 'cifar', and
+  larger ones 'imagenet' and the blur of the recipe. A
   line of the log states what was chosen.
 
   Args:
@@ -54,6 +55,8 @@ def config_for(data: str, *, method: str = 'simclr', model: str = 'resnet18',
   stem = {'stem': 'cifar' if side <= _CIFAR_STEM else 'imagenet'}
   made['model'] = {'name': model,
                    **(stem if 'stem' in config_lib.schema(builder) else {})}
+  if queue := made['method'].get('queue_size'):  # Its keys should be of this encoder.
+    made['method']['queue_size'] = min(queue, max(len(images), 2 * _LEAST_BATCH))
   made['feed'] = {'batch_size': _batch_size(made['feed']['batch_size'], len(images))}
   made['train'] |= {'epochs': float(epochs)}
   made['augment'] = _augment(made['augment'], side, data)

@@ -91,6 +91,11 @@ def parse(config: Mapping[str, Any]) -> Config:
     raise errors.UserError(
         f'config.from_scratch is set, but config.freeze_until is '
         f'{spec.freeze_until!r}; frozen layers would stay random, so set it to None')
+  if spec.compression is not None and spec.compression.distillation:
+    raise errors.UserError(
+        f'config.compression.distillation is {spec.compression.distillation:g}, but a '
+        'fine-tuning has no teacher; set it to 0 here, and use it in python -m '
+        'ssl_jax.compress before the fine-tuning')
   if spec.compression is not None and spec.freeze_until is not None:
     raise errors.UserError(
         f'config.compression is set, but config.freeze_until is {spec.freeze_until!r}; '

@@ -16,10 +16,15 @@ from ssl_jax.methods import (
     byol,
     compressed,
     finetune,
+    moco_v2,
+    moco_v3,
+    nnclr,
     rotnet,
     simclr,
     simsiam,
+    supcon,
     supervised,
+    vicreg,
 )
 from ssl_jax.methods.network import Network
 
@@ -31,10 +36,15 @@ INIT_FROM = config_lib.Field('init_from', str | None, None, config_lib.Rule(
 METHODS: dict[str, type[base.Base]] = {
     'barlow_twins': barlow_twins.BarlowTwins,
     'byol': byol.BYOL,
+    'moco_v2': moco_v2.MoCoV2,
+    'moco_v3': moco_v3.MoCoV3,
+    'nnclr': nnclr.NNCLR,
     'rotnet': rotnet.RotNet,
     'simclr': simclr.SimCLR,
     'simsiam': simsiam.SimSiam,
+    'supcon': supcon.SupCon,
     'supervised': supervised.Supervised,
+    'vicreg': vicreg.VICReg,
 }
 
 

@@ -6,7 +6,6 @@ updates the weights in full precision.
 """
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,8 @@ from ssl_jax import config as config_lib
 from ssl_jax import errors
 from ssl_jax.compression import kernels as kernels_lib
 from ssl_jax.compression import pruning, quantization
-from ssl_jax.methods import base
+from ssl_jax.methods import around as around_lib
+from ssl_jax.methods import base, distilled
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,9 @@ class Compression:
   per: str = config_lib.field(
       'channel', choices=quantization.GRANULARITIES,
       doc='Whether each output channel or each kernel (tensor) has a scale')
+  distillation: float = config_lib.field(
+      0., low=0, doc='Weight of the distance of pooled features from those of the same '
+      'view before the training, in addition to the loss; 0 is without it')
 
   def __post_init__(self):
     if self.schedule != 'one_shot' and self.end <= self.start:
@@ -65,7 +68,7 @@ class Compression:
 
 
 @dataclasses.dataclass(frozen=True)
-class Compressed:
+class Compressed(around_lib.Around):
   """Trains another method with pruned and quantized weights.
 
   All kernels that the other method trains are quantized. `Variables.params` holds
@@ -75,21 +78,13 @@ class Compressed:
   variables of the other method, 'masks' is True where a weight is kept, and 'level' is
   the number of updates of the masks, int32.
 
-  All attributes that are not defined here are those of the other method.
-
   Attributes:
     inner: the other method.
     compression: the schedule, the criterion and the numbers of bits.
     keep_zeros: whether weights of a pre-trained encoder that are zero count as pruned.
   """
-  inner: base.Base
   compression: Compression
   keep_zeros: bool = False
-
-  def __getattr__(self, name: str) -> Any:
-    if name.startswith('__') or name == 'inner':  # not there yet in a copy
-      raise AttributeError(name)
-    return getattr(self.inner, name)
 
   def init(self, key: jax.Array, image_shape: tuple[int, int, int]) -> base.Variables:
     """Draws the variables of the other method, of which no weight is pruned.
@@ -164,14 +159,6 @@ class Compressed:
     """Returns the variables that `encode` accepts, with compressed weights."""
     return self.inner.encoder_variables(self._compact(variables))
 
-  def frozen(self, variables: base.Variables) -> base.Tree:
-    """Returns the variables that no update changes, as `FineTune.frozen` does."""
-    return self.inner.frozen(self.inner_variables(variables))
-
-  def inner_variables(self, variables: base.Variables) -> base.Variables:
-    """Returns the variables of the other method, in full precision."""
-    return variables.replace(non_trainable=variables.non_trainable['inner'])
-
   @property
   def _schedule(self) -> pruning.Schedule:
     how = self.compression
@@ -224,6 +211,8 @@ def around(method: base.Base, compression: Compression | None,
   """
   if compression is None:
     return method
+  if compression.distillation:
+    method = distilled.Distilled(method, compression.distillation)
   return Compressed(method, compression, keep_zeros)
 
 

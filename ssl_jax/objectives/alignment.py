@@ -44,6 +44,22 @@ def negative_cosine(predictions: jax.Array, targets: jax.Array) -> jax.Array:
   return -_cosine_with_other_view(predictions, targets).mean()
 
 
+def squared_distance(features: jax.Array, targets: jax.Array) -> jax.Array:
+  """Computes the squared distance of unit vectors, 2 - 2 cos, averaged over views.
+
+  Rows with the same index are compared, which are features of the same view.
+
+  Args:
+    features: [N, D] of any float type.
+    targets: [N, D]; they get no gradient.
+
+  Returns:
+    A float32 scalar in [0, 4].
+  """
+  targets = jax.lax.stop_gradient(contrastive.unit(targets))
+  return 2 - 2 * (contrastive.unit(features) * targets).sum(-1).mean()
+
+
 def spread(z: jax.Array) -> jax.Array:
   """Measures how far embeddings are from collapse.
 

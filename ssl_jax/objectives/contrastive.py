@@ -21,7 +21,7 @@ SCALES = {
 
 
 def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
-            scale: str = 'paper') -> jax.Array:
+            scale: str = 'paper', decoupled: bool = False) -> jax.Array:
   """Computes the normalised temperature-scaled cross-entropy (NT-Xent).
 
   It is the loss of Chen et al. 2020, arXiv:2002.05709, equation 1 and algorithm 1.
@@ -36,6 +36,9 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
     scale: a key of `SCALES`. 'google' is twice the paper's loss, as
       google-research/simclr computes it. The factor does not change updates by LARS,
       hardly changes those by Adam, and multiplies the learning rate of SGD.
+    decoupled: True leaves the other view of the same image out of the sum in the
+      denominator, as Yeh et al. 2021 do (DCL, arXiv:2110.06848, equation 6). The loss
+      of equal embeddings is then log(2N-2).
 
   Returns:
     The loss, a float32 scalar.
@@ -46,8 +49,10 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
   factor = errors.lookup('scale', scale, SCALES)
   z = embed(z, similarity)
   logits = _logits(z, z, temperature)
-  itself = jnp.eye(len(logits), dtype=bool)
-  log_total = jax.nn.logsumexp(jnp.where(itself, -jnp.inf, logits), axis=-1)
+  left_out = jnp.eye(len(logits), dtype=bool)
+  if decoupled:  # rows 2i and 2i+1 swapped: the other view
+    left_out |= pairs(left_out)[:, ::-1].reshape(left_out.shape)
+  log_total = jax.nn.logsumexp(jnp.where(left_out, -jnp.inf, logits), axis=-1)
   first, second = jnp.unstack(pairs(z), axis=1)
   positive = (first * second).sum(-1) / temperature
   return factor * (log_total.mean() - positive.mean())

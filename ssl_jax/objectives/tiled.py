@@ -12,7 +12,7 @@ arXiv:1805.02867; for contrastive losses, Cheng et al. 2024, arXiv:2410.17243).
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -58,8 +58,29 @@ def should_tile(mode: str, rows: int) -> bool:
   return mode == 'always' or mode == 'auto' and needed
 
 
+def nt_xent_by_mode(mode: str, z: jax.Array, temperature: float,
+                    **options: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+  """Computes NT-Xent and its metrics, tiled or dense.
+
+  Args:
+    mode: a key of `MODES`.
+    z: embeddings, [2B, D] of any float type, views interleaved.
+    temperature: tau, positive; similarities are divided by it.
+    **options: further arguments of `nt_xent`.
+
+  Raises:
+    errors.UserError: an argument is not accepted.
+  """
+  if should_tile(mode, len(z)):
+    return nt_xent(z, temperature, **options)
+  similarity = options.get('similarity', 'cosine')
+  return (contrastive.nt_xent(z, temperature, **options),
+          contrastive.contrastive_metrics(z, temperature, similarity=similarity))
+
+
 def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
-            scale: str = 'paper') -> tuple[jax.Array, dict[str, jax.Array]]:
+            scale: str = 'paper', decoupled: bool = False
+            ) -> tuple[jax.Array, dict[str, jax.Array]]:
   """Computes `contrastive.nt_xent` and `contrastive.contrastive_metrics` in one pass.
 
   A device needs memory for all 2B embeddings and a few tiles. The number of
@@ -72,6 +93,7 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
     temperature: tau, positive; similarities are divided by it.
     similarity: a key of `contrastive.SIMILARITIES`.
     scale: a key of `contrastive.SCALES`.
+    decoupled: whether the other view is left out of the denominator.
 
   Returns:
     The loss, a float32 scalar, and the metrics, which have no gradient.
@@ -85,7 +107,7 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
   pairs = contrastive.pairs(contrastive.embed(z, similarity))
   positive = (pairs[:, 0] * pairs[:, 1]).sum(-1) / temperature
   log_total, metrics = _log_total(
-      pairs.astype(jnp.bfloat16) if halve else pairs, temperature)
+      pairs.astype(jnp.bfloat16) if halve else pairs, temperature, decoupled)
   return factor * (log_total - positive.mean()), metrics
 
 
@@ -108,19 +130,19 @@ class LogSumExpState(NamedTuple):
   weighted: jax.Array
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _log_total(pairs, temperature):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _log_total(pairs, temperature, decoupled):
   """Returns the mean over rows i of log sum_j exp(s_ij), j not i, and the metrics.
 
-  `pairs` are the embeddings [B, 2, D].
+  `pairs` are the embeddings [B, 2, D]. If `decoupled`, j is no view of the same image.
   """
-  return _forward(pairs, temperature)[0]
+  return _forward(pairs, temperature, decoupled)[0]
 
 
-def _forward(pairs, temperature):
+def _forward(pairs, temperature, decoupled):
   everywhere = mesh_lib.all_gather(pairs)
   of_image = functools.partial(_image_forward, temperature=temperature,
-                               width=_width(len(pairs)))
+                               decoupled=decoupled, width=_width(len(pairs)))
   log_totals, hits, entropies = mesh_lib.shard_map_rows(
       functools.partial(_by_blocks, of_image),
       (jnp.arange(len(pairs)), pairs), everywhere)
@@ -129,14 +151,14 @@ def _forward(pairs, temperature):
   return (log_totals.mean(), metrics), (pairs, everywhere, log_totals)
 
 
-def _backward(temperature, residuals, cotangents):
+def _backward(temperature, decoupled, residuals, cotangents):
   """Returns the gradient of `_log_total` by the embeddings.
 
   It is dz_i = sum_j (p_ij + p_ji) z_j / (N tau), where p_ij = exp(s_ij - log_total_i).
   """
   pairs, everywhere, log_totals = residuals
   of_image = functools.partial(_image_backward, temperature=temperature,
-                               width=_width(len(pairs)))
+                               decoupled=decoupled, width=_width(len(pairs)))
   pulled = mesh_lib.shard_map_rows(
       functools.partial(_by_blocks, of_image),
       (jnp.arange(len(pairs)), pairs, log_totals),
@@ -153,7 +175,7 @@ def _by_blocks(of_image, images, columns):
   return jax.lax.map(lambda own: of_image(own, columns), images, batch_size=IMAGES)
 
 
-def _image_forward(own, everywhere, *, temperature, width):
+def _image_forward(own, everywhere, *, temperature, decoupled, width):
   """Compares one image with all images, block by block.
 
   Returns:
@@ -165,9 +187,12 @@ def _image_forward(own, everywhere, *, temperature, width):
   def body(state, block):
     first, columns = block
     logits = _tile(image, pair, first, columns, len(everywhere), temperature)
-    peak = jnp.maximum(state.peak, logits.max(-1))
-    total = (state.total * jnp.exp(state.peak - peak)
-             + jnp.exp(logits - peak[:, None]).sum(-1))
+    summed = _without_pair(logits, image, first) if decoupled else logits
+    peak = jnp.maximum(state.peak, summed.max(-1))
+    # Before the first logit that counts, the peak is -inf and the total is 0.
+    shift = jnp.where(peak == -jnp.inf, 0., peak)
+    total = (state.total * jnp.exp(state.peak - shift)
+             + jnp.exp(summed - shift[:, None]).sum(-1))
     second = logits[0, 1::2]
     best = jnp.maximum(state.best, second.max())
     # Among equal logits the first image wins, as in an argmax.
@@ -186,7 +211,7 @@ def _image_forward(own, everywhere, *, temperature, width):
   return state.peak + jnp.log(state.total), state.image == image, entropy
 
 
-def _image_backward(own, everything, *, temperature, width):
+def _image_backward(own, everything, *, temperature, decoupled, width):
   """Returns sum_j (p_ij + p_ji) z_j for both views i of an image, float32 [2, D]."""
   image, pair, log_total = own
   everywhere, log_totals = everything
@@ -194,6 +219,8 @@ def _image_backward(own, everything, *, temperature, width):
   def body(pulled, block):
     (first, columns), (_, column_totals) = block
     logits = _tile(image, pair, first, columns, len(everywhere), temperature)
+    if decoupled:
+      logits = _without_pair(logits, image, first)
     p = (jnp.exp(logits - log_total[:, None])
          + jnp.exp(logits - column_totals.reshape(1, -1)))
     columns = columns.reshape(p.shape[1], -1)
@@ -230,6 +257,12 @@ def _tile(image, pair, first, columns, images, temperature):
   column = 2 * first + jnp.arange(logits.shape[1])[None]
   itself = column == (2 * image + jnp.arange(2))[:, None]
   return jnp.where(itself | (column >= 2 * images), -jnp.inf, logits)
+
+
+def _without_pair(logits, image, first):
+  """Returns logits [2, 2C] that are -inf for the views of the same image."""
+  other = first + jnp.arange(logits.shape[1])[None] // 2
+  return jnp.where(other == image, -jnp.inf, logits)
 
 
 def _matmul(a, b):

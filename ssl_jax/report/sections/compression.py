@@ -1,13 +1,14 @@
 """Compares compressed networks: accuracy against bytes, table and sentences.
 
-A network is compressed by one of three protocols: its weights are pruned while it is
-fine-tuned, or before, on the task that it was pre-trained on, or at random.
+A network is compressed by one of these protocols: its weights are pruned while it is
+fine-tuned; or before, on the task that it was pre-trained on, possibly while it
+imitates the dense encoder; or at random.
 """
 
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,11 @@ from ssl_jax.report import statistics, tables, theme
 from ssl_jax.report.content import Content
 from ssl_jax.report.study import MethodEvaluation, Study
 
-TUNING, PRETEXT, RANDOM = PROTOCOLS = (
-    'pruned while fine-tuning', 'pruned on the pretext task', 'random masks')
+TUNING, PRETEXT, RANDOM, DISTILLED = PROTOCOLS = (
+    'pruned while fine-tuning', 'pruned on the pretext task', 'random masks',
+    'pruned on the pretext task with distillation')
 # Protocols that are compared at equal sparsity, the first minus the second.
-_COMPARED = ((PRETEXT, TUNING), (TUNING, RANDOM))
+_COMPARED = ((PRETEXT, TUNING), (DISTILLED, PRETEXT), (TUNING, RANDOM))
 _HEADING = 'Compression'
 
 
@@ -86,14 +88,26 @@ def points(study: Study) -> list[Point]:
     if how and results:
       mean = lambda name, results=results: np.mean([r.packed[name] for r in results])
       before = _fields(study, 'methods', method)
-      pruned = (before.get('compression') or {}).get('sparsity')
-      protocol = (RANDOM if how.get('criterion') == 'random' else
-                  PRETEXT if pruned else TUNING)
       found.append(Point(
-          (method, evaluation), before.get('compressed_from', method), protocol,
-          how['sparsity'], group, column, mean('bytes'), mean('float32'),
-          mean('sparsity'), 100 * study.accuracy(method, evaluation).mean()))
+          (method, evaluation), before.get('compressed_from', method),
+          _protocol(before.get('compression') or {}, how), how['sparsity'], group,
+          column, mean('bytes'), mean('float32'), mean('sparsity'),
+          100 * study.accuracy(method, evaluation).mean()))
   return found
+
+
+def _protocol(before: Mapping[str, Any], tuning: Mapping[str, Any]) -> str:
+  """Returns the entry of PROTOCOLS of two sections `compression`.
+
+  Args:
+    before: that of the pretext task, or an empty one.
+    tuning: that of the fine-tuning.
+  """
+  if tuning.get('criterion') == 'random':
+    return RANDOM
+  if not before.get('sparsity'):
+    return TUNING
+  return DISTILLED if before.get('distillation') else PRETEXT
 
 
 def _fields(study: Study, section: str, name: str) -> dict[str, Any]:
