@@ -1,6 +1,6 @@
 """Computes the pictures of a trained encoder that reports show.
 
-    python -m ssl_jax.pictures --checkpoint=runs/simclr
+    python -m ssl_jax.pictures --checkpoint=runs/simclr --config=configs/pictures.py
 
 It takes seconds to minutes, most of which encodes 2,000 test and 2,000 training images.
 """

@@ -130,7 +130,8 @@ def _words(command: str) -> list[tuple[str, str]]:
 def _embedded(drawing: theme.Figure) -> Mapping[str, Any]:
   """Returns a figure with its images as data addresses, for pages and for phones."""
   def address(palette: theme.Palette) -> str:
-    return _address(theme.render(drawing, palette, 'svg'), 'svg+xml')
+    suffix, kind = ('webp', 'webp') if drawing.raster else ('svg', 'svg+xml')
+    return _address(theme.render(drawing, palette, suffix), kind)
 
   return {'figure': drawing, 'light': address(theme.LIGHT), 'dark': address(theme.DARK),
           'narrow_light': address(theme.LIGHT.narrow),

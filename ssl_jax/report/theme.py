@@ -23,7 +23,9 @@ _LINE_STYLES = ('-', (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 _MARKERS = 'osD^vP'  # for readers who see no colours
 WIDTH = 7.2   # inches
 NARROW = 3.7  # inches, for phones
-_DPI = {'png': 200, 'svg': 110}  # in SVG, it is that of clouds of points
+_DPI = {'png': 200, 'webp': 200, 'svg': 110}  # in SVG, of clouds of points
+_FORMATS = {'png': {'metadata': {'Software': None}}, 'svg': {'metadata': {'Date': None}},
+            'webp': {'pil_kwargs': {'quality': 80}}}
 _CLASS_COLORS = (  # of matplotlib's tab10 and tab20, for up to 20 classes
     '#1f77b4', '#ff7f0e', '#2ca02c', '#d62728', '#9467bd', '#8c564b', '#e377c2',
     '#7f7f7f', '#bcbd22', '#17becf', '#aec7e8', '#ffbb78', '#98df8a', '#ff9896',
@@ -145,6 +147,7 @@ class Figure:
     table: the same numbers as a table, printed below it, or None.
     title: a few words for the table of contents; by default the first words of the
       caption.
+    raster: whether the page shows it as pixels, because it has thousands of points.
     hover: the points whose images the page shows under the mouse, or None. Such a
       figure is not cropped, so that its panels stay where `hover` says.
   """
@@ -155,6 +158,7 @@ class Figure:
   draw: Callable[[Palette], figure.Figure]
   table: tables.Table | None = None
   title: str = ''
+  raster: bool = False
   hover: Hover | None = None
 
   @property
@@ -169,7 +173,7 @@ def render(drawing: Figure, palette: Palette, suffix: str, footer: str = '') -> 
   Args:
     drawing: the figure.
     palette: its colours.
-    suffix: 'svg' (transparent) or 'png' (on the palette's background).
+    suffix: 'svg' (transparent), or 'png' or 'webp' (on the palette's background).
     footer: a warning that is written below the figure, inside the image.
   """
   settings = {
@@ -200,8 +204,18 @@ def render(drawing: Figure, palette: Palette, suffix: str, footer: str = '') -> 
         out, format=suffix, dpi=_DPI[suffix], pad_inches=0.04,
         bbox_inches='tight' if footer or not drawing.hover else None,
         facecolor='none' if suffix == 'svg' else palette.background,
-        metadata={'Date': None} if suffix == 'svg' else {'Software': None})
-  return out.getvalue()
+        **_FORMATS[suffix])
+  return _compact(out.getvalue()) if suffix == 'svg' else out.getvalue()
+
+
+def _compact(svg: bytes) -> bytes:
+  """Returns an SVG without metadata, line breaks and decimals that nobody sees.
+
+  Encoded images inside it have no dots, so they do not change.
+  """
+  svg = re.sub(rb'<metadata>.*?</metadata>|<!--.*?-->', b'', svg, flags=re.DOTALL)
+  svg = re.sub(rb'(\d\.\d\d\d)\d+', rb'\1', svg)
+  return re.sub(rb'\s*\n\s*', b' ', svg).replace(b'> <', b'><')
 
 
 def legend(fig: figure.Figure, *panels: axes.Axes) -> None:

@@ -48,6 +48,7 @@ def main(shown: Sequence[panels.Pictured]) -> theme.Figure:
   return theme.Figure(
       'maps', caption, f'Maps of test images by {_KINDS[kind]}. {separations}.',
       lambda palette: _draw(shown, kind, palette), title='Map of the representations',
+      raster=True,
       hover=_hover(shown, kind) if same else None)
 
 
@@ -178,7 +179,7 @@ def by_endpoint(shown: Sequence[panels.Pictured]) -> theme.Figure:
       f'PCA maps of the endpoints {", ".join(endpoints)} of '
       f'{", ".join(s.name for s in shown)}.',
       lambda palette: _draw_endpoints(shown, endpoints, palette),
-      title='Maps by endpoint')
+      title='Maps by endpoint', raster=True)
 
 
 def _draw_endpoints(shown: Sequence[panels.Pictured], endpoints: Sequence[str],
