@@ -23,7 +23,7 @@ _LINE_STYLES = ('-', (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 _MARKERS = 'osD^vP'  # for readers who see no colours
 WIDTH = 7.2   # inches
 NARROW = 3.7  # inches, for phones
-_DPI = {'png': 200, 'webp': 200, 'svg': 110}  # in SVG, of clouds of points
+_DPI = {'png': 200, 'webp': 200, 'svg': 110}  # of clouds of points in SVG
 _FORMATS = {'png': {'metadata': {'Software': None}}, 'svg': {'metadata': {'Date': None}},
             'webp': {'pil_kwargs': {'quality': 80}}}
 _CLASS_COLORS = (  # of matplotlib's tab10 and tab20, for up to 20 classes
