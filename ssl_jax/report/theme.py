@@ -24,7 +24,8 @@ _MARKERS = 'osD^vP'  # for readers who see no colours
 WIDTH = 7.2   # inches
 NARROW = 3.7  # inches, for phones
 _DPI = {'png': 200, 'webp': 200, 'svg': 110}  # of clouds of points in SVG
-_FORMATS = {'png': {'metadata': {'Software': None}}, 'svg': {'metadata': {'Date': None}},
+_FORMATS = {'png': {'metadata': {'Software': None}},
+            'svg': {'metadata': {'Date': None}},
             'webp': {'pil_kwargs': {'quality': 80}}}
 _CLASS_COLORS = (  # of matplotlib's tab10 and tab20, for up to 20 classes
     '#1f77b4', '#ff7f0e', '#2ca02c', '#d62728', '#9467bd', '#8c564b', '#e377c2',
