@@ -198,13 +198,14 @@ MISTAKES = [
     ('prepare_data', ['--dataset=mnist'], 'mnist'),
     ('embed', ['--checkpoint=W/none', '--output=W/z.npz'], 'holds no checkpoint'),
     ('embed', ['--checkpoint=W'], '--output is missing'),
+    ('pictures', ['--checkpoint=W/none'], 'holds no checkpoint'),
     ('export', ['--checkpoint=W', '--output=W/z.pt'], 'ends in .safetensors'),
     ('export', ['--format=pt'], 'should be one of <safetensors|timm|jax|onnx>'),
     ('embed', ['--checkpoint=W', '--output=W/z.txt'], "accepted are .npz, .csv"),
 ]
 BINARIES = [
     'pretrain', 'evaluate', 'finetune', 'linear_probe', 'study', 'make_report',
-    'prepare_data', 'benchmark', 'compress', 'embed', 'export']
+    'prepare_data', 'benchmark', 'compress', 'embed', 'export', 'pictures']
 
 
 @pytest.fixture(scope='module')

@@ -24,6 +24,7 @@ from configs import (
     moco_v2_cifar10,
     moco_v3_cifar10,
     nnclr_cifar10,
+    pictures,
     rotnet_cifar10,
     simclr_cifar10,
     simsiam_cifar10,
@@ -59,6 +60,7 @@ def get_config(epochs: str = '1000') -> ConfigDict:
       'same network.')
   c.data_label = 'CIFAR-10'
   c.seeds = (0, 1, 2)
+  c.pictures = pictures.get_config()
   methods = _methods(float(epochs))
   c.methods = ConfigDict({name: methods[name] for name in NAMES}, sort_keys=False)
   c.evaluations = ConfigDict(
