@@ -55,14 +55,14 @@ def fine_tuning(freeze_until):
 
 
 @pytest.mark.parametrize('fields, loss, grad_norm', [
-    pytest.param(config('simclr'), 3.2858, 75.79, id='simclr'),
+    pytest.param(config('simclr'), 2.6972, 49.945, id='simclr'),
     pytest.param(config('rotnet', model=STUB), 1.3867, 0.03169, id='rotnet'),
     pytest.param(config('supervised', model=STUB), 1.3872, 0.2507, id='supervised'),
     *(pytest.param(config(name, model=STUB), *numbers, id=name)
       for name, numbers in SMALL.items()),
     pytest.param(config('swav', model=STUB, augment={
         **AUGMENT, 'views': {'large': {'count': 2}}}), 13.013, 127.45, id='swav'),
-    pytest.param(fine_tuning('stage3'), 1.3863, 0.07554, id='finetune')])
+    pytest.param(fine_tuning('stage3'), 1.3801, 0.50706, id='finetune')])
 def test_first_step(fields, loss, grad_norm):
   method = methods.build(fields, CLASSES)
   tx, _ = optim.build(optim.Optim(**fields['optim']), batch_size=8, num_examples=8,

@@ -196,3 +196,22 @@ def test_mistakes_are_explained(name, fields, words):
     models.build(name, **fields)
   for word in words:
     assert word in str(error.value)
+
+
+@pytest.mark.parametrize('shortcut', ['identity', 'torch'])
+def test_no_channel_is_dead_at_the_start(shortcut):
+  """Channels that option A appends need a residual, or their ReLU has no gradient."""
+  module = resnet.ResNet((2, 2), 4, False, 'cifar', shortcut)
+  images = jax.random.normal(jax.random.key(1), (8, 8, 8, 3))
+  variables = initialised(module, images)
+
+  def features(params):
+    return module.apply({**variables, 'params': params}, images, train=True,
+                        mutable=['batch_stats'])[0]['pooled']
+
+  pooled, pull = jax.vjp(jax.jit(features), variables['params'])
+  assert (pooled.std(0) > 1e-3).all()
+  weights = jax.random.normal(jax.random.key(2), pooled.shape)
+  gradient = pull(weights)[0]
+  for block in ('block1', 'block2'):
+    assert (abs(gradient['stage2'][block]['bn2']['scale']) > 1e-6).all()

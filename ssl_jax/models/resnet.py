@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax import config, errors
-from ssl_jax.models import layers
+from ssl_jax.models import layers, selective_kernel
 
 STEMS = {
     'cifar': 'a 3x3 convolution at full resolution',
@@ -167,8 +167,9 @@ class Block(nn.Module):
 
     x = nn.relu(norm(name='bn1')(conv(self.width, 1, name='conv1')(x)))
     if self.sk_ratio:
-      x = SelectiveKernel(self.width, self.strides, self.sk_ratio, self.dtype,
-                          self.bn_groups, name='sk')(x, train=train)
+      x = selective_kernel.SelectiveKernel(
+          self.width, self.strides, self.sk_ratio, self.dtype, self.bn_groups,
+          name='sk')(x, train=train)
     else:
       x = nn.relu(norm(name='bn2')(
           conv(self.width, 3, self.strides, name='conv2')(x)))
@@ -205,35 +206,6 @@ def _identity(x: jax.Array, features: int, strides: int) -> jax.Array:
   """
   x = x[:, ::strides, ::strides]
   return jnp.pad(x, ((0, 0), (0, 0), (0, 0), (0, features - x.shape[-1])))
-
-
-class SelectiveKernel(nn.Module):
-  """Two 3x3 convolutions, mixed with weights that depend on the image and channel.
-
-  The weights are a softmax over the two convolutions (Li et al. 2019,
-  arXiv:1903.06586). Both kernels are 3x3, as in SimCLR v2.
-  """
-  features: int
-  strides: int
-  ratio: float
-  dtype: Any
-  bn_groups: int
-
-  @nn.compact
-  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-    norm = functools.partial(layers.batch_norm, train=train, dtype=self.dtype,
-                             groups=self.bn_groups)
-    dense = functools.partial(layers.dense, dtype=self.dtype)
-    x = layers.conv(2 * self.features, 3, self.strides, dtype=self.dtype,
-                    name='conv')(x)
-    x = nn.relu(norm(name='bn')(x))
-    x = x.reshape(*x.shape[:3], 2, self.features)
-    squeezed = jnp.mean(x.sum(3), (1, 2), dtype=jnp.float32)
-    hidden = dense(max(int(self.features * self.ratio), 32), name='reduce')(squeezed)
-    hidden = nn.relu(norm(name='bn_reduce')(hidden))
-    mix = dense(2 * self.features, name='mix')(hidden)
-    mix = nn.softmax(mix.reshape(-1, 1, 1, 2, self.features), axis=3)
-    return (x * mix).sum(3)
 
 
 @config.parameters(
