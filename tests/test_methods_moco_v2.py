@@ -56,9 +56,8 @@ def test_a_step_by_hand():
   np.testing.assert_array_equal(new[8:], queue[:32].astype(np.float32))
 
 
-@pytest.mark.parametrize('devices', [2, 8])
-def test_several_devices_have_the_same_queue(devices):
-  one, two = (tiny.train(config(), steps=2, devices=n)[0] for n in (1, devices))
+def test_several_devices_have_the_same_queue():
+  one, two = (tiny.train(config(), steps=2, devices=n)[0] for n in (1, 8))
   for name in ('queue', 'target'):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
                  one.variables.non_trainable[name], two.variables.non_trainable[name])

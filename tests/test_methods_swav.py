@@ -89,11 +89,10 @@ def test_prototypes_are_first_frozen_and_then_of_unit_length():
   np.testing.assert_allclose(np.linalg.norm(kernel(free), axis=0), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize('devices', [2, 8])
-def test_several_devices_learn_the_same(devices):
+def test_several_devices_learn_the_same():
   fields = config(queue_size=40, queue_start=0.)
   fields['optim']['learning_rate'] = 0.002
-  one, two = (tiny.train(fields, steps=3, devices=n)[0].variables for n in (1, devices))
+  one, two = (tiny.train(fields, steps=3, devices=n)[0].variables for n in (1, 8))
   jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4),
                (one.params, one.non_trainable), (two.params, two.non_trainable))
 

