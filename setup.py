@@ -8,8 +8,8 @@ setuptools.setup(
     name='ssl_jax',
     version='0.1.0',
     description='Self-supervised image representations in JAX: SimCLR, MoCo, BYOL, '
-                'SimSiam, NNCLR, Barlow Twins, VICReg, SwAV, RotNet, and evaluations '
-                'that compare them.',
+                'SimSiam, NNCLR, Barlow Twins, VICReg, LeJEPA, SwAV, RotNet, and '
+                'evaluations that compare them.',
     long_description=pathlib.Path('README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
@@ -17,7 +17,7 @@ setuptools.setup(
               'ssl_jax.packaged.configs', 'ssl_jax.packaged.configs.studies'],
     package_dir={'ssl_jax.packaged.configs': 'configs'},  # see config_file.ROOT
     entry_points={'console_scripts': ['ssl-jax = ssl_jax.command:main']},
-    package_data={'ssl_jax.report': ['*.html']},
+    package_data={'ssl_jax.report': ['*.html', '*.js']},
     python_requires='>=3.11',
     classifiers=[f'Programming Language :: Python :: 3.{minor}'
                  for minor in (11, 12, 13)],
@@ -45,6 +45,7 @@ setuptools.setup(
     ],
     extras_require={
         'cuda': ['jax[cuda13]>=0.10'],
+        'report': ['openTSNE'],   # maps of representations by t-SNE
         'tpu': ['jax[tpu]>=0.10'],
         'torch': ['torch>=2.6'],  # reads .ckpt, .pt and .pth files of weights
         'parquet': ['pyarrow'],   # reads data sets, and writes vectors

@@ -9,7 +9,7 @@ import sys
 from ssl_jax import errors
 
 COMMANDS = ('pretrain', 'evaluate', 'linear_probe', 'finetune', 'compress', 'embed',
-            'export', 'study', 'make_report', 'prepare_data', 'benchmark')
+            'export', 'pictures', 'study', 'make_report', 'prepare_data', 'benchmark')
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Defines the exceptions that end a run early, and exit statuses."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 PREEMPTED = 75  # EX_TEMPFAIL of sysexits.h: run the same command again
@@ -33,6 +33,20 @@ class Preempted(Exception):
   def __init__(self, step: int, cause: str = 'SIGTERM'):
     super().__init__(f'stopped by {cause}; step {step} is saved, run the same command '
                      'again to continue from there')
+
+
+def listed(items: Sequence[str], most: int, separator: str = ', ') -> str:
+  """Joins the first items and states how many others there are: 'a, b and 3 more'.
+
+  Args:
+    items: all items.
+    most: number of items that are named.
+    separator: text between two items; after '; ' the number of others is set off too.
+  """
+  named, others = separator.join(items[:most]), len(items) - most
+  if others <= 0:
+    return named
+  return f'{named}{";" * (separator == "; ")} and {others} more'
 
 
 def suggestion(name: str, accepted: Iterable[str]) -> str:

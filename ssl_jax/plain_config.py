@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ssl_jax import errors
+
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
   """Converts a ConfigDict or dict to dicts, lists and scalars, as JSON does."""
@@ -53,5 +55,4 @@ def _same(a: Any, b: Any) -> bool:
 
 def summary(changed: list[str]) -> str:
   """Returns the first three of the differences, and the number of the others."""
-  more = f' and {len(changed) - 3} more' if len(changed) > 3 else ''
-  return '; '.join(changed[:3]) + more
+  return errors.listed(changed, 3, '; ')

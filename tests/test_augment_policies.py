@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from ssl_jax import errors
-from ssl_jax.augment import policies, stages
+from ssl_jax.augment import crop, policies, stages
 from ssl_jax.augment import views as views_lib
 
 
@@ -260,3 +260,15 @@ def test_a_section_with_views_shares_the_other_fields():
 def test_mistakes_about_views_are_explained(views, num_crops, message):
   with pytest.raises(errors.UserError, match=message):
     policies.per_crop(parsed({'recipe': 'crop_flip', 'views': views}), num_crops)
+
+
+@pytest.mark.parametrize('size', [None, 5])
+def test_the_box_is_the_part_that_the_view_shows(images, size):
+  policy = policies.build('compose', ops=['crop'], size=size)
+  key, image = jax.random.key(3), jnp.float32(images[0]) / 255
+  box = policy.box(key, image.shape[:2])
+  shape = (size, size) if size else image.shape[:2]
+  expected = crop.crop_and_resize(image, box, shape, 'bicubic')
+  np.testing.assert_allclose(policy(key, image), jnp.clip(expected, 0, 1), atol=1e-6)
+  whole = policies.build('none').box(key, (12, 12), jnp.array([6, 8]))
+  assert [float(side) for side in whole] == [0, 1, 6, 6]

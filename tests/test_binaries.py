@@ -137,7 +137,7 @@ def test_linear_probe_trains_a_head(environment, trained, tmp_path):
 def test_sigterm_and_ctrl_c_exit_with_75_and_the_same_command_goes_on(
     environment, config_file, tmp_path):
   flags = [f'--config={config_file}', f'--workdir={tmp_path}',
-           '--config.train.epochs=400', '--config.log.checkpoint_every_epochs=400']
+           '--config.train.epochs=4000', '--config.log.checkpoint_every_epochs=4000']
   process = start(environment, 'pretrain', *flags)
   deadline = time.time() + 120
   while not (tmp_path / 'metrics.jsonl').exists() or not (
@@ -198,13 +198,14 @@ MISTAKES = [
     ('prepare_data', ['--dataset=mnist'], 'mnist'),
     ('embed', ['--checkpoint=W/none', '--output=W/z.npz'], 'holds no checkpoint'),
     ('embed', ['--checkpoint=W'], '--output is missing'),
+    ('pictures', ['--checkpoint=W/none'], 'holds no checkpoint'),
     ('export', ['--checkpoint=W', '--output=W/z.pt'], 'ends in .safetensors'),
     ('export', ['--format=pt'], 'should be one of <safetensors|timm|jax|onnx>'),
     ('embed', ['--checkpoint=W', '--output=W/z.txt'], "accepted are .npz, .csv"),
 ]
 BINARIES = [
     'pretrain', 'evaluate', 'finetune', 'linear_probe', 'study', 'make_report',
-    'prepare_data', 'benchmark', 'compress', 'embed', 'export']
+    'prepare_data', 'benchmark', 'compress', 'embed', 'export', 'pictures']
 
 
 @pytest.fixture(scope='module')

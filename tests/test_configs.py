@@ -18,14 +18,16 @@ from ssl_jax import config_file, errors, plain_config, report
 from ssl_jax import fields as fields_lib
 from ssl_jax.augment import stages as augment_stages
 from ssl_jax.jobs import compress, evaluate, finetune, linear_probe, pretrain
+from ssl_jax.jobs import pictures as pictures_job
 from ssl_jax.studies import run, stages
 from ssl_jax.train import optim
 
 CONFIGS = pathlib.Path(__file__).parent.parent / 'configs'
 NAMES = sorted(str(p.relative_to(CONFIGS))[:-3] for p in CONFIGS.rglob('*.py')
                if 'def get_config' in p.read_text())
-EVALUATIONS = {'compress': compress, 'evaluate': evaluate, 'finetune': finetune,
-               'finetune_imagenet': finetune, 'linear_probe': linear_probe}
+EVALUATIONS = {'compress': compress, 'evaluate': evaluate, 'pictures': pictures_job,
+               'finetune': finetune, 'finetune_imagenet': finetune,
+               'linear_probe': linear_probe}
 
 
 def load_module(name):
@@ -256,7 +258,7 @@ def test_both_protocols_of_the_study_of_compression_have_one_budget():
                                   'simsiam_cifar10', 'barlow_twins_cifar10',
                                   'vicreg_cifar10', 'moco_v2_cifar10',
                                   'moco_v3_cifar10', 'nnclr_cifar10',
-                                  'supcon_cifar10', 'swav_cifar10'])
+                                  'supcon_cifar10', 'swav_cifar10', 'lejepa_cifar10'])
 def test_pretraining_runs_once_tiny(name, tmp_path):
   assert pretrain.run(shrunk(load(name)[1]), tmp_path)['steps'] == 2
 
@@ -268,6 +270,7 @@ def test_a_study_runs_once_tiny(tmp_path, monkeypatch):
   config['methods'] = {k: shrunk({**v, 'seed': 0})
                        for k, v in config['methods'].items()}
   config['evaluations'] = {'knn': config['evaluations']['knn']}
+  config['pictures'] = {**config['pictures'], 'images': 8, 'bank': 16}
   page = run.run(config, tmp_path)
   results = [json.loads(p.read_text()) for p in tmp_path.glob('*/*/knn/result.json')]
   assert len(results) == len(config['methods']) and page.exists()

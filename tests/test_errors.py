@@ -34,3 +34,9 @@ def test_preemption_names_its_step_and_cause_and_is_no_mistake():
 def test_a_missing_split_and_a_divergence_are_mistakes_of_the_user():
   for kind in (errors.MissingSplit, errors.Diverged):
     assert issubclass(kind, errors.UserError)
+
+
+def test_first_items_and_the_number_of_the_others():
+  assert errors.listed('abcde', 2) == 'a, b and 3 more'
+  assert errors.listed('abcde', 4, '; ') == 'a; b; c; d; and 1 more'
+  assert errors.listed('ab', 2) == 'a, b' and errors.listed([], 2) == ''

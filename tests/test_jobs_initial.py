@@ -208,7 +208,7 @@ def test_a_vit_goes_to_a_file_and_back(vit, tmp_path):
 
 
 @pytest.mark.parametrize('fields, words', [
-    ({'model': {**VIT, 'heads': 1}}, 'config.model.heads is 1, .* has 2; set --config.'),
+    ({'model': {**VIT, 'heads': 1}}, 'config.model.heads is 1, .* has 2; set --conf'),
     ({'model': {**VIT, 'depth': 2}}, 'the weights lack .*block2.*model.patch=4'),
     ({'model': VIT, 'augment': {'recipe': 'crop_flip', 'size': 16}},
      'other shapes have .*pos.* --config.augment.size=8')])

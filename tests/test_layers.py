@@ -18,7 +18,7 @@ LAYERS = (
     ('studies', 'performance'),
     ('cli', 'api', 'command'),
     ('pretrain', 'finetune', 'linear_probe', 'evaluate', 'study', 'make_report',
-     'prepare_data', 'benchmark', 'compress', 'embed', 'export'),
+     'prepare_data', 'benchmark', 'compress', 'embed', 'export', 'pictures'),
 )
 BINARIES = LAYERS[-1]
 PACKAGE_ITSELF = 1  # the layer of ssl_jax/__init__.py
@@ -36,6 +36,7 @@ ONLY_IN = {  # what may import it
     'pyarrow': ('data.parquet', 'evaluators.vectors'),
     'jax2onnx': ('weights.as_onnx',),
     'onnx': ('weights.as_onnx',),
+    'openTSNE': ('evaluators.maps',),
 }
 NOWHERE = ('tensorflow', 'torchvision', 'clu.metric_writers',
            'clu.periodic_actions')

@@ -88,3 +88,8 @@ def test_fine_tuning_has_no_teacher():
       **tiny_compression.SECTION, 'distillation': 1.}}
   with pytest.raises(errors.UserError, match='distillation is 1.*ssl_jax.compress'):
     finetune.parse(fields)
+
+
+def test_a_method_with_further_inputs_is_refused():
+  with pytest.raises(errors.UserError, match='set --config.compression.distillation=0'):
+    tiny.train(config('lejepa'), steps=1)

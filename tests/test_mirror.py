@@ -17,6 +17,7 @@ COVERED_BY = {
     'compress': 'test_binaries',
     'embed': 'test_binaries',
     'export': 'test_binaries',
+    'pictures': 'test_binaries',
 }
 # Test files that are not named after a module of ssl_jax, and what they test.
 OTHERS = {

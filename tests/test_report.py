@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import fake_pictures
 import fake_study
 import pytest
 
@@ -31,8 +32,8 @@ def test_a_rehearsal_is_marked_in_image_files_only(tmp_path, footers, sentence, 
   names = 'confusion', 'loss', 'online', 'per_class', 'pretext'
   files = [f'{name}.{suffix}' for name in names for suffix in ('png', 'svg')]
   assert sorted(path.name for path in figures.iterdir()) == files
-  # The last ten are the page's, five figures in two palettes.
-  assert [text for _, _, text in footers] == [footer] * 10 + [''] * 10
+  # The last twenty are the page's, five figures in two palettes and two widths.
+  assert [text for _, _, text in footers] == [footer] * 10 + [''] * 20
 
 
 def test_writing_again_gives_the_same_bytes(tmp_path, footers):
@@ -62,3 +63,27 @@ def test_reports_need_no_jax(module):
           'sys.exit(str({"jax", "flax", "optax"} & set(sys.modules) or ""))')
   done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
   assert done.stderr.strip() == ''
+
+
+def test_watching_writes_when_there_is_something_new_until_all_is_there(
+    tmp_path, footers):
+  fake_study.write(tmp_path, config={'pictures': {'methods': ['simclr']}},
+                   seeds=[0], evaluations=['linear'])
+  result = tmp_path / 'random/seed0/linear/result.json'
+  text = result.read_text()
+  result.unlink()
+  pages = []
+
+  def pause(seconds):
+    pages.append((tmp_path / 'report/index.html').read_text())
+    assert seconds == 7
+    if len(pages) == 2:
+      result.write_text(text)
+    if len(pages) == 3:
+      fake_pictures.write(tmp_path, simclr=fake_pictures.pictures_of())
+
+  page = report.watch(tmp_path, 7, pause)
+  assert len(pages) == 3 and pages[0] == pages[1]
+  assert 'Incomplete' in pages[0] and 'Incomplete' not in pages[2]
+  assert '<meta http-equiv="refresh" content="7">' in pages[2]
+  assert 'http-equiv="refresh"' not in page.read_text()

@@ -2,15 +2,18 @@
 
 import base64
 import dataclasses
+import json
 import re
 from html import parser
 
+import fake_pictures
 import fake_study
 import pytest
 
 from ssl_jax import report
 from ssl_jax.report import page, read, sections
 from ssl_jax.report.content import Content
+from ssl_jax.report.sections import maps
 
 VOID = {'meta', 'img', 'source', 'br', 'hr', 'link'}
 
@@ -21,7 +24,7 @@ class Page(parser.HTMLParser):
   def __init__(self, text: str):
     super().__init__()
     self.open, self.images, self.addresses, self.words = [], [], [], []
-    self.links, self.focusable = [], set()
+    self.links, self.focusable, self.ids = [], set(), set()
     self.feed(text)
     self.close()
     assert not self.open
@@ -29,6 +32,7 @@ class Page(parser.HTMLParser):
   def handle_starttag(self, tag, attrs):
     attrs = dict(attrs)
     self.addresses += [attrs[a] for a in ('src', 'srcset') if a in attrs]
+    self.ids.add(attrs.get('id'))
     if tag == 'a':
       self.links.append(attrs['href'])
     if attrs.get('tabindex') == '0':
@@ -96,7 +100,11 @@ def test_markdown_has_the_same_numbers_and_its_figures_exist(folder):
 
 
 def test_links_are_relative_and_lead_to_files(folder):
-  links = read_page(folder / 'index.html').links
+  shown = read_page(folder / 'index.html')
+  links = [link for link in shown.links if not link.startswith('#')]
+  assert {link[1:] for link in set(shown.links) - set(links)} == {
+      'results', 'loss', 'pretext', 'online', 'per_class', 'confusion', 'time',
+      'details'} <= shown.ids
   assert {'results.csv', '../study.json', '../simclr/seed0/',
           '../simclr/seed0/pretrain/config.json'} <= set(links)
   for link in links:
@@ -107,7 +115,7 @@ def test_links_are_relative_and_lead_to_files(folder):
 
 def test_regions_that_scroll_can_be_focused(folder):
   assert read_page(folder / 'index.html').focusable == {
-      ('div', 'wide data'), ('div', 'wide'), ('pre', '')}
+      ('div', 'wide data'), ('pre', '')}
 
 
 def test_a_flag_of_the_command_is_not_broken(tmp_path):
@@ -182,3 +190,20 @@ def test_a_study_that_has_just_begun(tmp_path):
   shown = Page(page.html(study, content))
   assert 'Incomplete: 0 of 6' in shown.text and not shown.images
   assert '–' in page.terminal(study, content)
+
+
+def test_hover_images_and_the_script_are_inside_the_page(tmp_path):
+  fake_study.write(tmp_path)
+  fake_pictures.write(tmp_path, simclr=fake_pictures.pictures_of(),
+                      random=fake_pictures.pictures_of(seed=1))
+  study = read.study(tmp_path)
+  text = page.html(study, Content(figures=maps.content(study).figures))
+  shown = Page(text)
+  data = json.loads(re.search(r'<script type="application/json">(.*?)</script>', text,
+                              re.DOTALL)[1])
+  assert data['sprite'].startswith('data:image/webp;base64,')
+  assert len(data['points']) == len(data['texts']) == len(data['panels'][1]) == 2
+  assert data['texts'][0][5] == '<i>, kNN: cat' and len(data['points'][0]) == 24
+  assert '#maps' in shown.links and 'figures/maps.svg' in shown.links
+  assert "querySelectorAll('figure[data-hover]')" in text
+  assert 'data-hover' not in page.html(study, Content())

@@ -2,6 +2,7 @@
 
 import shutil
 
+import fake_pictures
 import fake_study
 import pytest
 
@@ -12,6 +13,9 @@ KINDS = {
     'finished': fake_study.write, 'label subsets': fake_study.by_labels,
     'data sets': fake_study.by_data_set, 'heat map': fake_study.heatmap,
     'compressed': fake_study.compressed,
+    'pictures': lambda folder: fake_pictures.write(
+        fake_study.write(folder), simclr=fake_pictures.pictures_of(),
+        random=fake_pictures.rotated()),
     'rehearsal': lambda folder: fake_study.write(folder, rehearsal='Made small.')}
 
 

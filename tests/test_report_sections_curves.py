@@ -1,5 +1,7 @@
 """Tests the figures of logged values: their data and their alternative texts."""
 
+import json
+
 import fake_study
 import numpy as np
 import pytest
@@ -76,3 +78,26 @@ def test_ten_methods_have_ten_styles_and_cells_have_no_curves(tmp_path):
 def test_nothing_without_logs(tmp_path):
   fake_study.write(tmp_path, {'simclr': {}})
   assert curves.figures(read.study(tmp_path)) == []
+
+
+def test_methods_of_one_training_task_share_a_panel(tmp_path):
+  folder = fake_study.write(tmp_path)
+  path = folder / 'random/seed0/pretrain/result.json'
+  record = json.loads(path.read_text())
+  record['config']['method']['name'] = 'simclr'
+  path.write_text(json.dumps(record))
+  axes = curves.loss(read.study(folder)).draw(theme.LIGHT).axes
+  assert [ax.get_title(loc='left') for ax in axes] == ['simclr', 'supervised']
+
+
+def test_learning_rates_and_gradients_are_overlaid(tmp_path):
+  fake_study.write(tmp_path, {'a': {'linear': [0.9]}, 'b': {'linear': [0.8]}},
+                   published=[])
+  for method, scale in (('a', 1), ('b', 2)):
+    (tmp_path / method / 'seed0/pretrain/metrics.jsonl').write_text(''.join(
+        json.dumps({'step': i, 'epoch': i, 'train/learning_rate': scale * i,
+                    'train/grad_norm': 5 - i}) + '\n' for i in range(3)))
+  drawing = curves.optimizer(read.study(tmp_path))
+  left, right = drawing.draw(theme.LIGHT).axes
+  assert [line.get_ydata().tolist() for line in left.lines] == [[0, 1, 2], [0, 2, 4]]
+  assert len(right.lines) == 2 and 'b has at most 4' in drawing.alt

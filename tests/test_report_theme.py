@@ -1,5 +1,6 @@
 """Tests that figures are drawn in both palettes, readable and reproducible."""
 
+import dataclasses
 import xml.etree.ElementTree as ElementTree
 
 import fake_study
@@ -49,3 +50,22 @@ def test_numbers_can_be_read_on_their_cells(palette):
     ground = scale(value)
     a, b = sorted((luminance(theme.text_color_on(ground)), luminance(ground)))
     assert (b + 0.05) / (a + 0.05) > 5  # WCAG asks for 4.5
+
+
+def test_narrow_figures_have_fewer_columns(study):
+  assert theme.LIGHT.columns(3, 2.2) == 3 and theme.LIGHT.columns(2, 2.2) == 2
+  assert theme.DARK.narrow.columns(3, 2.2) == 1 and theme.DARK.narrow.dark
+  fig = curves.loss(study).draw(theme.LIGHT.narrow)
+  assert fig.get_figwidth() == theme.NARROW
+
+
+def test_classes_have_different_colours():
+  for classes in (10, 20, 50):
+    assert len({theme.class_color(i, classes) for i in range(classes)}) == classes
+
+
+def test_the_heading_is_the_title_or_the_beginning_of_the_caption(study):
+  figure = curves.loss(study)
+  assert figure.heading == 'Training loss'
+  plain = dataclasses.replace(figure, title='', caption='Some words: and more.')
+  assert plain.heading == 'Some words'

@@ -208,3 +208,10 @@ def test_the_rest_stays_and_a_sentence_says_so():
 def test_a_scale_that_is_none(scale):
   with pytest.raises(errors.UserError, match='^--scale is .*above 0 and below 1'):
     rehearsal.shrink(study(), scale)
+
+
+def test_pictures_keep_a_hundred_images():
+  fields = {'pictures': {'images': 2000, 'bank': 50, 'seed': 0}}
+  small = lambda scale: rehearsal.shrink({**study(), **fields}, scale)['pictures']
+  assert small(0.2) == {'images': 400, 'bank': 50, 'seed': 0}
+  assert small(0.001) == {'images': 100, 'bank': 50, 'seed': 0}

@@ -5,7 +5,7 @@ import stub_encoder
 from tiny_study import by_labels, compressed, config, head
 
 from ssl_jax import errors
-from ssl_jax.jobs import evaluate, finetune, linear_probe
+from ssl_jax.jobs import evaluate, finetune, linear_probe, pictures
 from ssl_jax.studies import stages
 
 
@@ -144,3 +144,17 @@ def test_mistakes_are_explained(change, match):
   change(fields)
   with pytest.raises(errors.UserError, match=match):
     stages.check(stages.resolve(fields))
+
+
+def test_pictures_are_the_last_stage_of_the_first_seed():
+  fields = stages.resolve({**config(seeds=(3, 4)), 'pictures': {'images': 8},
+                           'heatmap': {'cells': {'random': [0, 0]}}})
+  stages.check(fields)
+  found = [str(s) for s in stages.stages(fields) if s.name == 'pictures']
+  assert found == ['simclr, seed 3: pictures']
+  (drawn,) = [s.evaluation for s in stages.stages(fields) if s.name == 'pictures']
+  assert drawn.module is pictures and drawn.fields == {'images': 8}
+  fields['pictures'] = {'methods': ['random'], 'images': 1}
+  assert stages.pictures_of(fields).methods == ('random',)
+  with pytest.raises(errors.UserError, match='^pictures: config.images is 1'):
+    stages.check(fields)

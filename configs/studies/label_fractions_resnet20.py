@@ -22,6 +22,7 @@ from configs import (
     evaluate,
     finetune,
     linear_probe,
+    pictures,
     rotnet_cifar10,
     simclr_cifar10,
     supervised_cifar10,
@@ -61,6 +62,7 @@ def get_config(preset: str = 'published') -> ConfigDict:
         linear_probe.get_config('conv_block'), 'rotnet')
     evaluations['conv_block'].features.endpoint = 'stage2'
   evaluations['rotation'] = blocks.only(evaluate.get_config('rotation'), 'rotnet')
+  c.pictures = pictures.get_config()
   c.evaluations = ConfigDict(evaluations, sort_keys=False)
   c.display_names = {
       'simclr': 'SimCLR', 'rotnet': 'RotNet', 'random_resnet20': 'Untrained ResNet-20',

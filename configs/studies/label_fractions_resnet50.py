@@ -24,6 +24,7 @@ from configs import (
     evaluate,
     finetune,
     linear_probe,
+    pictures,
     rotnet_cifar10,
     simclr_cifar10,
     supervised_cifar10,
@@ -60,6 +61,7 @@ def get_config(preset: str = 'published') -> ConfigDict:
       random_nin=blocks.untrained(supervised_cifar10.get_config('nin'))),
       sort_keys=False)
   simclr = 'simclr_resnet50', 'simclr_resnet50x2'
+  c.pictures = pictures.get_config()
   c.evaluations = ConfigDict(dict(
       linear=blocks.by_labels(linear_probe.get_config('linear'), *simclr),
       finetune=blocks.by_labels(

@@ -20,9 +20,11 @@ from configs import (
     barlow_twins_cifar10,
     byol_cifar10,
     evaluate,
+    lejepa_cifar10,
     moco_v2_cifar10,
     moco_v3_cifar10,
     nnclr_cifar10,
+    pictures,
     rotnet_cifar10,
     simclr_cifar10,
     simsiam_cifar10,
@@ -36,12 +38,12 @@ CONFIGS = {
     'simclr': simclr_cifar10, 'moco_v2': moco_v2_cifar10, 'moco_v3': moco_v3_cifar10,
     'byol': byol_cifar10, 'simsiam': simsiam_cifar10, 'nnclr': nnclr_cifar10,
     'barlow_twins': barlow_twins_cifar10, 'vicreg': vicreg_cifar10,
-    'swav': swav_cifar10, 'supcon': supcon_cifar10}
+    'lejepa': lejepa_cifar10, 'swav': swav_cifar10, 'supcon': supcon_cifar10}
 NAMES = {
     'simclr': 'SimCLR', 'dcl': 'DCL', 'moco_v2': 'MoCo v2', 'moco_v3': 'MoCo v3',
     'byol': 'BYOL', 'simsiam': 'SimSiam', 'nnclr': 'NNCLR',
-    'barlow_twins': 'Barlow Twins', 'vicreg': 'VICReg', 'swav': 'SwAV',
-    'supcon': 'SupCon (labels)',
+    'barlow_twins': 'Barlow Twins', 'vicreg': 'VICReg', 'lejepa': 'LeJEPA',
+    'swav': 'SwAV',     'supcon': 'SupCon (labels)',
     'rotnet': 'RotNet', 'random': 'Random encoder'}
 PUBLISHED = {  # solo-learn's README, in %
     'simclr': 90.74, 'moco_v2': 92.94, 'moco_v3': 93.10, 'byol': 92.58,
@@ -58,6 +60,7 @@ def get_config(epochs: str = '1000') -> ConfigDict:
       'same network.')
   c.data_label = 'CIFAR-10'
   c.seeds = (0, 1, 2)
+  c.pictures = pictures.get_config()
   methods = _methods(float(epochs))
   c.methods = ConfigDict({name: methods[name] for name in NAMES}, sort_keys=False)
   c.evaluations = ConfigDict(

@@ -9,7 +9,7 @@ The encoder is a ResNet-8.
 
 from ml_collections import ConfigDict
 
-from configs import evaluate
+from configs import evaluate, pictures
 
 
 def get_config() -> ConfigDict:
@@ -33,6 +33,7 @@ def get_config() -> ConfigDict:
       dict(linear=evaluate.get_config('linear'), knn=evaluate.get_config('knn')),
       sort_keys=False)
   c.evaluations.knn.protocol.k = 20
+  c.pictures = pictures.get_config()
   return c
 
 

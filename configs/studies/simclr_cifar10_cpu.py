@@ -9,7 +9,7 @@ results.
 
 from ml_collections import ConfigDict
 
-from configs import evaluate, simclr_cifar10_cpu
+from configs import evaluate, pictures, simclr_cifar10_cpu
 from configs.studies import building_blocks as blocks
 
 
@@ -27,6 +27,7 @@ def get_config() -> ConfigDict:
   c.methods = ConfigDict(  # reported in this order
       dict(simclr=simclr, random=random), sort_keys=False)
   c.display_names = dict(simclr='SimCLR', random='Random encoder')
+  c.pictures = pictures.get_config()
   c.evaluations = ConfigDict(
       dict(linear=evaluate.get_config('linear'), knn=evaluate.get_config('knn')),
       sort_keys=False)

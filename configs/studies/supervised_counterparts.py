@@ -27,6 +27,7 @@ from ml_collections import ConfigDict
 from configs import (
     evaluate,
     linear_probe,
+    pictures,
     rotnet_cifar10,
     simclr_cifar10,
     supervised_cifar10,
@@ -57,6 +58,7 @@ def get_config(preset: str = 'published') -> ConfigDict:
       supervised_resnet18=supervised_cifar10.get_config('resnet18'),
       supervised_nin=_supervised_nin(preset)), sort_keys=False)
   supervised = 'supervised_resnet18', 'supervised_nin'
+  c.pictures = pictures.get_config()
   c.evaluations = ConfigDict(dict(
       linear=blocks.only(linear_probe.get_config('linear'), 'simclr'),
       linear_block2=blocks.on_block('linear', 2),

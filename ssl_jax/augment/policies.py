@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax import config, errors
-from ssl_jax.augment import stages
+from ssl_jax.augment import crop, stages
 from ssl_jax.augment.stages import Range
 
 
@@ -70,6 +70,23 @@ class Policy:
     for key, step in zip(keys[1:], steps[1:], strict=True):
       image = step(key, image)
     return self._normalize(jnp.clip(image, 0, 1))
+
+  def box(self, key: jax.Array, shape: tuple[int, int],
+          valid_size: jax.Array | None = None) -> crop.Box:
+    """Returns the part of an image that a call with the same key shows.
+
+    Stages after the first one may still move it, as flips and `PadCrop` do.
+
+    Args:
+      key: a PRNG key.
+      shape: height and width of the image's array.
+      valid_size: int [2], as in a call.
+    """
+    steps = self.stages(self.size or shape[0])
+    height, width = shape if valid_size is None else valid_size
+    view = shape if self.size is None else (self.size, self.size)
+    key = jax.random.split(key, len(steps))[0]
+    return steps[0].box(key, height, width, view[1] / view[0])
 
   def _normalize(self, image: jax.Array) -> jax.Array:
     if self.mean is None:

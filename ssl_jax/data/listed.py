@@ -70,12 +70,11 @@ class Listed(images.EncodedImages):
       return
     # Another process may have tried to decode the image, and know the reason.
     sentences = [f'{name} {self.bad.reasons.get(name, "does not decode")}'
-                 for name in map(self._name, missing[:_NAMED_AT_MOST])]
-    more = len(missing) - len(sentences)
+                 for name in map(self._name, missing)]
     raise errors.UserError(
-        f'{len(missing)} of {len(self)} images cannot be used: {"; ".join(sentences)}'
-        f'{f"; and {more} more" if more else ""}. Repair them, or leave them out of '
-        'the list')
+        f'{len(missing)} of {len(self)} images cannot be used: '
+        f'{errors.listed(sentences, _NAMED_AT_MOST, "; ")}. Repair them, or leave them '
+        'out of the list')
 
 
 def check_items(items: Sequence[Item]) -> list[Item]:

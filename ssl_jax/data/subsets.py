@@ -182,11 +182,10 @@ def split_validation(labels: np.ndarray, fraction: float, seed: int = 0, *,
         f'{name or "the data set"} has one image in every class, too few to cut a '
         'validation split; add images, or set config.data.validation_fraction=0')
   if whole and name:
-    names = [_named(label, class_names) for label in whole[:3]]
-    more = f' and {len(whole) - 3} more' if len(whole) > 3 else ''
+    names = [_named(label, class_names) for label in whole]
     notices.log_once(
-        logging.WARNING, f'{name}: no validation image of class {", ".join(names)}'
-        f'{more}, whose only image stays in train')
+        logging.WARNING, f'{name}: no validation image of class '
+        f'{errors.listed(names, 3)}, whose only image stays in train')
   return np.setdiff1d(np.arange(len(labels)), validation), validation
 
 

@@ -201,9 +201,7 @@ def _misfit(path: str, weights: Weights,
   parts = []
   for what, names in differences.items():
     if names:
-      more = len(names) - _NAMED_AT_MOST
-      parts.append(f'{what} {", ".join(names[:_NAMED_AT_MOST])}'
-                   f'{f" and {more} more" if more > 0 else ""}')
+      parts.append(f'{what} {errors.listed(names, _NAMED_AT_MOST)}')
   model = weights.model or {}
   flags = ' '.join(f'--config.model.{name}={value}' for name, value in model.items()
                    if name != 'init_from')

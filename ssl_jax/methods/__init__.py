@@ -16,6 +16,7 @@ from ssl_jax.methods import (
     byol,
     compressed,
     finetune,
+    lejepa,
     moco_v2,
     moco_v3,
     nnclr,
@@ -39,6 +40,7 @@ INIT_FROM = config_lib.Field('init_from', str | None, None, config_lib.Rule(
 METHODS: dict[str, type[base.Base]] = {
     'barlow_twins': barlow_twins.BarlowTwins,
     'byol': byol.BYOL,
+    'lejepa': lejepa.LeJEPA,
     'moco_v2': moco_v2.MoCoV2,
     'moco_v3': moco_v3.MoCoV3,
     'nnclr': nnclr.NNCLR,

@@ -9,6 +9,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from ssl_jax import errors
 from ssl_jax.methods import around, base
 from ssl_jax.objectives import alignment
 
@@ -55,7 +56,15 @@ class Distilled(around.Around):
       variables: all variables before the step.
       views: the result of the method `views`.
       labels: int32 [B], -1 where an image has none.
+
+    Raises:
+      errors.UserError: `views` is not one array.
     """
+    if not isinstance(views, jax.Array):
+      raise errors.UserError(
+          f'config.compression.distillation is {self.weight:g}, but this method has '
+          'views of several sizes or further inputs, which a teacher cannot encode; '
+          'set --config.compression.distillation=0')
     inner = self.inner_variables(variables)
     loss, output = self.inner.loss(params, inner, views, labels)
     teacher = variables.non_trainable['teacher']

@@ -132,7 +132,12 @@ class Stage(nn.Module):
 
 
 class Block(nn.Module):
-  """Residual block, relu(shortcut(x) + residual(x)); residuals are initialised as 0."""
+  """Residual block, relu(shortcut(x) + residual(x)).
+
+  The residual is initialised as 0 by the scale of its last BatchNorm, except where the
+  shortcut appends zero channels. Both would be 0 there: the ReLU would have no
+  gradient, and those channels would stay 0 for ever.
+  """
   width: int
   strides: int
   bottleneck: bool
@@ -147,6 +152,7 @@ class Block(nn.Module):
     norm = functools.partial(layers.batch_norm, train=train, dtype=self.dtype,
                              groups=self.bn_groups)
     features = self.width * (4 if self.bottleneck else 1)
+    starts_at_0 = self.project or x.shape[-1] == features
     if self.project:
       shortcut = Projection(features, self.strides, self.sk_ratio > 0,
                             self.dtype, self.bn_groups, name='shortcut')(x, train=train)
@@ -156,7 +162,7 @@ class Block(nn.Module):
     if not self.bottleneck:
       x = nn.relu(norm(name='bn1')(
           conv(self.width, 3, self.strides, name='conv1')(x)))
-      x = norm(name='bn2', zero_scale=True)(conv(features, 3, name='conv2')(x))
+      x = norm(name='bn2', zero_scale=starts_at_0)(conv(features, 3, name='conv2')(x))
       return layers.residual_relu(x + shortcut)
 
     x = nn.relu(norm(name='bn1')(conv(self.width, 1, name='conv1')(x)))
@@ -166,7 +172,7 @@ class Block(nn.Module):
     else:
       x = nn.relu(norm(name='bn2')(
           conv(self.width, 3, self.strides, name='conv2')(x)))
-    x = norm(name='bn3', zero_scale=True)(conv(features, 1, name='conv3')(x))
+    x = norm(name='bn3', zero_scale=starts_at_0)(conv(features, 1, name='conv3')(x))
     return layers.residual_relu(x + shortcut)
 
 

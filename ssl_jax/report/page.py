@@ -3,33 +3,43 @@
 import base64
 import datetime
 import json
+import pathlib
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import jinja2
+import numpy as np
 
 from ssl_jax.report import tables, theme
 from ssl_jax.report.content import Content
 from ssl_jax.report.study import Study
 
 _MOST_NAMED = 6  # a warning names at most so many runs
+_SCRIPT = pathlib.Path(__file__).with_name('hover.js')
 _CODE = ('Command', 'Commit')  # facts in a fixed-width font
 
 
-def html(study: Study, content: Content) -> str:
-  """Returns a self-contained page: styles and figures are inside the file.
+def html(study: Study, content: Content, refresh: int = 0) -> str:
+  """Returns a self-contained page: styles, figures and images are inside the file.
+
+  A script of 60 lines, which is there only if a figure has hover images, shows them.
 
   Args:
     study: the study.
     content: the material of all sections.
+    refresh: seconds after which the page loads itself again; 0 is never.
   """
   environment = jinja2.Environment(
       loader=jinja2.PackageLoader('ssl_jax', 'report'), autoescape=True,
       undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
   return environment.get_template('page.html').render(
-      study=study, facts=facts(study), code=_CODE, warnings=list(warnings(study)),
+      study=study, refresh=refresh, facts=facts(study), code=_CODE,
+      warnings=list(warnings(study)),
       content=content, figures=[_embedded(drawing) for drawing in content.figures],
+      script=_SCRIPT.read_text(encoding='utf-8')
+      if any(drawing.hover for drawing in content.figures) else '',
       words=_words, config=json.dumps(study.config, indent=2) if study.config else '')
 
 
@@ -117,10 +127,29 @@ def _words(command: str) -> list[tuple[str, str]]:
           for word in command.split(' ')]
 
 
-def _embedded(drawing: theme.Figure) -> Mapping[str, theme.Figure | str]:
-  """Returns a figure with its images, light and dark, as data addresses."""
+def _embedded(drawing: theme.Figure) -> Mapping[str, Any]:
+  """Returns a figure with its images as data addresses, for pages and for phones."""
   def address(palette: theme.Palette) -> str:
-    code = base64.b64encode(theme.render(drawing, palette, 'svg')).decode()
-    return f'data:image/svg+xml;base64,{code}'
+    suffix, kind = ('webp', 'webp') if drawing.raster else ('svg', 'svg+xml')
+    return _address(theme.render(drawing, palette, suffix), kind)
 
-  return {'figure': drawing, 'light': address(theme.LIGHT), 'dark': address(theme.DARK)}
+  return {'figure': drawing, 'light': address(theme.LIGHT), 'dark': address(theme.DARK),
+          'narrow_light': address(theme.LIGHT.narrow),
+          'narrow_dark': address(theme.DARK.narrow),
+          'hover': _hover(drawing.hover) if drawing.hover else ''}
+
+
+def _address(content: bytes, kind: str) -> str:
+  return f'data:image/{kind};base64,{base64.b64encode(content).decode()}'
+
+
+def _hover(hover: theme.Hover) -> str:
+  """Returns what hover.js reads as JSON that is safe within a script element."""
+  thousandths = np.rint(1000 * hover.points).astype(int)
+  panels = [[[round(side, 4) for side in box] for box in hover.panels(palette)]
+            for palette in (theme.LIGHT, theme.LIGHT.narrow)]
+  return json.dumps({
+      'panels': panels, 'points': thousandths.reshape(len(thousandths), -1).tolist(),
+      'texts': hover.texts, 'columns': hover.columns, 'size': hover.size,
+      'sprite': _address(hover.sprite, 'webp')}, separators=(',', ':')
+  ).replace('<', '\\u003c')

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ssl_jax import errors, jsonl
-from ssl_jax.report import single_run
+from ssl_jax.report import pictures, single_run
 from ssl_jax.report.results import evaluation_result
 from ssl_jax.report.study import (
     CONFIG,
@@ -132,7 +132,8 @@ def _run(workdir: pathlib.Path, method: str, seed: int, evaluations: Sequence[st
       method=method, seed=seed, results=results, folder=name,
       files=tuple(f for f in (CONFIG, METRICS) if (folder / f).is_file()),
       metrics=tuple(jsonl.read(folder / METRICS)),
-      pretrain=_pretrain(folder / 'pretrain' / 'result.json'))
+      pretrain=_pretrain(folder / 'pretrain' / 'result.json'),
+      pictures=pictures.load(folder / 'pictures' / pictures.FILE))
 
 
 def _pretrain(path: pathlib.Path) -> Mapping[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from ssl_jax.report.pictures import Pictures
+
 MethodEvaluation = tuple[str, str]  # a method and an evaluation of it
 # Evaluation -> its group and its column, for a group of evaluations that share a table.
 Groups = Mapping[str, tuple[str, str]]
@@ -123,6 +125,7 @@ class MethodRun:
     results: evaluation -> its result.
     folder: the run's folder, relative to the study's.
     files: the config and the log of the training that exist, relative to `folder`.
+    pictures: pictures of the encoder, or None.
   """
 
   method: str
@@ -132,6 +135,7 @@ class MethodRun:
   results: Mapping[str, EvaluationResult]
   folder: str = ''
   files: tuple[str, ...] = ()
+  pictures: Pictures | None = None
 
   def curve(self, metric: str) -> np.ndarray:
     """Returns a logged metric over pre-training as [points, 2]: epoch, value.

@@ -5,10 +5,12 @@ A `Figure` describes its content, and is drawn once for each palette.
 
 import dataclasses
 import io
+import re
 import textwrap
 from collections.abc import Callable, Sequence
 
 import matplotlib
+import numpy as np
 from matplotlib import axes, figure
 
 from ssl_jax.report import tables
@@ -19,7 +21,16 @@ _COLORS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00')
 _DARK_COLORS = {'#0072B2': '#4AA3DF'}  # the blue is too dim on near-black
 _LINE_STYLES = ('-', (0, (4, 1.5)), (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5)))
 _MARKERS = 'osD^vP'  # for readers who see no colours
-WIDTH = 7.2  # inches
+WIDTH = 7.2   # inches
+NARROW = 3.7  # inches, for phones
+_DPI = {'png': 200, 'webp': 200, 'svg': 110}  # of clouds of points in SVG
+_FORMATS = {'png': {'metadata': {'Software': None}},
+            'svg': {'metadata': {'Date': None}},
+            'webp': {'pil_kwargs': {'quality': 80}}}
+_CLASS_COLORS = (  # of matplotlib's tab10 and tab20, for up to 20 classes
+    '#1f77b4', '#ff7f0e', '#2ca02c', '#d62728', '#9467bd', '#8c564b', '#e377c2',
+    '#7f7f7f', '#bcbd22', '#17becf', '#aec7e8', '#ffbb78', '#98df8a', '#ff9896',
+    '#c5b0d5', '#c49c94', '#f7b6d2', '#c7c7c7', '#dbdb8d', '#9edae5')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +44,7 @@ class Palette:
     heat: the colours of the lowest and the highest value of a heat map; text is
       readable on both.
     dark: whether the background is dark.
+    width: width of figures in inches, WIDTH or NARROW.
   """
 
   text: str
@@ -40,6 +52,21 @@ class Palette:
   background: str
   heat: tuple[str, str]
   dark: bool = False
+  width: float = WIDTH
+
+  def columns(self, wanted: int, inches: float) -> int:
+    """Returns how many panels fit side by side, at least 1 and at most `wanted`.
+
+    Args:
+      wanted: number of panels that there are, or that suit a wide page.
+      inches: least width of a panel.
+    """
+    return max(1, min(wanted, int(self.width / inches)))
+
+  @property
+  def narrow(self) -> 'Palette':
+    """Returns the same colours for a phone."""
+    return dataclasses.replace(self, width=NARROW)
 
   def color(self, i: int) -> str:
     """Returns the colour of the study's method number `i`."""
@@ -51,6 +78,13 @@ LIGHT = Palette(text='#24272b', grid_line='#dfe2e6', background='#ffffff',
                 heat=('#f1f3f5', '#3d9fdb'))
 DARK = Palette(text='#d7dade', grid_line='#34393f', background='#15171a',
                heat=('#23282e', '#0072b2'), dark=True)
+
+
+def class_color(i: int, classes: int) -> tuple[float, ...] | str:
+  """Returns a colour for class `i` of `classes`; at most 20 are easy to distinguish."""
+  if classes <= len(_CLASS_COLORS):
+    return _CLASS_COLORS[i]
+  return matplotlib.colormaps['hsv'](i / classes)
 
 
 def line_style(i: int) -> str | tuple:
@@ -80,6 +114,28 @@ def text_color_on(background: Sequence[float]) -> str:
   return '#000000' if (luminance + 0.05)**2 > 1.05 * 0.05 else '#ffffff'
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Hover:
+  """Describes points of several panels that stand for the same n images.
+
+  Attributes:
+    panels: the panels' boxes for a width: fractions left, top, width and height of the
+      figure, one row per panel.
+    points: positions in a panel, fractions from its left and its top [panels, n, 2].
+    texts: a text for each panel and image.
+    sprite: all images in one, as WebP.
+    columns: images in a row of the sprite.
+    size: width and height of each image in the sprite, in pixels.
+  """
+
+  panels: Callable[[Palette], Sequence[Sequence[float]]]
+  points: np.ndarray
+  texts: Sequence[Sequence[str]]
+  sprite: bytes
+  columns: int
+  size: tuple[int, int]
+
+
 @dataclasses.dataclass(frozen=True)
 class Figure:
   """Describes one figure of a report.
@@ -90,6 +146,11 @@ class Figure:
     alt: the alternative text, with the most important numbers.
     draw: draws it in the colours of a palette.
     table: the same numbers as a table, printed below it, or None.
+    title: a few words for the table of contents; by default the first words of the
+      caption.
+    raster: whether the page shows it as pixels, because it has thousands of points.
+    hover: the points whose images the page shows under the mouse, or None. Such a
+      figure is not cropped, so that its panels stay where `hover` says.
   """
 
   name: str
@@ -97,6 +158,14 @@ class Figure:
   alt: str
   draw: Callable[[Palette], figure.Figure]
   table: tables.Table | None = None
+  title: str = ''
+  raster: bool = False
+  hover: Hover | None = None
+
+  @property
+  def heading(self) -> str:
+    """Returns the title, or else the caption up to its first punctuation."""
+    return self.title or re.split(r'[.:,(]', self.caption)[0].strip()
 
 
 def render(drawing: Figure, palette: Palette, suffix: str, footer: str = '') -> bytes:
@@ -105,7 +174,7 @@ def render(drawing: Figure, palette: Palette, suffix: str, footer: str = '') -> 
   Args:
     drawing: the figure.
     palette: its colours.
-    suffix: 'svg' (transparent) or 'png' (on the palette's background).
+    suffix: 'svg' (transparent), or 'png' or 'webp' (on the palette's background).
     footer: a warning that is written below the figure, inside the image.
   """
   settings = {
@@ -133,10 +202,21 @@ def render(drawing: Figure, palette: Palette, suffix: str, footer: str = '') -> 
       drawn.text(0, below, textwrap.fill(footer, 130), va='top', fontsize=7,
                  fontstyle='italic')
     drawn.savefig(
-        out, format=suffix, dpi=200, bbox_inches='tight', pad_inches=0.04,
+        out, format=suffix, dpi=_DPI[suffix], pad_inches=0.04,
+        bbox_inches='tight' if footer or not drawing.hover else None,
         facecolor='none' if suffix == 'svg' else palette.background,
-        metadata={'Date': None} if suffix == 'svg' else {'Software': None})
-  return out.getvalue()
+        **_FORMATS[suffix])
+  return _compact(out.getvalue()) if suffix == 'svg' else out.getvalue()
+
+
+def _compact(svg: bytes) -> bytes:
+  """Returns an SVG without metadata, line breaks and decimals that nobody sees.
+
+  Encoded images inside it have no dots, so they do not change.
+  """
+  svg = re.sub(rb'<metadata>.*?</metadata>|<!--.*?-->', b'', svg, flags=re.DOTALL)
+  svg = re.sub(rb'(\d\.\d\d\d)\d+', rb'\1', svg)
+  return re.sub(rb'\s*\n\s*', b' ', svg).replace(b'> <', b'><')
 
 
 def legend(fig: figure.Figure, *panels: axes.Axes) -> None:
@@ -151,7 +231,7 @@ def legend(fig: figure.Figure, *panels: axes.Axes) -> None:
     for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
       named.setdefault(label, handle)
   widest = max(map(len, named), default=0)  # a letter is about 0.065 inches wide
-  fits = max(1, int(WIDTH / (0.065 * widest + 0.5)))
+  fits = max(1, int(fig.get_figwidth() / (0.065 * widest + 0.5)))
   fig.legend(named.values(), named.keys(), loc='outside upper left',
              ncols=min(4, fits, len(named)), handlelength=2.2, columnspacing=1.6,
              borderpad=0.35, borderaxespad=0)

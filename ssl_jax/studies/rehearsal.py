@@ -34,6 +34,7 @@ def shrink(config: Config, scale: float) -> dict[str, Any]:
   * A length in steps is multiplied by `scale` for the epochs, by `scale` for the
     images, and by the factor by which batches became smaller. Grids keep two learning
     rates and two weight decays.
+  * Pictures are of `scale` of the images, but of at least 100.
 
   Seeds, methods, evaluations and given checkpoints do not change, and the compression
   of a given checkpoint uses all images that the checkpoint was trained on. Data sets
@@ -66,7 +67,17 @@ def shrink(config: Config, scale: float) -> dict[str, Any]:
   evaluations = {name: _evaluation(fields, scale, known)
                  for name, fields in config['evaluations'].items()}
   return {**config, 'methods': methods, 'evaluations': evaluations,
+          **_fewer_pictures(config, scale),
           'rehearsal': _sentence(methods, evaluations, scale)}
+
+
+def _fewer_pictures(config: Config, scale: float) -> dict[str, Any]:
+  """Scales the numbers of images of `pictures`, but 100 of them remain."""
+  if (fields := config.get('pictures')) is None:
+    return {}
+  return {'pictures': {**fields, **{
+      name: min(fields[name], max(100, round(scale * fields[name])))
+      for name in ('images', 'bank') if name in fields}}}
 
 
 def _known(method: Config, seed: int) -> Config:

@@ -8,11 +8,12 @@ from typing import Any
 
 from ssl_jax import config as config_lib
 from ssl_jax import errors, plain_config
-from ssl_jax.jobs import compress, evaluate, finetune, linear_probe, pretrain
+from ssl_jax.jobs import compress, evaluate, finetune, linear_probe, pictures, pretrain
 from ssl_jax.train import checkpoint as checkpoint_lib
 
 Config = Mapping[str, Any]
 PRETRAIN = 'pretrain'  # the first stage of a method, and its folder
+PICTURES = 'pictures'  # the last stage of a method, with its first seed only
 # Field of a method that compresses the encoder of another method: its name.
 COMPRESSES = 'compressed_from'
 
@@ -43,6 +44,10 @@ class StudyConfig:
   published: tuple[dict, ...] = config_lib.field(
       (), doc='Published results that the report shows next to its own: method, '
       'evaluation, value in percent and source')
+  pictures: dict | None = config_lib.field(
+      None, doc='The config of the pictures (--help of ssl_jax.pictures), which are '
+      'made for the first seed of every method that is no cell of the heat map; '
+      '`methods` selects fewer; None makes none')
   heatmap: dict | None = config_lib.field(
       None, doc='Axes and cells of a figure that shows all methods')
   rehearsal: str | None = config_lib.internal('The changes that --scale made')
@@ -70,6 +75,8 @@ class Evaluation:
   @property
   def module(self) -> types.ModuleType:
     """The module in jobs/ that does it."""
+    if self.name == PICTURES:
+      return pictures
     if 'protocol' in self.fields:
       return evaluate
     return finetune if 'freeze_until' in self.fields else linear_probe
@@ -109,7 +116,7 @@ def evaluations(config: Config) -> list[Evaluation]:
     errors.UserError: an evaluation names a method that the study does not have, or two
       evaluations have the same folder.
   """
-  found = {PRETRAIN: None}
+  found = {PRETRAIN: None, PICTURES: None}
   for group, fields in config['evaluations'].items():
     methods = fields.get('methods') or list(config['methods'])
     if isinstance(methods, str):
@@ -124,6 +131,22 @@ def evaluations(config: Config) -> list[Evaluation]:
                                'rename it')
       found[evaluation.name] = evaluation
   return [e for e in found.values() if e is not None]
+
+
+def pictures_of(config: Config) -> Evaluation | None:
+  """Returns the stage that makes pictures as an evaluation; None without pictures.
+
+  Raises:
+    errors.UserError: it names a method that the study does not have.
+  """
+  if (fields := config.get('pictures')) is None:
+    return None
+  cells = (config.get('heatmap') or {}).get('cells') or {}
+  methods = fields.get('methods') or [m for m in config['methods'] if m not in cells]
+  for method in methods:
+    errors.lookup('config.pictures.methods', method, config['methods'])
+  return Evaluation(PICTURES, {k: v for k, v in fields.items() if k != 'methods'},
+                    tuple(methods))
 
 
 def _columns(group: str, fields: Config, methods: tuple[str, ...]
@@ -149,12 +172,14 @@ def stages(config: Config) -> Iterator[Stage]:
 
   An unfinished study therefore has all methods of some seeds, which can be compared.
   """
-  wanted = evaluations(config)
+  wanted, drawn = evaluations(config), pictures_of(config)
   for seed in config['seeds']:
     for method, fields in config['methods'].items():
       if 'checkpoint' not in fields:
         yield Stage(method, seed)
       yield from (Stage(method, seed, e) for e in wanted if method in e.methods)
+      if drawn and method in drawn.methods and seed == config['seeds'][0]:
+        yield Stage(method, seed, drawn)
 
 
 def check(config: Config) -> None:
@@ -179,11 +204,12 @@ def check(config: Config) -> None:
         pretrain.parse({**method, 'seed': 0})
     except errors.UserError as e:
       raise errors.UserError(f'methods.{name}: {e}') from e
-  for evaluation in evaluations(config):
+  for evaluation in filter(None, (*evaluations(config), pictures_of(config))):
     try:
       evaluation.module.parse({**evaluation.fields, 'seed': 0})
     except errors.UserError as e:
-      raise errors.UserError(f'evaluations.{evaluation.name}: {e}') from e
+      place = '' if evaluation.name == PICTURES else 'evaluations.'
+      raise errors.UserError(f'{place}{evaluation.name}: {e}') from e
 
 
 def _check_source(config: Config, name: str) -> None:

@@ -28,11 +28,9 @@ def check_tree(saved: Tree, wanted: Tree, name: str, remedy: str = (
   """
   differences = list(_differences(_leaves(saved), _leaves(wanted)))
   if differences:
-    more = len(differences) - _NAMED
     raise errors.UserError(
         f'{name} is intact but does not fit this run: '
-        + '; '.join(differences[:_NAMED]) + (f'; and {more} more' if more > 0 else '')
-        + f'; {remedy}')
+        f'{errors.listed(differences, _NAMED, "; ")}; {remedy}')
 
 
 def check_data(saved: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -71,7 +71,7 @@ def _alt(study: Study, row: groups.Row) -> str:
 def _draw(study: Study, names: Sequence[str], rows: Sequence[groups.Row],
           palette: theme.Palette) -> figure.Figure:
   height = max(0.34, 0.09 * len(rows) + 0.1)
-  fig = figure.Figure(figsize=(theme.WIDTH, 0.9 + height * len(names)),
+  fig = figure.Figure(figsize=(palette.width, 0.9 + height * len(names)),
                       layout='constrained')
   ax = fig.subplots()
   offsets = np.linspace(-0.28, 0.28, len(rows)) if len(rows) > 1 else [0.0]

@@ -128,10 +128,10 @@ def _draw(study: Study, lines: Sequence[_Line], axis: _Axis,
           palette: theme.Palette) -> figure.Figure:
   split = _split(lines)
   panels = _distinct(lines, split) if split else ['']
-  columns = min(2, len(panels))
+  columns = palette.columns(min(2, len(panels)), 2.2)
   rows = math.ceil(len(panels) / columns)
   height = 3.7 if len(panels) == 1 else 2.7
-  fig = figure.Figure(figsize=(theme.WIDTH, height * rows), layout='constrained')
+  fig = figure.Figure(figsize=(palette.width, height * rows), layout='constrained')
   grid = fig.subplots(rows, columns, squeeze=False, sharey=True).ravel()
   for ax, panel in zip(grid, panels, strict=False):
     for line in lines:

@@ -180,10 +180,10 @@ def _draw(study: Study, found: Sequence[Line],
           palette: theme.Palette) -> figure.Figure:
   panels = list(dict.fromkeys(p.column for line in found for p in line.points))
   networks = list(dict.fromkeys(line.network for line in found))
-  columns = min(2, len(panels))
+  columns = palette.columns(min(2, len(panels)), 2.2)
   rows = math.ceil(len(panels) / columns)
   height = 2.4 * rows + 0.17 * len(found)  # with the lines of the legend
-  fig = figure.Figure(figsize=(theme.WIDTH, height), layout='constrained')
+  fig = figure.Figure(figsize=(palette.width, height), layout='constrained')
   grid = fig.subplots(rows, columns, squeeze=False, sharey=True, sharex=True).ravel()
   for ax, panel in zip(grid, panels, strict=False):
     for line in found:

@@ -40,8 +40,13 @@ def content(study: Study) -> Content:
 
 
 def figures(study: Study) -> list[theme.Figure]:
-  """Returns a matrix per method, of the evaluation in which it scores best."""
-  found = [m for i in range(len(study.listed_methods)) if (m := _matrix(study, i))]
+  """Returns a matrix per method, of one evaluation for all methods that have it.
+
+  A method without that one is shown by the evaluation in which it scores best.
+  """
+  common = _common_evaluation(study)
+  found = [m for i in range(len(study.listed_methods))
+           if (m := _matrix(study, i, common))]
   if not found:
     return []
   best = sorted(np.argsort([m.accuracy for m in found])[::-1][:_MOST_PANELS])
@@ -49,18 +54,25 @@ def figures(study: Study) -> list[theme.Figure]:
   only_best = f' The {_MOST_PANELS} best methods.' if len(found) > len(shown) else ''
   return [theme.Figure(
       'confusion', 'Confusion matrices: percentage of each true class (row) that was '
-      'predicted as each class (column), over all seeds, for the evaluation in which '
-      'the method scores best. The colour scale is a square root, so that errors can '
-      'be seen.' + only_best,
+      'predicted as each class (column), over all seeds. The colour scale is a '
+      'square root, so that errors can be seen.' + only_best,
       'Confusion matrices. ' + '; '.join(
           f'{m.title}: {_worst(study, m.rates)}' for m in shown) + '.',
       lambda palette: _draw(study, shown, palette))]
 
 
-def _matrix(study: Study, index: int) -> _Matrix | None:
+def _common_evaluation(study: Study) -> str:
+  """Returns the evaluation that most methods have a matrix of; '' if there is none."""
+  def methods(evaluation: str) -> int:
+    return sum(any(r.confusion is not None for r in study.results(m, evaluation))
+               for m in study.listed_methods)
+  return max(study.evaluations_with_classes(), key=methods, default='')
+
+
+def _matrix(study: Study, index: int, common: str) -> _Matrix | None:
   method = study.listed_methods[index]
-  evaluations = sorted(study.evaluations_with_classes(), reverse=True,
-                       key=lambda e: _mean(study.accuracy(method, e)))
+  evaluations = sorted(study.evaluations_with_classes(), reverse=True, key=lambda e: (
+      e == common, _mean(study.accuracy(method, e))))
   for evaluation in evaluations:
     counts = [r.confusion for r in study.results(method, evaluation)
               if r.confusion is not None]
@@ -91,9 +103,13 @@ def _worst(study: Study, rates: np.ndarray) -> str:
 
 def _draw(study: Study, matrices: Sequence[_Matrix],
           palette: theme.Palette) -> figure.Figure:
-  rows = math.ceil(len(matrices) / 2)
-  fig = figure.Figure(figsize=(theme.WIDTH, 3.5 * rows), layout='constrained')
-  grid = fig.subplots(rows, 2, squeeze=False).ravel()
+  wanted = 2 if len(matrices) in (2, 4) else 3
+  columns = min(len(matrices), palette.columns(wanted, 2.2))
+  rows = math.ceil(len(matrices) / columns)
+  side = palette.width / max(columns, palette.columns(2, 2.2))
+  fig = figure.Figure(figsize=(columns * side, (side + 0.15) * rows),
+                      layout='constrained')
+  grid = fig.subplots(rows, columns, squeeze=False).ravel()
   for ax, matrix in zip(grid, matrices, strict=False):
     scale = colors.LinearSegmentedColormap.from_list(
         '', [palette.background, palette.color(matrix.index)])
@@ -105,7 +121,7 @@ def _draw(study: Study, matrices: Sequence[_Matrix],
     ax.tick_params(length=0)
     ax.set_xlabel('predicted')
     ax.set_ylabel('true')
-    ax.set_title(textwrap.fill(matrix.title, 48), loc='left')
+    ax.set_title(textwrap.fill(matrix.title, int(14 * side)), loc='left')
     _label(ax, matrix.rates, study.class_names(len(matrix.rates)), scale)
   for ax in grid[len(matrices):]:
     ax.set_visible(False)

@@ -1,4 +1,4 @@
-"""Plots what was logged during pre-training: loss, pretext task, online accuracy."""
+"""Plots what was logged during pre-training: loss, gradients, online accuracy."""
 
 import dataclasses
 import math
@@ -45,24 +45,55 @@ def content(study: Study) -> Content:
 
 
 def figures(study: Study) -> list[theme.Figure]:
-  """Returns those of the three figures that the study logged values for."""
-  drawn = loss(study), pretext(study), online(study)
+  """Returns those of the four figures that the study logged values for."""
+  drawn = loss(study), optimizer(study), pretext(study), online(study)
   return [drawing for drawing in drawn if drawing]
 
 
 def loss(study: Study) -> theme.Figure | None:
-  """Returns the training loss by epoch, one panel per method."""
+  """Returns the training loss by epoch, methods of one training task in one panel."""
   lines = _lines(study, lambda _: 'train/loss')
   if not lines:
     return None
   ends = '; '.join(
       f'{line.label} goes from {np.mean([c[0, 1] for c in line.curves]):.3g} to '
       f'{np.mean([c[-1, 1] for c in line.curves]):.3g}' for line in lines)
+  tasks: dict[str, list[_Line]] = {}
+  for line in lines:
+    tasks.setdefault(_task(study, line), []).append(line)
+  panels = [_Panel(same[0].label if len(same) == 1 else task.replace('_', ' '),
+                   tuple(same)) for task, same in tasks.items()]
   return theme.Figure(
       'loss', 'Training loss of each method: mean over seeds (thick) and each seed '
-      '(thin). Losses of different training tasks cannot be compared.',
-      f'Training loss by epoch. {ends}.',
-      _curves([_Panel(line.label, (line,)) for line in lines], 'loss', 1))
+      '(thin). Losses of different training tasks cannot be compared, so each task has '
+      'a panel.', f'Training loss by epoch. {ends}.', _curves(panels, 'loss', 1),
+      title='Training loss')
+
+
+def _task(study: Study, line: _Line) -> str:
+  """Returns the name of a line's training task, or of its method if it is unknown."""
+  method = study.listed_methods[line.index]
+  for run in study.runs_of(method):
+    config = run.pretrain.get('config') or {}
+    if isinstance(config.get('method'), dict):
+      return str(config['method'].get('name', method))
+  return method
+
+
+def optimizer(study: Study) -> theme.Figure | None:
+  """Returns the learning rate and the norm of the gradient, all methods overlaid."""
+  panels = [_Panel(title, lines) for title, name in (
+      ('Learning rate', 'train/learning_rate'), ('Norm of the gradient',
+                                                 'train/grad_norm'))
+            if (lines := _lines(study, lambda _, name=name: name))]
+  if not panels:
+    return None
+  return theme.Figure(
+      'optimizer', 'Learning rate and norm of the gradient by epoch, mean over seeds.',
+      ' '.join(f'{p.title}: ' + '; '.join(
+          f'{line.label} has at most {max(c[:, 1].max() for c in line.curves):.3g}'
+          for line in p.lines) + '.' for p in panels),
+      _curves(panels, '', 1), title='Learning rate and gradients')
 
 
 def pretext(study: Study) -> theme.Figure | None:
@@ -84,7 +115,8 @@ def pretext(study: Study) -> theme.Figure | None:
       'pretext', 'Accuracy in each method\'s pretext task on its training batches. '
       'The tasks differ, and so do their chance levels.',
       f'Pretext-task accuracy by epoch. {_final(lines)}.',
-      _curves([_Panel(title(line), (line,)) for line in lines], 'accuracy (%)', 100))
+      _curves([_Panel(title(line), (line,)) for line in lines], 'accuracy (%)', 100),
+      title='Accuracy in the pretext task')
 
 
 def online(study: Study) -> theme.Figure | None:
@@ -109,7 +141,7 @@ def online(study: Study) -> theme.Figure | None:
   return theme.Figure(
       'online', caption, 'Online accuracy by epoch. ' + '. '.join(
           f'{p.title}: {_final(p.lines)}' for p in panels) + '.',
-      _curves(panels, 'accuracy (%)', 100))
+      _curves(panels, 'accuracy (%)', 100), title='Online accuracy')
 
 
 def _final(lines: Sequence[_Line]) -> str:
@@ -158,9 +190,9 @@ def _curves(panels: Sequence[_Panel], unit: str,
   """
   def draw(palette: theme.Palette) -> figure.Figure:
     crowded = any(len(panel.lines) > _MOST_LINES for panel in panels)
-    columns = min(2 if crowded else 3, len(panels))
+    columns = palette.columns(min(2 if crowded else 3, len(panels)), 2.2)
     rows = math.ceil(len(panels) / columns)
-    fig = figure.Figure(figsize=(theme.WIDTH, (3.2 if crowded else 2.35) * rows),
+    fig = figure.Figure(figsize=(palette.width, (3.2 if crowded else 2.35) * rows),
                         layout='constrained')
     grid = fig.subplots(rows, columns, squeeze=False).ravel()
     for ax, panel in zip(grid, panels, strict=False):

@@ -141,7 +141,7 @@ def _alt(study: Study, evaluation: str, found: HeatmapData) -> str:
 
 def _draw(found: HeatmapData, palette: theme.Palette) -> figure.Figure:
   rows, columns = found.means.shape
-  fig = figure.Figure(figsize=(theme.WIDTH, 0.7 + 0.55 * rows), layout='constrained')
+  fig = figure.Figure(figsize=(palette.width, 0.7 + 0.55 * rows), layout='constrained')
   ax = fig.subplots()
   scale = colors.LinearSegmentedColormap.from_list('', palette.heat)
   normalize = colors.Normalize(np.nanmin(found.means), np.nanmax(found.means))
@@ -159,7 +159,8 @@ def _draw(found: HeatmapData, palette: theme.Palette) -> figure.Figure:
     for (i, j), value in np.ndenumerate(values):
       if np.isfinite(value):
         ax.text(left + j + 0.5, i + 0.5, f'{value:.1f}', ha='center', va='center',
-                fontsize=9.5, color=theme.text_color_on(scale(normalize(value))))
+                fontsize=min(9.5, 10 * palette.width / columns),
+                color=theme.text_color_on(scale(normalize(value))))
   ax.set_xticks(ticks, [
       textwrap.fill(name, max(8, 80 // columns), break_long_words=False)
       for name in names])

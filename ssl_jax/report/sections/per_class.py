@@ -56,7 +56,8 @@ def figures(study: Study, evaluation: str) -> list[theme.Figure]:
       f'over seeds{statistics.bars_in_words(v[:, order] for v in found.values())}.'
       + ' The hardest class is at the bottom.' * (not numbered),
       f'Accuracy by class. {extremes}.',
-      lambda palette: _draw(study, evaluation, order, palette))]
+      lambda palette: _draw(study, evaluation, order, palette),
+      title='Accuracy of each class')]
 
 
 def _percent(study: Study, evaluation: str) -> dict[str, np.ndarray]:
@@ -69,7 +70,7 @@ def _draw(study: Study, evaluation: str, order: np.ndarray,
           palette: theme.Palette) -> figure.Figure:
   found = _percent(study, evaluation)
   height = max(0.26, 0.075 * len(found))
-  fig = figure.Figure(figsize=(theme.WIDTH, 0.9 + height * len(order)),
+  fig = figure.Figure(figsize=(palette.width, 0.9 + height * len(order)),
                       layout='constrained')
   ax = fig.subplots()
   offsets = np.linspace(-0.3, 0.3, len(found)) if len(found) > 1 else [0.0]
