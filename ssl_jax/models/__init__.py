@@ -57,7 +57,10 @@ def build(name: str, *, dtype: Any = jnp.float32, **fields: Any) -> nn.Module:
 
 
 def frozen(encoder: nn.Module) -> tuple[str, ...]:
-  """Returns the names of modules and parameters that pre-training does not change."""
+  """Returns the names of modules and parameters that pre-training does not change.
+
+  An encoder that has some names them in its attribute `frozen`.
+  """
   return getattr(encoder, 'frozen', ())
 
 

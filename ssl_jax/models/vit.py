@@ -20,7 +20,7 @@ from ssl_jax.models import layers
 
 POSITIONS = {
     'learned': 'a learned vector for each patch',
-    'sincos': 'fixed sines and cosines of the row and the column, as in MoCo v3',
+    'sincos': 'sines and cosines of the row and the column, as in MoCo v3',
 }
 _TOKEN = nn.initializers.normal(1e-6)
 _EPSILON = 1e-6  # of LayerNorm, as in timm
@@ -179,8 +179,8 @@ def sincos(height: int, width: int, channels: int) -> np.ndarray:
     heads=config.Rule("Number of heads of the attention; timm's networks have 3, 6 and "
                       "12, and MoCo v3's ViT-S has 12", low=1),
     registers=config.Rule('Number of register tokens (arXiv:2309.16588)', low=0),
-    position=config.Rule("Position embedding; 'sincos' is not trained",
-                         choices=POSITIONS),
+    position=config.Rule("Position embedding; pre-training leaves 'sincos' fixed, and "
+                         'fine-tuning trains it', choices=POSITIONS),
     freeze_patch=config.Rule('Whether pre-training leaves the patch projection random, '
                              'as in MoCo v3; fine-tuning trains it'))
 def build(channels: int, *, dtype: Any = jnp.float32, patch: int = 16, width: float = 1,
