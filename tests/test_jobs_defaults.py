@@ -39,6 +39,15 @@ def test_an_epoch_has_several_steps_and_the_devices_share_a_batch(examples, batc
   assert config_for(side=8, examples=examples)['feed']['batch_size'] == batch
 
 
+@pytest.mark.parametrize('side, patch', [(32, 4), (96, 16)])
+def test_a_vit_has_patches_and_the_optimizer_of_moco_v3(side, patch):
+  made = config_for(side=side, model='vit_tiny', method='rotnet')
+  assert made['model'] == {'name': 'vit_tiny', 'patch': patch}
+  assert made['train']['online_endpoint'] == 'block6'
+  optim = pretrain.parse(made).optim
+  assert (optim.name, optim.learning_rate, optim.weight_decay) == ('adamw', 1.5e-4, 0.1)
+
+
 def test_blur_and_normalisation_of_cifar_are_not_for_other_images():
   assert 'blur' in config_for(method='byol')['augment']
   assert 'blur' not in config_for(method='byol', side=96)['augment']

@@ -184,3 +184,36 @@ def test_what_cannot_be_read_is_one_sentence(file, tmp_path):
     ssl_jax.load(half)
   with pytest.raises(errors.UserError, match='config.model.init_from is 3; accepted'):
     pretrain.parse({**tiny.config(), 'model': {**tiny.MODEL, 'init_from': 3}})
+
+
+VIT = {'name': 'vit_tiny', 'width': 1 / 24, 'heads': 2, 'depth': 1, 'patch': 4}
+
+
+@pytest.fixture(scope='module')
+def vit(tmp_path_factory):
+  """A random ViT of 8 channels and 2 heads, and its exported file."""
+  folder = tmp_path_factory.mktemp('vit')
+  config = {**tiny.config(epochs=0), 'model': VIT}
+  pretrain.run(config, folder / 'run')
+  export.run(folder / 'run', folder / 'a.safetensors')
+  return folder
+
+
+def test_a_vit_goes_to_a_file_and_back(vit, tmp_path):
+  after = started(tmp_path / 'b', vit / 'a.safetensors', model=VIT)
+  assert same(after, arrays(vit / 'run'), 'encoder')
+  encoder = ssl_jax.load(vit / 'a.safetensors')
+  assert encoder.config['model'] == VIT
+  assert same(arrays(vit / 'a.safetensors'), after, 'encoder')
+
+
+@pytest.mark.parametrize('fields, words', [
+    ({'model': {**VIT, 'heads': 1}}, 'config.model.heads is 1, .* has 2; set --conf'),
+    ({'model': {**VIT, 'depth': 2}}, 'the weights lack .*block2.*model.patch=4'),
+    ({'model': VIT, 'augment': {'recipe': 'crop_flip', 'size': 16}},
+     'other shapes have .*pos.* --config.augment.size=8')])
+@pytest.mark.parametrize('path', ['run', 'a.safetensors'])
+def test_another_vit_is_one_sentence(vit, tmp_path, path, fields, words):
+  with pytest.raises(errors.UserError, match=words.replace(
+      'block2', 'block2' if path == 'run' else r'blocks\.1')):
+    started(tmp_path / 'b', vit / path, **fields)

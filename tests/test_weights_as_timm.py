@@ -61,3 +61,9 @@ def test_other_networks_are_one_sentence(model, reason):
   network = dataclasses.replace(tiny_network.network(), model=model)
   with pytest.raises(errors.UserError, match=f'timm has no architecture.*{reason}'):
     as_timm.make(network, Options())
+
+
+def test_a_vit_is_refused_with_the_format_that_holds_it():
+  network = dataclasses.replace(tiny_network.network(), model={'name': 'vit_tiny'})
+  with pytest.raises(errors.UserError, match="'vit_tiny'; --format=safetensors writes"):
+    as_timm.make(network, Options())

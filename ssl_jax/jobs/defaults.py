@@ -14,6 +14,9 @@ _FOLDER_SIZE = 96      # pixels, of images in files, which may have any size
 _CIFAR_STEM = 64       # pixels, the largest side for a stem at full resolution
 _STEPS_PER_EPOCH = 4   # at least, where the data set is small
 _LEAST_BATCH = 8
+# The optimizer of MoCo v3 for ViTs (arXiv:2104.02057, section 4.1); LARS suits ResNets.
+_VIT_OPTIM = {'name': 'adamw', 'learning_rate': 1.5e-4, 'weight_decay': 0.1,
+              'learning_rate_scaling': 'linear'}
 
 
 def config_for(data: str, *, method: str = 'simclr', model: str = 'resnet18',
@@ -25,8 +28,9 @@ def config_for(data: str, *, method: str = 'simclr', model: str = 'resnet18',
   The batch size is that of the file or the largest power of two that leaves four steps
   to an epoch. A queue has at most as many keys as there are images. The warm-up takes
   at most a tenth of the training. Images of up to 64 pixels get the stem 'cifar', and
-  larger ones 'imagenet' and the blur of the recipe. A
-  line of the log states what was chosen.
+  larger ones 'imagenet' and the blur of the recipe. A ViT has patches of 4 pixels for
+  the former and of 16 for the latter, and the optimizer of MoCo v3's ViTs. A line of
+  the log states what was chosen.
 
   Args:
     data: name of the data set, as in `datasets.DataConfig.NAMES`.
@@ -52,9 +56,12 @@ def config_for(data: str, *, method: str = 'simclr', model: str = 'resnet18',
   images = datasets.open_split(
       config_lib.build(datasets.DataConfig, fields, 'data'), 'train')
   side = images.image_shape[0]
-  stem = {'stem': 'cifar' if side <= _CIFAR_STEM else 'imagenet'}
-  made['model'] = {'name': model,
-                   **(stem if 'stem' in config_lib.schema(builder) else {})}
+  small = side <= _CIFAR_STEM
+  first = {'stem': 'cifar' if small else 'imagenet', 'patch': 4 if small else 16}
+  made['model'] = {'name': model, **{name: value for name, value in first.items()
+                                     if name in config_lib.schema(builder)}}
+  if 'patch' in made['model']:
+    made['optim'] |= _VIT_OPTIM
   if queue := made['method'].get('queue_size'):  # Its keys should be of this encoder.
     made['method']['queue_size'] = min(queue, max(len(images), 2 * _LEAST_BATCH))
   made['feed'] = {'batch_size': _batch_size(made['feed']['batch_size'], len(images))}
@@ -93,4 +100,5 @@ def _set_schedule(made: dict[str, Any], model: str, epochs: float) -> None:
     optim |= {'schedule': 'cosine', 'warmup_epochs': 0.}
   optim['warmup_epochs'] = min(optim['warmup_epochs'], epochs / 10)
   if train.get('online_endpoint') == 'block2' and model != 'nin':
-    train['online_endpoint'] = 'stage2'  # The last one contains rotations, not classes.
+    # The last one contains rotations, not classes.
+    train['online_endpoint'] = 'block6' if model.startswith('vit') else 'stage2'

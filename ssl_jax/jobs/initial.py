@@ -18,12 +18,14 @@ from ssl_jax.parallel import processes
 from ssl_jax.train import checkpoint, training
 from ssl_jax.train import encoder as encoder_lib
 from ssl_jax.train import step as step_lib
-from ssl_jax.weights import files, matching, torchvision
+from ssl_jax.weights import files, matching, timm_vit, torchvision
 
 Tree = Any
 _NAMED_AT_MOST = 5  # arrays that a message names
 # Arrays of a file that are part of the encoder, whatever their layer is called.
-_ENCODER = re.compile(r'(layer\d|conv1|bn1|stem)\b.*')
+_ENCODER = re.compile(
+    r'(layer\d|conv1|bn1|stem|blocks|patch_embed|norm|norm_pre|fc_norm|dist_token|'
+    r'register_tokens)\b.*')
 
 
 class Weights(NamedTuple):
@@ -119,16 +121,11 @@ def put(path: str, config: Mapping[str, Any], method: base.Base, mesh: Any,
   names = lambda paths: sorted(_name(p, is_file) for p in paths)
   if not found.fits or foreign:
     raise errors.UserError(_misfit(
-        path, weights.model, {
+        path, weights, {
             'the weights lack': names(found.missing),
             'other shapes have': names(found.other_shape),
             'the network lacks': [*names(found.surplus), *foreign]}))
-  ours, theirs = (model.get('max_pool', 'symmetric') for model in (
-      config['model'], weights.model or config['model']))
-  if ours != theirs:
-    raise errors.UserError(
-        f'config.model.max_pool is {ours!r}, but the network of {path} has {theirs!r}; '
-        f'set --config.model.max_pool={theirs}')
+  _check_not_in_arrays(path, config['model'], weights.model)
   unused = [*names(found.unused), *weights.unknown]
   logging.info(
       'The training starts from %s. Modules with its weights: %s; random modules: %s; '
@@ -137,6 +134,23 @@ def put(path: str, config: Mapping[str, Any], method: base.Base, mesh: Any,
   _compare_images(path, weights.images, config['augment'])
   return method.with_pretrained(
       variables, mesh_lib.put_replicated(mesh, found.variables))
+
+
+def _check_not_in_arrays(path: str, ours: Mapping[str, Any],
+                         theirs: Mapping[str, Any] | None) -> None:
+  """Raises if networks of equal arrays compute differently, as far as is known."""
+  if theirs is None:
+    return
+  facts = lambda model: {'max_pool': model.get('max_pool', 'symmetric'),
+                         'heads': timm_vit.heads_of(model)}
+  mine, other = facts(ours), facts(theirs)
+  if files.is_file(path) and 'heads' not in theirs:  # A file of another library.
+    other['heads'] = mine['heads']
+  for name, value in mine.items():
+    if value != other[name]:
+      raise errors.UserError(
+          f'config.model.{name} is {value!r}, but the network of {path} has '
+          f'{other[name]!r}; set --config.model.{name}={other[name]}')
 
 
 def read(path: str, mesh: Any) -> Weights:
@@ -173,25 +187,30 @@ def _is_run(path: str | None) -> bool:
 
 def _name(path: matching.Path, is_file: bool) -> str:
   """Returns the name of an array as the weights have it."""
-  if is_file:
+  for names in (torchvision, timm_vit) if is_file else ():
     try:
-      return torchvision.name(path)
+      return names.name(path)
     except errors.UserError:
       pass  # The network has a layer that no such file can hold.
   return '/'.join(path[1:])
 
 
-def _misfit(path: str, model: Mapping[str, Any] | None,
+def _misfit(path: str, weights: Weights,
             differences: Mapping[str, list[str]]) -> str:
   """Returns the message for weights of another network."""
   parts = []
   for what, names in differences.items():
     if names:
       parts.append(f'{what} {errors.listed(names, _NAMED_AT_MOST)}')
-  flags = ' '.join(f'--config.model.{name}={value}' for name, value in (
-      model or {}).items() if name != 'init_from')
+  model = weights.model or {}
+  flags = ' '.join(f'--config.model.{name}={value}' for name, value in model.items()
+                   if name != 'init_from')
+  if model and timm_vit.heads_of(model):  # The position embedding fits one size.
+    side = timm_vit.side_of(weights.variables, model)
+    flags += f' --config.augment.size={side}'
   remedy = (f'Set the network of the weights by {flags}' if flags else
-            'Give the weights of a ResNet by the names of torchvision or timm')
+            'Give the weights of a ResNet by the names of torchvision or timm, or of a '
+            'ViT by those of timm')
   return (f'config.model.init_from is {path}, which does not hold the network of '
           f'config.model: {"; ".join(parts)}. {remedy}')
 

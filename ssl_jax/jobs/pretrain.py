@@ -9,7 +9,7 @@ from typing import Any
 import jax
 
 from ssl_jax import config as config_lib
-from ssl_jax import errors, jsonl, methods, plain_config
+from ssl_jax import errors, jsonl, methods, models, plain_config
 from ssl_jax.data import datasets, sources
 from ssl_jax.data import feed as feed_lib
 from ssl_jax.jobs import initial, monitor
@@ -180,7 +180,8 @@ def assemble(spec: Config, config: dict[str, Any], source: sources.Source,
   """
   method = methods.from_spec(spec, source.num_classes)
   tx, schedule = optim.build(
-      spec.optim, batch_size=feed.batch_size, num_examples=feed.num_examples,
+      optim.with_frozen(spec.optim, models.frozen(method.network.encoder)),
+      batch_size=feed.batch_size, num_examples=feed.num_examples,
       total_steps=training.whole_steps(spec.train.epochs, feed.steps_per_epoch))
   labelled = source.num_classes > 0
   return training.TrainingRun(

@@ -35,7 +35,8 @@ PARTS = ('network', 'dtype', 'grad_cache_chunks', 'policies', 'preprocess')
 INIT_FROM = config_lib.Field('init_from', str | None, None, config_lib.Rule(
     'Weights that the training starts from: the workdir of a run, or a file '
     '(.safetensors, or .ckpt, .pt or .pth of PyTorch) of a ResNet of torchvision, '
-    'timm, lightly, solo-learn or MoCo; None starts at random'))
+    'timm, lightly, solo-learn or MoCo, or of a ViT by the names of timm; None starts '
+    'at random'))
 METHODS: dict[str, type[base.Base]] = {
     'barlow_twins': barlow_twins.BarlowTwins,
     'byol': byol.BYOL,

@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ssl_jax import config, errors
-from ssl_jax.models import heads, nin, resnet
+from ssl_jax.models import heads, nin, resnet, vit
 
 # The keyword-only arguments of a builder, except `dtype`, are its config fields.
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -28,6 +28,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     'resnet44': functools.partial(resnet.build_cifar, 7),
     'resnet56': functools.partial(resnet.build_cifar, 9),
     'nin': nin.build,
+    'vit_tiny': functools.partial(vit.build, 192, heads=3),
+    'vit_small': functools.partial(vit.build, 384, heads=6),
+    'vit_base': functools.partial(vit.build, 768, heads=12),
 }
 # Builders of classifiers. Their positional argument is the number of classes; their
 # keyword-only arguments, except `dtype`, are their config fields.
@@ -51,6 +54,14 @@ def build(name: str, *, dtype: Any = jnp.float32, **fields: Any) -> nn.Module:
   """
   builder = errors.lookup('config.model.name', name, MODELS)
   return config.build(builder, fields, 'model', dtype=dtype)
+
+
+def frozen(encoder: nn.Module) -> tuple[str, ...]:
+  """Returns the names of modules and parameters that pre-training does not change.
+
+  An encoder that has some names them in its attribute `frozen`.
+  """
+  return getattr(encoder, 'frozen', ())
 
 
 def build_projector(*, dtype: Any = jnp.float32,

@@ -46,13 +46,14 @@ def _cast_inputs(inputs: jax.Array, *params: jax.Array | None, dtype: Any,
 
 
 def conv(features: int, kernel_size: int, strides: int = 1, *, dtype: Any, name: str,
-         kernel_init: nn.initializers.Initializer = LECUN) -> nn.Conv:
-  """Builds a square convolution without bias, to be followed by `batch_norm`.
+         kernel_init: nn.initializers.Initializer = LECUN, padding: int | None = None,
+         use_bias: bool = False) -> nn.Conv:
+  """Builds a square convolution, by default without bias, for a `batch_norm` after it.
 
-  All sides are padded with (k-1)/2 zeros, for every stride. Flax' 'SAME' would pad a
-  strided layer more at the bottom and right, so that positions would differ by one
-  pixel from those of PyTorch's and Google's networks. Gradients of the kernel are
-  summed over devices in float32.
+  By default all sides are padded with (k-1)/2 zeros, for every stride. Flax' 'SAME'
+  would pad a strided layer more at the bottom and right, so that positions would differ
+  by one pixel from those of PyTorch's and Google's networks. Gradients of the kernel
+  are summed over devices in float32.
 
   Args:
     features: number of output channels.
@@ -62,11 +63,13 @@ def conv(features: int, kernel_size: int, strides: int = 1, *, dtype: Any, name:
     name: name of the module.
     kernel_init: initialiser of the kernel; the default is a truncated normal
       distribution of variance 1/fan_in.
+    padding: number of zeros on each side in pixels; None is (k-1)/2.
+    use_bias: whether the layer has a bias. It is float32, so the sum is too.
   """
-  pad = (kernel_size - 1) // 2
+  pad = (kernel_size - 1) // 2 if padding is None else padding
   return nn.Conv(
       features, (kernel_size, kernel_size), strides=(strides, strides),
-      padding=((pad, pad), (pad, pad)), use_bias=False, dtype=dtype,
+      padding=((pad, pad), (pad, pad)), use_bias=use_bias, dtype=dtype,
       kernel_init=kernel_init, promote_dtype=_cast_inputs,
       conv_general_dilated=_conv, name=name)
 

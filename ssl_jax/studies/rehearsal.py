@@ -15,7 +15,7 @@ from ssl_jax.train import checkpoint
 Config = Mapping[str, Any]
 # Networks with 64 channels and more; ResNet-8 to ResNet-56 are small already.
 WIDE = ('resnet18', 'resnet34', 'resnet50', 'resnet101', 'resnet152', 'resnet200',
-        'nin')
+        'nin', 'vit_tiny', 'vit_small', 'vit_base')
 
 
 def shrink(config: Config, scale: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 from absl import logging
 
 from ssl_jax import errors, methods
-from ssl_jax.weights import files, matching
+from ssl_jax.weights import files, matching, timm_vit
 
 Tree = Any
 # Sides in pixels of the images and of their centre that is the input, as torchvision
@@ -47,13 +47,13 @@ def read(path: pathlib.Path) -> Imported:
     path: a file with a suffix of `weights.files.SUFFIXES`.
 
   Raises:
-    errors.UserError: the file cannot be read, or it holds no known ResNet.
+    errors.UserError: the file cannot be read, or it holds no known ResNet or ViT.
   """
   file = files.read(path)
   if file.model is None:
     raise errors.UserError(
-        f'--checkpoint={path} holds no ResNet by the names of torchvision or timm; '
-        'give the --workdir of a run')
+        f'--checkpoint={path} holds no ResNet by the names of torchvision or timm, and '
+        'no ViT by those of timm; give the --workdir of a run')
   config = _config(file)
   method = methods.build(config, 0)
   shapes = jax.eval_shape(
@@ -88,9 +88,12 @@ def _config(file: files.File) -> dict[str, Any]:
   stem = file.model.get('stem', 'cifar')
   if dataset is None:
     channels = file.channels
-    side = _IMAGE if stem == 'imagenet' else _CIFAR
+    size = _INPUT if stem == 'imagenet' else _CIFAR
+    if timm_vit.heads_of(file.model) is not None:
+      size = timm_vit.side_of(file.variables, file.model)
+    side = size if size <= _CIFAR else size * _IMAGE // _INPUT
     dataset = {'image_shape': [side, side, channels], 'class_names': []}
-    augment = {'size': _INPUT} if stem == 'imagenet' else {}
+    augment = {'size': size} if side != size else {}
   return {
       'data': own.get('data', {'name': None}),
       'augment': {'recipe': 'none', 'size': augment.get('size'),

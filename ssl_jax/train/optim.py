@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -24,6 +24,8 @@ WEIGHT_DECAY_MASKS = {
     'no_norm': lambda path: not _is_norm(path),
     'all': lambda path: True,
 }
+# Parameters that are added to activations. timm's ViTs do not decay tokens either.
+_BIASES = ('bias', 'class_token', 'registers', 'position')
 SCHEDULES = ('cosine', 'linear', 'step', 'constant')
 
 
@@ -61,7 +63,8 @@ class Optim:
   weight_decay_mask: str = config.field(
       'kernels', choices=tuple(WEIGHT_DECAY_MASKS),
       doc='Parameters that decay: all but those of normalisation and biases (kernels), '
-      'all but those of normalisation (no_norm), or all')
+      'all but those of normalisation (no_norm), or all; tokens and position '
+      'embeddings of a ViT count as biases')
   momentum: float = config.field(
       0.9, low=0, below=1, doc='Momentum of lars and sgd')
   nesterov: bool = config.field(
@@ -171,6 +174,22 @@ def learning_rate(optim: Optim, *, batch_size: int, steps_per_epoch: int,
   return schedule
 
 
+def with_frozen(optim: Optim, names: Sequence[str]) -> Optim:
+  """Returns an optimizer whose learning rate is 0 for some modules.
+
+  They do not decay either, because every optimizer multiplies its weight decay by the
+  learning rate.
+
+  Args:
+    optim: the optimizer; multipliers of other modules are kept.
+    names: names of modules or parameters.
+  """
+  if not names:
+    return optim
+  return dataclasses.replace(
+      optim, multipliers={**(optim.multipliers or {}), **dict.fromkeys(names, 0.)})
+
+
 def _peak(optim: Optim, batch_size: int) -> float:
   return optim.learning_rate * SCALINGS[optim.learning_rate_scaling](batch_size)
 
@@ -271,7 +290,7 @@ def _is_norm(path: list[str]) -> bool:
 
 
 def _is_bias(path: list[str]) -> bool:
-  return path[-1] == 'bias'
+  return path[-1] in _BIASES
 
 
 def _adapts(path: list[str]) -> bool:

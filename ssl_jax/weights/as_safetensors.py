@@ -1,7 +1,7 @@
-"""Exports weights as a safetensors file with torchvision's names and shapes."""
+"""Exports weights as a safetensors file with the names of torchvision or timm."""
 
 from ssl_jax.weights import network as network_lib
-from ssl_jax.weights import tensor_file, torchvision
+from ssl_jax.weights import tensor_file, timm_vit, torchvision
 
 
 def make(network: network_lib.Network,
@@ -13,19 +13,46 @@ def make(network: network_lib.Network,
     options: not used.
 
   Raises:
-    errors.UserError: torchvision has no names for the network.
+    errors.UserError: torchvision and timm have no names for the network.
   """
   del options
   variables, left_out = network_lib.weights(network)
-  tensors = torchvision.to_torchvision(variables)
+  vit = timm_vit.heads_of(network.model) is not None
+  tensors = (timm_vit.to_timm if vit else torchvision.to_torchvision)(variables)
   # Other libraries expect the format 'pt' of weights for PyTorch.
   data = tensor_file.serialize(
       tensors, {'format': 'pt', **network_lib.metadata(network)})
-  found = torchvision.class_of(network.model)
-  use = (f'{found}().load_state_dict(safetensors.torch.load_file("OUTPUT"), '
-         'strict=False)' if found else 'The names are those of torchvision, which has '
-         f'no class of the form {dict(network.model)}')
+  use = (_use_of_vit if vit else _use_of_resnet)(network)
   return network_lib.Exported({'': data}, describe(tensors), use, left_out)
+
+
+def _use_of_resnet(network: network_lib.Network) -> str:
+  """Returns how torchvision loads a ResNet."""
+  found = torchvision.class_of(network.model)
+  return (f'{found}().load_state_dict(safetensors.torch.load_file("OUTPUT"), '
+          'strict=False)' if found else 'The names are those of torchvision, which has '
+          f'no class of the form {dict(network.model)}')
+
+
+def _use_of_vit(network: network_lib.Network) -> str:
+  """Returns how timm loads a vision transformer."""
+  model, arguments = network.model, {'img_size': tuple(network.size)}
+  channels, heads = timm_vit.FORMS[model['name']]
+  arguments |= {'patch_size': model.get('patch', 16),
+                'num_classes': len(network.class_names)}
+  if (width := model.get('width', 1)) != 1:
+    arguments['embed_dim'] = int(channels * width)
+  if (depth := model.get('depth', 12)) != 12:
+    arguments['depth'] = depth
+  if timm_vit.heads_of(model) != heads:
+    arguments['num_heads'] = timm_vit.heads_of(model)
+  if registers := model.get('registers'):
+    arguments |= {'reg_tokens': registers, 'no_embed_class': True}
+  if network.image_shape[2] != 3:
+    arguments['in_chans'] = network.image_shape[2]
+  listed = ', '.join(f'{name}={value!r}' for name, value in arguments.items())
+  return (f'timm.create_model("{model["name"]}_patch16_224", {listed})'
+          '.load_state_dict(safetensors.torch.load_file("OUTPUT"))')
 
 
 def describe(tensors: dict) -> str:
@@ -34,5 +61,5 @@ def describe(tensors: dict) -> str:
 
 
 FORMAT = network_lib.Format(
-    tensor_file.SUFFIX, 'weights by the names of torchvision, for PyTorch and for '
-    '--config.model.init_from', make, holds_program=False)
+    tensor_file.SUFFIX, 'weights by the names of torchvision or timm, for PyTorch and '
+    'for --config.model.init_from', make, holds_program=False)

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from ssl_jax import errors
-from ssl_jax.weights import as_safetensors, tensor_file, torchvision
+from ssl_jax.weights import as_safetensors, tensor_file, timm_vit, torchvision
 from ssl_jax.weights import network as network_lib
 
 
@@ -21,9 +21,14 @@ def make(network: network_lib.Network,
     options: not used.
 
   Raises:
-    errors.UserError: timm has no architecture of this form.
+    errors.UserError: timm has no architecture of this form, or the network is a ViT.
   """
   del options
+  if timm_vit.heads_of(network.model) is not None:
+    raise errors.UserError(
+        f'--format=timm does not hold the network {network.model["name"]!r}; '
+        '--format=safetensors writes its weights by the names of timm, and prints the '
+        'line that loads them there')
   if found := torchvision.deviation(network.model):
     raise errors.UserError(
         f'timm has no architecture for {found}, so that no folder of it can be '

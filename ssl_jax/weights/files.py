@@ -1,11 +1,11 @@
-"""Reads a ResNet from a file of weights, whichever library wrote the file."""
+"""Reads a ResNet or a ViT from a file of weights, whichever library wrote the file."""
 
 import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ssl_jax.weights import prefixes, tensor_file, torch_file, torchvision
+from ssl_jax.weights import prefixes, tensor_file, timm_vit, torch_file, torchvision
 
 SUFFIXES = (tensor_file.SUFFIX, *torch_file.SUFFIXES)
 Tree = Any
@@ -17,8 +17,8 @@ class File(NamedTuple):
   Attributes:
     variables: {'params', 'batch_stats'} with the modules 'encoder' and perhaps 'head'.
     unknown: names of arrays in the file that are of no such module.
-    channels: number of channels of the images, or None if it is no known ResNet.
-    model: the section `model` of the network, or None if it is no known ResNet.
+    channels: number of channels of the images, or None if the network is not known.
+    model: the section `model` of the network, or None if it is not known.
     images: 'mean' and 'std' of the images that the network was trained on, and 'known',
       which is False if the file does not hold them; they are torchvision's then.
     config: the plain config of the run that the file is of, or None.
@@ -52,24 +52,30 @@ def read(path: pathlib.Path | str) -> File:
     content = tensor_file.Content(torch_file.read(path), {})
   facts = _facts(content.metadata)
   found = prefixes.find(content.tensors, path, known_padding=bool(facts))
-  variables, unknown = torchvision.from_torchvision(found.tensors)
+  vit = timm_vit.is_vit(found.tensors)
+  variables, unknown = (timm_vit.from_timm if vit else torchvision.from_torchvision)(
+      found.tensors)
   known = 'mean' in facts and 'std' in facts
   images = {name: facts.get(name) if known else default for name, default in (
       ('mean', torchvision.MEAN), ('std', torchvision.STD))}
-  model = torchvision.model_of(found.tensors)
-  pool = facts.get('max_pool') or _max_pool_of(facts.get('config') or {})
-  if model and pool:
-    model['max_pool'] = pool
-  return File(variables, [*unknown, *found.others],
-              found.tensors['conv1.weight'].shape[1] if model else None, model,
+  model = (timm_vit if vit else torchvision).model_of(found.tensors)
+  if model:
+    model |= _not_in_arrays(facts, vit)
+  first = found.tensors[timm_vit.FIRST if vit else 'conv1.weight'] if model else None
+  return File(variables, [*unknown, *found.others], model and first.shape[1], model,
               {**images, 'known': known}, facts.get('config'))
 
 
-def _max_pool_of(config: Mapping[str, Any]) -> str | None:
-  """Returns the max-pool of a run, which its arrays do not show."""
+def _not_in_arrays(facts: Mapping[str, Any], vit: bool) -> dict[str, Any]:
+  """Returns the fields of a network that its arrays do not show."""
+  config = facts.get('config') or {}
   while 'pretrained' in config:
     config = config['pretrained']
-  return config.get('model', {}).get('max_pool')
+  own = config.get('model', {})
+  if vit:
+    return {'heads': timm_vit.heads_of(own)} if own else {}
+  pool = facts.get('max_pool') or own.get('max_pool')
+  return {'max_pool': pool} if pool else {}
 
 
 def _facts(metadata: Mapping[str, str]) -> dict[str, Any]:

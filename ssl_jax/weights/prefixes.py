@@ -1,4 +1,4 @@
-"""Finds a ResNet among the arrays of a checkpoint that other libraries wrote.
+"""Finds a ResNet or a ViT among the arrays of a checkpoint that other libraries wrote.
 
 | library | names | where |
 |---|---|---|
@@ -7,6 +7,8 @@
 | solo-learn until 2021 | `encoder.conv1.weight` | |
 | MoCo | `module.encoder_q.conv1.weight` | `encoder_k` is its moving average |
 | lightly's tutorials | `backbone.0.weight` | `nn.Sequential` of a ResNet's children |
+| timm, DINO, MAE | `patch_embed.proj.weight` | ViTs |
+| MoCo v3 | `module.base_encoder.patch_embed.proj.weight` | ViTs |
 
 A moving average of the network, such as `momentum_backbone`, is not the encoder.
 """
@@ -21,6 +23,7 @@ import numpy as np
 from absl import logging
 
 from ssl_jax import errors
+from ssl_jax.weights import timm_vit
 
 # Modules that may hold the encoder, from the outside to the inside.
 MODULES = ('module', '_orig_mod', 'model', 'net', 'student', 'backbone', 'encoder',
@@ -36,7 +39,7 @@ class Found(NamedTuple):
   """Holds the arrays of a file, of which some are the encoder.
 
   Attributes:
-    tensors: the arrays of the encoder by torchvision's names.
+    tensors: the arrays of the encoder by the names of torchvision or timm.
     others: the names of all other arrays, as in the file.
   """
   tensors: dict[str, np.ndarray]
@@ -45,9 +48,9 @@ class Found(NamedTuple):
 
 def find(tensors: Mapping[str, np.ndarray], path: pathlib.Path | str,
          known_padding: bool = False) -> Found:
-  """Returns the encoder of a file by torchvision's names.
+  """Returns the encoder of a file by the names of torchvision or timm.
 
-  If no stem of a ResNet is found, all names remain as they are.
+  If no first layer of a ResNet or a ViT is found, all names remain as they are.
 
   Args:
     tensors: arrays by the names in the file.
@@ -69,18 +72,18 @@ def find(tensors: Mapping[str, np.ndarray], path: pathlib.Path | str,
   inside = {name.removeprefix(prefix): x for name, x in tensors.items()
             if name.startswith(prefix)}
   renamed = _without_numbers(inside)
-  if not known_padding:
+  if not known_padding and 'conv1.weight' in renamed:
     _check_padding(renamed, tensors, path)
   return Found(renamed, [name for name in tensors if not name.startswith(prefix)])
 
 
 def _prefixes(name: str) -> list[str]:
   """Returns the prefix of an encoder whose first convolution has this name."""
-  for first in ('conv1.weight', '0.weight'):
+  for first in ('conv1.weight', timm_vit.FIRST, '0.weight'):
     prefix = name.removesuffix(first)
     modules = prefix.rstrip('.').split('.') if prefix else []
     if prefix != name and all(m in MODULES for m in modules) and (
-        first == 'conv1.weight' or modules):
+        first != '0.weight' or modules):
       return [prefix]
   return []
 
