@@ -1,5 +1,6 @@
 """SimCLR hands its fields on to the objective, and pairs views of one image."""
 
+import jax
 import numpy as np
 import pytest
 import stub_encoder
@@ -51,9 +52,10 @@ def test_loss_is_nt_xent_of_its_projections(key, tiled, fields, factor):
 def test_other_objectives_get_their_fields(key, fields, loss):
   method = build(**fields)
   images = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), np.uint8)
-  variables = method.init(key, (8, 8, 3))
+  variables = jax.jit(lambda key: method.init(key, (8, 8, 3)))(key)
   views = method.views(key, {'image': images})
-  found, output = method.loss(variables.params, variables, views, np.full(4, -1))
+  found, output = jax.jit(method.loss)(variables.params, variables, views,
+                                       np.full(4, -1))
   np.testing.assert_allclose(found, loss(output.endpoints['projection']), rtol=1e-5)
   assert 'contrastive_accuracy' in output.metrics
 

@@ -28,11 +28,12 @@ def same(a, b):
         'barlow_twins', 'vicreg', 'moco_v2', 'moco_v3', 'nnclr', 'supcon'))])
 def test_same_trajectory_on_1_2_and_8_devices(method, model):
   fields = {**tiny.config(method), 'model': model}
+  devices = (2, 8)
   if model['name'] == 'stub':  # its features are small, so gradients are large
-    fields['optim']['learning_rate'] = 0.002
+    fields['optim']['learning_rate'], devices = 0.002, (8,)
   with stub_encoder.registered():
     one, rows, _ = tiny.train(fields, devices=1)
-    others = [tiny.train(fields, devices=n) for n in (2, 8)]
+    others = [tiny.train(fields, devices=n) for n in devices]
   for state, other, _ in others:
     for a, b in zip(rows, other, strict=True):
       for name in a:
