@@ -10,7 +10,7 @@ import tiny
 
 import ssl_jax
 from ssl_jax import errors
-from ssl_jax.jobs import compress, embed, evaluate, export, linear_probe
+from ssl_jax.jobs import compress, embed, evaluate, export, finetune, linear_probe
 from ssl_jax.train import encoder as encoder_lib
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), np.uint8)
@@ -80,6 +80,8 @@ def test_evaluations_and_probes_accept_a_file(run, file, tmp_path):
            'optim': {'name': 'sgd', 'learning_rate': 0.1}}
   result = linear_probe.run(probe, file, tmp_path / 'c')
   assert result['step'] == 0 and result['test']['n'] == a['test']['n']
+  tuned = finetune.run({**probe, 'freeze_until': 'stage3'}, file, tmp_path / 'd')
+  assert tuned['test']['n'] == a['test']['n']
 
 
 def test_the_data_of_a_foreign_file_are_named_by_the_user(foreign, tmp_path):
