@@ -101,3 +101,18 @@ def test_learning_rates_and_gradients_are_overlaid(tmp_path):
   left, right = drawing.draw(theme.LIGHT).axes
   assert [line.get_ydata().tolist() for line in left.lines] == [[0, 1, 2], [0, 2, 4]]
   assert len(right.lines) == 2 and 'b has at most 4' in drawing.alt
+
+
+def test_measures_without_labels_have_a_panel_each(tmp_path):
+  fake_study.write(tmp_path)
+  assert curves.validation(read.study(tmp_path)) is None
+  for seed in range(3):
+    path = tmp_path / f'simclr/seed{seed}/pretrain/metrics.jsonl'
+    path.write_text(''.join(json.dumps({
+        'step': step, 'epoch': step, 'validation/effective_rank': 10. * step + seed,
+        'validation/uniformity': -step}) + '\n' for step in (1, 2)))
+  figure = curves.validation(read.study(tmp_path))
+  assert 'Effective rank: SimCLR ends at 21.' in figure.alt
+  rank, uniformity = figure.draw(theme.LIGHT).axes[:2]
+  np.testing.assert_allclose(rank.lines[-1].get_ydata(), [11, 21])
+  np.testing.assert_allclose(uniformity.lines[-1].get_ydata(), [-1, -2])

@@ -45,8 +45,9 @@ def content(study: Study) -> Content:
 
 
 def figures(study: Study) -> list[theme.Figure]:
-  """Returns those of the four figures that the study logged values for."""
-  drawn = loss(study), optimizer(study), pretext(study), online(study)
+  """Returns those of the five figures that the study logged values for."""
+  drawn = (loss(study), optimizer(study), pretext(study), online(study),
+           validation(study))
   return [drawing for drawing in drawn if drawing]
 
 
@@ -142,6 +143,26 @@ def online(study: Study) -> theme.Figure | None:
       'online', caption, 'Online accuracy by epoch. ' + '. '.join(
           f'{p.title}: {_final(p.lines)}' for p in panels) + '.',
       _curves(panels, 'accuracy (%)', 100), title='Online accuracy')
+
+
+def validation(study: Study) -> theme.Figure | None:
+  """Returns what was measured without labels on validation images during training."""
+  panels = [_Panel(title, lines) for title, name in (
+      ('Effective rank', 'effective_rank'), ('Deviation of features',
+                                             'feature_deviation'),
+      ('Uniformity', 'uniformity'), ('Alignment of views', 'alignment'))
+            if (lines := _lines(study, lambda _, name=name: f'validation/{name}'))]
+  if not panels:
+    return None
+  return theme.Figure(
+      'validation', 'Measures without labels on validation images: the number of '
+      'directions in which features vary, the deviation of unit vectors (0 after a '
+      'collapse, at most 1), uniformity (0 if all features are equal; lower is more '
+      'even), and the squared distance of two views of an image.',
+      ' '.join(f'{p.title}: ' + '; '.join(
+          f'{line.label} ends at {np.mean([c[-1, 1] for c in line.curves]):.3g}'
+          for line in p.lines) + '.' for p in panels),
+      _curves(panels, '', 1), title='Is it learning? Measures without labels')
 
 
 def _final(lines: Sequence[_Line]) -> str:
