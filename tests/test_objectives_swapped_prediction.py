@@ -39,14 +39,14 @@ def test_many_iterations_use_all_prototypes_equally():
   np.testing.assert_allclose(got.sum(0), 16 / 5, rtol=1e-3)
 
 
-def test_embeddings_of_weight_0_do_not_count():
+def test_earlier_embeddings_count_by_their_weight():
   batch, others = scores(), scores(7, seed=1)
-  weights = np.concatenate([np.ones(16), np.zeros(7)]).astype(np.float32)
-  both = jnp.asarray(np.concatenate([batch, others]), jnp.float32)
-  np.testing.assert_allclose(sinkhorn(both, 0.1, 3, weights)[:16],
-                             by_hand(batch, 0.1, 3), rtol=1e-3)
-  np.testing.assert_allclose(sinkhorn(both, 0.1, 3, np.ones(23, np.float32)),
-                             by_hand(np.asarray(both, np.float64), 0.1, 3), rtol=1e-3)
+  x, y = (jnp.asarray(a, jnp.float32) for a in (batch, others))
+  np.testing.assert_allclose(sinkhorn(x, 0.1, 3, y, 0.), by_hand(batch, 0.1, 3),
+                             rtol=1e-3)
+  both = by_hand(np.concatenate([batch, others]), 0.1, 3)[:16]
+  np.testing.assert_allclose(sinkhorn(x, 0.1, 3, y, 1.), both, rtol=1e-3)
+  assert abs(both - by_hand(batch, 0.1, 3)).max() > 0.01
 
 
 def test_cross_entropy_by_hand():

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from ssl_jax import errors
 from ssl_jax.objectives import contrastive
+from ssl_jax.parallel import mesh as mesh_lib
 
 
 def start(key: jax.Array, size: int, dim: int) -> jax.Array:
@@ -33,5 +34,7 @@ def push(queue: jax.Array, embeddings: jax.Array) -> jax.Array:
         f'config.method.queue_size is {len(queue)}, but a batch adds '
         f'{len(embeddings)} embeddings; use --config.method.queue_size='
         f'{len(embeddings)} or more')
-  new = contrastive.unit(jax.lax.stop_gradient(embeddings))
+  # Every device holds the whole queue. Without the gathering, the partitioner would
+  # divide the new queue and gather all of it.
+  new = mesh_lib.all_gather(contrastive.unit(jax.lax.stop_gradient(embeddings)))
   return jnp.concatenate([new, queue[:len(queue) - len(new)]])

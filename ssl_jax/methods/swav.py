@@ -117,10 +117,8 @@ class SwAV(base.Base):
     if not self.queue_size:
       return swapped_prediction.sinkhorn(scores, self.epsilon, self.sinkhorn_iterations)
     earlier = heads.prototype_scores(queue, params['predictor']['kernel'])
-    weights = jnp.concatenate([jnp.ones(len(scores)), active * jnp.ones(len(queue))])
     return swapped_prediction.sinkhorn(
-        jnp.concatenate([scores, earlier]), self.epsilon, self.sinkhorn_iterations,
-        weights)[:len(scores)]
+        scores, self.epsilon, self.sinkhorn_iterations, earlier, active)
 
   def _check_crops(self, large: int) -> None:
     if large != _LARGE:

@@ -36,10 +36,9 @@ def sigreg(z: jax.Array, towards: jax.Array) -> jax.Array:
   gaussian = jnp.exp(-jnp.square(t) / 2)
   projected = jnp.matmul(z.astype(jnp.float32), towards,
                          precision=jax.lax.Precision.HIGHEST)
-  # Sums over the batch one knot at a time, so that no [N, M, knots] array is needed.
-  phi = jax.lax.map(lambda t: jnp.stack([jnp.cos(t * projected).mean(0),
-                                         jnp.sin(t * projected).mean(0)]), t)
-  distance = jnp.square(phi[:, 0] - gaussian[:, None]) + jnp.square(phi[:, 1])
+  angles = t[:, None, None] * projected[None]  # XLA sums it without writing it
+  real, imaginary = jnp.cos(angles).mean(1), jnp.sin(angles).mean(1)
+  distance = jnp.square(real - gaussian[:, None]) + jnp.square(imaginary)
   width = jnp.full(KNOTS, 2 * LIMIT / (KNOTS - 1)).at[jnp.array([0, -1])].mul(0.5)
   return len(z) * (width * gaussian * distance.mean(1)).sum()
 
