@@ -16,37 +16,23 @@ of it.
 """
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
 
-PRESETS = {
-    'resnet18': dict(name='resnet18', stem='cifar'),
-    'resnet20': dict(name='resnet20'),
-}
+from configs import cifar10
+
+PRESETS = cifar10.PRESETS
 
 
 def get_config(model: str = 'resnet18') -> ConfigDict:
-  c = ConfigDict()
-  c.seed = 0
-  c.data = dict(                   # set the sizes for your own images
-      name='cifar10', data_dir=placeholder(str), image_size=placeholder(int),
-      canvas=placeholder(bool))
-  c.feed = dict(batch_size=256)    # images, not views; over all devices
+  c = cifar10.pretraining(model, batch_size=256, epochs=1000.)
   c.augment = dict(
       blur=0., views=dict(         # shared fields, then those of each view
           view1=dict(recipe='byol_view1'),
           view2=dict(recipe='byol_view2')))
   c.method = dict(name='nnclr', temperature=0.2, queue_size=65536)
-  c.model = dict(**PRESETS[model], bn_groups=1)
   c.projector = dict(layers=3, hidden=2048, dim=256)
   c.predictor = dict(layers=2, hidden=4096)
   c.optim = dict(
       name='lars', learning_rate=1.0,
       learning_rate_scaling='linear',   # x batch / 256
       weight_decay=1e-5, schedule='cosine', warmup_epochs=10.)
-  c.train = dict(
-      epochs=1000., precision='auto', grad_cache_chunks=1, online_probe=True,
-      knn_every_epochs=20.)
-  c.log = dict(
-      every_steps=50, checkpoint_every_epochs=10.,
-      steps_per_dispatch=0)        # 0: the platform's default
   return c

@@ -14,25 +14,17 @@ CPU.
 """
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
 
-PRESETS = {
-    'resnet18': dict(name='resnet18', stem='cifar'),
-    'resnet20': dict(name='resnet20'),
-}
+from configs import cifar10
+
+PRESETS = cifar10.PRESETS
 
 
 def get_config(model: str = 'resnet18') -> ConfigDict:
-  c = ConfigDict()
-  c.seed = 0
-  c.data = dict(                   # set the sizes for your own images
-      name='cifar10', data_dir=placeholder(str), image_size=placeholder(int),
-      canvas=placeholder(bool))
-  c.feed = dict(batch_size=512)    # images, not views; over all devices
+  c = cifar10.pretraining(model, batch_size=512, epochs=800.)
   c.augment = dict(
       recipe='torchvision', strength=0.5, area=(0.2, 1.0), blur=0.)
   c.method = dict(name='simsiam')
-  c.model = dict(**PRESETS[model], bn_groups=1)
   c.projector = dict(layers=2, hidden=2048, dim=2048, last_layer='bn')
   c.predictor = dict(layers=2, hidden=512, last_layer='bias')
   c.optim = dict(
@@ -42,10 +34,4 @@ def get_config(model: str = 'resnet18') -> ConfigDict:
       weight_decay=5e-4, weight_decay_mask='all',
       schedule='cosine', warmup_epochs=0.,
       constant=('predictor',))     # these parameters have no schedule
-  c.train = dict(
-      epochs=800., precision='auto', grad_cache_chunks=1, online_probe=True,
-      knn_every_epochs=20.)
-  c.log = dict(
-      every_steps=50, checkpoint_every_epochs=10.,
-      steps_per_dispatch=0)        # 0: the platform's default
   return c

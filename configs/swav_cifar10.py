@@ -17,22 +17,15 @@ the areas of the paper (section 3.3). This config has not been run at full lengt
 """
 
 from ml_collections import ConfigDict
-from ml_collections.config_dict import placeholder
 
-PRESETS = {
-    'resnet18': dict(name='resnet18', stem='cifar'),
-    'resnet20': dict(name='resnet20'),
-    'multi_crop': dict(name='resnet18', stem='cifar'),
-}
+from configs import cifar10
+
+PRESETS = {**cifar10.PRESETS, 'multi_crop': cifar10.PRESETS['resnet18']}
 
 
 def get_config(preset: str = 'resnet18') -> ConfigDict:
-  c = ConfigDict()
-  c.seed = 0
-  c.data = dict(                   # set the sizes for your own images
-      name='cifar10', data_dir=placeholder(str), image_size=placeholder(int),
-      canvas=placeholder(bool))
-  c.feed = dict(batch_size=256)    # images, not views; over all devices
+  model = 'resnet18' if preset == 'multi_crop' else preset
+  c = cifar10.pretraining(model, batch_size=256, epochs=1000.)
   c.augment = dict(                # shared fields, then those of each view
       recipe='simclr_v2', strength=0.5, views=dict(large=dict(count=2)))
   if preset == 'multi_crop':
@@ -43,16 +36,9 @@ def get_config(preset: str = 'resnet18') -> ConfigDict:
       name='swav', temperature=0.1, prototypes=3000, epsilon=0.05,
       freeze_prototypes=0.002,     # of the training: 2 of 1000 epochs
       queue_size=3840, queue_start=0.05)
-  c.model = dict(**PRESETS[preset], bn_groups=1)
   c.projector = dict(layers=2, hidden=2048, dim=128, last_layer='bias')
   c.optim = dict(
       name='lars', learning_rate=1.0,
       learning_rate_scaling='linear',   # x batch / 256
       weight_decay=1e-6, schedule='cosine', warmup_epochs=10.)
-  c.train = dict(
-      epochs=1000., precision='auto', grad_cache_chunks=1, online_probe=True,
-      knn_every_epochs=20.)
-  c.log = dict(
-      every_steps=50, checkpoint_every_epochs=10.,
-      steps_per_dispatch=0)        # 0: the platform's default
   return c

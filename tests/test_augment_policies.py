@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from ssl_jax import errors
-from ssl_jax.augment import crop, policies, stages
+from ssl_jax.augment import crop, first_stages, policies, stages
 from ssl_jax.augment import views as views_lib
 
 
@@ -211,7 +211,7 @@ def test_byol_views_are_those_of_its_table(view, blur, solarize):
   """arXiv:2006.07733, table 6, in the order of the paper's code."""
   steps = policies.build(view).stages(224)
   assert steps[:4] == (
-      stages.RandomCrop(sampler='byol'), stages.Flip(.5),
+      first_stages.RandomCrop(sampler='byol'), stages.Flip(.5),
       stages.Color(.5, 'byol', .8, .2), stages.Blur(blur, (.1, 2.)))
   assert steps[4:] == ((stages.Solarize(.2, .5),) if solarize else ())
 

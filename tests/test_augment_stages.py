@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ssl_jax import errors
 from ssl_jax.augment import color, stages
 
 
@@ -47,28 +46,3 @@ def test_every_stage_maps_an_image_to_one_of_its_shape_and_can_be_hashed(name, k
   out = jax.jit(stage)(key, image)
   assert out.shape == image.shape and out.dtype == jnp.float32
   assert np.isfinite(out).all() and hash(stage) == hash(stages.BY_NAME[name]())
-
-
-@pytest.mark.parametrize('make, sentence', [
-    (lambda: stages.RandomCrop(area=(.5, .1)), 'area is .*smaller number first'),
-    (lambda: stages.Blur(1., (2., 1.)), 'sigma is .*smaller number first'),
-    (lambda: stages.Flip(1.5), 'p is 1.5'),
-    (lambda: stages.CenterCrop(size=0), 'size is 0')])
-def test_bad_fields_are_refused_when_a_stage_is_made(make, sentence):
-  with pytest.raises(errors.UserError, match=sentence):
-    make()
-
-
-@pytest.mark.parametrize('proportion, size', [(0.5, None), (1.0, 4), (0.875, 5)])
-def test_the_matrices_of_a_central_crop_make_the_same_image(proportion, size):
-  stage = stages.CenterCrop(size, proportion=proportion)
-  image = np.random.default_rng(0).uniform(size=(8, 6, 3)).astype(np.float32)
-  rows, columns = stage.matrices((8, 6))
-  np.testing.assert_allclose(stage(jax.random.key(0), image),
-                             np.einsum('ih,hwc,jw->ijc', rows, image, columns),
-                             rtol=1e-5, atol=1e-6)
-
-
-def test_images_that_a_central_crop_keeps_have_no_matrices():
-  assert stages.CenterCrop(8).matrices((8, 8)) is None
-  assert stages.CenterCrop().matrices((8, 6)) is None

@@ -16,7 +16,6 @@ from ssl_jax.data import sources as data_lib
 from ssl_jax.jobs import downstream, evaluate, finetune, linear_probe
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.train import encoder as encoder_lib
-from ssl_jax.train import optim
 
 # The encoder was trained on 4 classes; 65 of these 80 images are for training.
 DATA = {'num_classes': 3, 'validation_fraction': 0.2}
@@ -188,7 +187,7 @@ def test_momentum_of_batch_statistics_by_the_steps_of_an_epoch(images, momentum)
 def test_mistakes_are_explained(fields, words, pretrained, tmp_path, monkeypatch):
   def reached(*_):
     raise AssertionError('images were decoded')
-  monkeypatch.setattr(finetune.feed_lib, 'make_feed', reached)
+  monkeypatch.setattr(feed_lib, 'make_feed', reached)
   with pytest.raises(errors.UserError) as error:
     finetune.run(config(**{'freeze_until': None, **fields}), pretrained, tmp_path)
   for word in words:
@@ -205,7 +204,7 @@ def test_the_batch_size_that_is_named_will_do(pretrained, tmp_path):
   encoder = load(pretrained)
   data = downstream.data_config(fields['data'], encoder)
   source = finetune.load_images(data, encoder, 'train', refit=False)
-  feed = finetune.feed_lib.make_feed(source, feed_lib.FeedConfig(named), seed=0,
+  feed = feed_lib.make_feed(source, feed_lib.FeedConfig(named), seed=0,
                                      mesh=mesh_lib.data_mesh())
   assert feed.steps_per_epoch == 1
 
@@ -245,14 +244,6 @@ def test_views_are_normalised_as_the_encoder_knows_them():
   assert method.preprocess == policies.build('none', **known)
   stated = methods.build(resolve({'recipe': 'none', 'size': 16}), 2).preprocess
   assert stated.size == 16 and stated.std == (0.25,) * 3
-
-
-def test_layer_decay_multiplies_the_rates_that_are_given():
-  decayed = finetune.with_layer_decay(
-      optim.Optim('sgd', multipliers={'head': 5., 'near': 2.}),
-      ('near', 'far', 'head'), 0.2)
-  assert decayed.name == 'sgd'
-  assert decayed.multipliers == pytest.approx({'head': 5, 'far': 0.2, 'near': 0.08})
 
 
 def test_images_without_labels_are_refused():

@@ -106,3 +106,16 @@ def test_a_cpu_keeps_a_state_in_the_default_layout():
   tree = {'kernel': np.zeros((3, 3, 2, 4)), 'bias': np.zeros(4)}
   mesh = mesh_lib.data_mesh()
   assert mesh_lib.stored(tree, mesh) == dict.fromkeys(tree, mesh_lib.replicated(mesh))
+
+
+@pytest.mark.parametrize('rows, per_device', [(16, 2), (12, 12)])
+def test_rows_are_divided_if_they_can_be(rows, per_device):
+  mesh = mesh_lib.data_mesh(jax.devices()[:8])
+
+  def divided(x):
+    with mesh_lib.use_mesh(mesh):
+      return mesh_lib.divide_rows(x + 1)
+  x = jax.device_put(np.zeros((rows, 3)), mesh_lib.replicated(mesh))
+  got = jax.jit(divided)(x)
+  assert {shard.data.shape for shard in got.addressable_shards} == {(per_device, 3)}
+  np.testing.assert_array_equal(got, np.ones((rows, 3)))

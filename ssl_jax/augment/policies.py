@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 
 from ssl_jax import config, errors
-from ssl_jax.augment import crop, stages
-from ssl_jax.augment.stages import Range
+from ssl_jax.augment import crop, first_stages, parameters, stages
+from ssl_jax.augment.parameters import Range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Policy:
   def stages(self, size: int) -> tuple[stages.Stage, ...]:
     """Returns the operations for views `size` pixels high, in their order.
 
-    The first is a `stages.FirstStage`.
+    The first is a `first_stages.FirstStage`.
     """
     raise NotImplementedError
 
@@ -102,28 +102,28 @@ class Policy:
 @dataclasses.dataclass(frozen=True)
 class SimCLR(Policy):
   """Crops, flips, distorts colours and blurs (Chen et al. 2020, appendix A)."""
-  sampler: str = stages.sampler()
-  area: Range = stages.area()
-  ratio: Range = stages.ratio()
-  method: str = stages.method()
-  antialias: bool = stages.antialias()
-  flip_p: float = stages.probability(0.5, 'a left-right flip')
-  strength: float = stages.strength()
-  style: str = stages.style()
-  color_p: float = stages.probability(0.8, 'colour jitter')
-  gray_p: float = stages.probability(0.2, 'a conversion to grey, after the jitter')
-  blur: float | None = stages.probability(
+  sampler: str = parameters.sampler()
+  area: Range = parameters.area()
+  ratio: Range = parameters.ratio()
+  method: str = parameters.method()
+  antialias: bool = parameters.antialias()
+  flip_p: float = parameters.probability(0.5, 'a left-right flip')
+  strength: float = parameters.strength()
+  style: str = parameters.style()
+  color_p: float = parameters.probability(0.8, 'colour jitter')
+  gray_p: float = parameters.probability(0.2, 'a conversion to grey, after the jitter')
+  blur: float | None = parameters.probability(
       None, 'blur; None is 0 for views of up to 32 pixels, as for CIFAR, and 0.5 for '
       'larger ones')
-  sigma: Range = stages.sigma()
-  solarize: float = stages.probability(
+  sigma: Range = parameters.sigma()
+  solarize: float = parameters.probability(
       0.0, 'solarization after the blur, which inverts values from 0.5 up (BYOL)')
 
   def stages(self, size):
     blur = (0.5 if size > 32 else 0.0) if self.blur is None else self.blur
     color = stages.Color(self.strength, self.style, self.color_p, self.gray_p)
     return (
-        stages.RandomCrop(self.size, self.method, self.antialias, self.sampler,
+        first_stages.RandomCrop(self.size, self.method, self.antialias, self.sampler,
                           self.area, self.ratio),
         stages.Flip(self.flip_p),
         *([color] if self.strength > 0 else []),
@@ -138,11 +138,11 @@ class RotNet(Policy):
   The four rotations are made by the method, not by this recipe. The code of the paper
   normalises with mean (125.3, 123.0, 113.9) / 255 and std (63.0, 62.1, 66.7) / 255.
   """
-  pad: int = stages.pad()
-  flip_p: float = stages.probability(0.5, 'a left-right flip')
+  pad: int = parameters.pad()
+  flip_p: float = parameters.probability(0.5, 'a left-right flip')
 
   def stages(self, size):
-    return (stages.CenterCrop(self.size), stages.PadCrop(self.pad),
+    return (first_stages.CenterCrop(self.size), stages.PadCrop(self.pad),
             stages.Flip(self.flip_p))
 
 
@@ -152,18 +152,18 @@ class Plain(Policy):
 
   Images that already have the size and are not cropped do not change.
   """
-  method: str = stages.method()
-  antialias: bool = stages.antialias()
+  method: str = parameters.method()
+  antialias: bool = parameters.antialias()
   proportion: float | None = config.field(
       None, above=0, high=1, doc="Sides of the crop as a fraction of the image's; None "
       "is 1 for views of up to 32 pixels and 0.875 for larger ones, as in google's "
       'SimCLR')
 
   def stages(self, size):
-    proportion = self.proportion
-    if proportion is None:
-      proportion = 0.875 if size > 32 else 1.0
-    return (stages.CenterCrop(self.size, self.method, self.antialias, proportion),)
+    kept = self.proportion
+    if kept is None:
+      kept = 0.875 if size > 32 else 1.0
+    return (first_stages.CenterCrop(self.size, self.method, self.antialias, kept),)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,9 +186,9 @@ class Compose(Policy):
         config.build(errors.lookup('config.augment.ops', name, stages.BY_NAME),
                      dict(fields), f'augment.{name}')
         for name, fields in self.ops)
-    if made and isinstance(made[0], stages.FirstStage):
+    if made and isinstance(made[0], first_stages.FirstStage):
       return (dataclasses.replace(made[0], size=self.size), *made[1:])
-    return (stages.CenterCrop(self.size), *made)
+    return (first_stages.CenterCrop(self.size), *made)
 
 
 def _items(fields: Any) -> tuple[tuple[str, Any], ...]:

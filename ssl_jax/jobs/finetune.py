@@ -9,12 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from ssl_jax import errors, methods, plain_config
+from ssl_jax import methods, plain_config
 from ssl_jax.data import datasets, joined
-from ssl_jax.data import feed as feed_lib
 from ssl_jax.data import sources as data_lib
 from ssl_jax.evaluators import scores
 from ssl_jax.jobs import (
@@ -22,6 +20,7 @@ from ssl_jax.jobs import (
   evaluate,
   evaluate_config,
   finetune_config,
+  finetune_run,
   grid_search,
 )
 from ssl_jax.jobs import workdir as workdir_lib
@@ -30,7 +29,7 @@ from ssl_jax.methods import finetune as finetune_lib
 from ssl_jax.parallel import mesh as mesh_lib
 from ssl_jax.parallel import provenance
 from ssl_jax.train import encoder as encoder_lib
-from ssl_jax.train import loop, optim, training
+from ssl_jax.train import loop
 from ssl_jax.train import packed as packed_lib
 
 Config, parse = finetune_config.Config, finetune_config.parse
@@ -117,7 +116,8 @@ def train(encoder: encoder_lib.TrainedEncoder, claim: Callable[[], None],
   source = load_images(data, encoder, 'train', bool(spec.refit))
   resolved = resolve(spec, config, encoder, source)
   method = methods.build(resolved, source.num_classes)
-  run = assemble(spec, resolved, data, encoder, method, source, mesh, workdir, label)
+  run = finetune_run.assemble(
+      spec, resolved, data, encoder, method, source, mesh, workdir, label)
   frozen = digest(method.frozen(initial_variables(method, encoder)))
 
   def claim_both():
@@ -199,87 +199,6 @@ def resolve(spec: Config, config: Mapping[str, Any],
       'data': downstream.data_fields(spec.data, encoder),
       'dataset': source.description,
       'pretrained': encoder.config}
-
-
-def assemble(spec: Config, resolved: dict[str, Any], data: datasets.DataConfig,
-             encoder: encoder_lib.TrainedEncoder, method: finetune_lib.FineTune,
-             source: data_lib.Source, mesh: jax.sharding.Mesh, workdir: pathlib.Path,
-             label: str) -> training.TrainingRun:
-  """Builds the optimizer and the batches of a training.
-
-  Args:
-    spec: the parsed config.
-    resolved: the plain config that every checkpoint holds; see `resolve`.
-    data: the data set.
-    encoder: provides the initial variables of the network.
-    method: the network.
-    source: the training images.
-    mesh: the devices.
-    workdir: the folder of the training.
-    label: the name of the training in messages.
-  """
-  stages = method.stages(source.image_shape)  # raises before images are decoded
-  first = stages.index(method.freeze_until) if method.freeze_until else 0
-  check_batch(spec.feed.batch_size, source, data.label_subset, mesh.size)
-  feed = feed_lib.make_feed(source, spec.feed, seed=spec.seed, mesh=mesh)
-  epochs = (spec.train.epochs if spec.train.steps is None else
-            spec.train.steps / feed.steps_per_epoch)
-  tx, schedule = optim.build(
-      with_layer_decay(spec.optim, stages[first:], spec.layer_decay),
-      batch_size=feed.batch_size, num_examples=feed.num_examples,
-      total_steps=training.whole_steps(epochs, feed.steps_per_epoch))
-
-  def warm_start(state):  # copies them, because the loop donates its state
-    return state.replace(variables=method.with_pretrained(
-        state.variables, jax.tree.map(jnp.copy, encoder.variables)))
-
-  return training.TrainingRun(
-      method=method, tx=tx, schedule=schedule, feed=feed, mesh=mesh, workdir=workdir,
-      config=resolved, seed=spec.seed, epochs=epochs, label=label, log=spec.log,
-      warm_start=None if spec.from_scratch else warm_start)
-
-
-def check_batch(batch_size: int, source: data_lib.Source,
-                labels: datasets.LabelsConfig | None, devices: int) -> None:
-  """Checks that the data set has at least as many images as a batch.
-
-  Args:
-    batch_size: number of images in a batch.
-    source: the training images.
-    labels: the rule that chose the labelled images, or None.
-    devices: the number of devices that share a batch.
-
-  Raises:
-    errors.UserError: it has fewer; the message names a batch size that is possible.
-  """
-  images = len(source)
-  if batch_size <= images:
-    return
-  # A power of two below the number of images, because some may not decode.
-  use = max(devices, 1 << max(0, (images - 1).bit_length() - 1))
-  raise errors.UserError(
-      f'config.feed.batch_size is {batch_size}, more than the {images} images '
-      f'{"that config.data.label_subset leaves" if labels else f"of {source.name}"}; '
-      f'use --config.feed.batch_size={use // devices * devices}'
-      + (', or --config.data.label_subset.repeat=True'
-         if labels and not labels.repeat else ''))
-
-
-def with_layer_decay(config: optim.Optim, stages: tuple[str, ...],
-                     decay: float) -> optim.Optim:
-  """Multiplies the rate of the head by 1, of the stage below by `decay`, and so on.
-
-  Args:
-    config: the optimizer; multipliers that it has already are kept as factors.
-    stages: the stages that are trained, from the image to the head.
-    decay: the factor from one stage to the one below.
-  """
-  if decay == 1:
-    return config
-  given = config.multipliers or {}
-  return dataclasses.replace(config, multipliers={
-      **given, **{stage: given.get(stage, 1) * decay**k
-                  for k, stage in enumerate(reversed(stages))}})
 
 
 def initial_variables(method: finetune_lib.FineTune,

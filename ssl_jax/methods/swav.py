@@ -18,6 +18,7 @@ from ssl_jax.methods import base
 from ssl_jax.methods import queue as queue_lib
 from ssl_jax.models import heads
 from ssl_jax.objectives import swapped_prediction
+from ssl_jax.parallel import mesh as mesh_lib
 
 _LARGE = 2  # crops that have codes: those of the first size
 
@@ -116,6 +117,7 @@ class SwAV(base.Base):
     """Returns the codes [B, K] of a crop, balanced together with its queue."""
     if not self.queue_size:
       return swapped_prediction.sinkhorn(scores, self.epsilon, self.sinkhorn_iterations)
+    queue = mesh_lib.divide_rows(queue)  # each device balances its part
     earlier = heads.prototype_scores(queue, params['predictor']['kernel'])
     return swapped_prediction.sinkhorn(
         scores, self.epsilon, self.sinkhorn_iterations, earlier, active)

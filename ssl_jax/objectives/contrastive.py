@@ -48,7 +48,7 @@ def nt_xent(z: jax.Array, temperature: float, *, similarity: str = 'cosine',
   """
   factor = errors.lookup('scale', scale, SCALES)
   z = embed(z, similarity)
-  logits = _logits(z, z, temperature)
+  logits = logits_of(z, z, temperature)
   left_out = jnp.eye(len(logits), dtype=bool)
   if decoupled:  # rows 2i and 2i+1 swapped: the other view
     left_out |= pairs(left_out)[:, ::-1].reshape(left_out.shape)
@@ -79,7 +79,7 @@ def contrastive_metrics(z: jax.Array, temperature: float, *,
     errors.UserError: `temperature` or `similarity` is not accepted.
   """
   first, second = jnp.unstack(pairs(embed(z, similarity)), axis=1)
-  logits = _logits(first, second, temperature)
+  logits = logits_of(first, second, temperature)
   log_p = jax.nn.log_softmax(logits)
   return {
       'contrastive_accuracy': jnp.mean(logits.argmax(-1) == jnp.arange(len(logits))),
@@ -123,8 +123,17 @@ def pairs(z: jax.Array) -> jax.Array:
   return z.reshape(-1, 2, z.shape[-1])
 
 
-def _logits(a: jax.Array, b: jax.Array, temperature: float) -> jax.Array:
-  """Computes similarities [Na, Nb] divided by the temperature."""
+def logits_of(a: jax.Array, b: jax.Array, temperature: float) -> jax.Array:
+  """Computes products of rows, float32 [Na, Nb], divided by the temperature.
+
+  Args:
+    a: float32 [Na, D].
+    b: float32 [Nb, D].
+    temperature: positive.
+
+  Raises:
+    errors.UserError: `temperature` is not positive.
+  """
   check_temperature(temperature)
   # By default GPUs round factors to 10 bits and TPUs to 8, and 1/tau multiplies that
   # error.

@@ -30,8 +30,8 @@ def across_views(queries: jax.Array, keys: jax.Array,
   """
   q, k = (jnp.unstack(contrastive.pairs(contrastive.unit(x)), axis=1)
           for x in (queries, keys))
-  logits = jnp.stack([_similarities(q[0], k[1], temperature),
-                      _similarities(q[1], k[0], temperature)])
+  logits = jnp.stack([contrastive.logits_of(q[0], k[1], temperature),
+                      contrastive.logits_of(q[1], k[0], temperature)])
   image = jnp.arange(logits.shape[1])[None, :, None]
   return _classify(logits, jnp.broadcast_to(image, (*logits.shape[:2], 1)))
 
@@ -55,7 +55,8 @@ def against_queue(queries: jax.Array, keys: jax.Array, queue: jax.Array,
   q, k = (contrastive.unit(x) for x in (queries, keys))
   other = contrastive.pairs(k)[:, ::-1].reshape(k.shape)
   positive = (q * other).sum(-1, keepdims=True) / temperature
-  logits = jnp.concatenate([positive, _similarities(q, queue, temperature)], axis=1)
+  negative = contrastive.logits_of(q, queue, temperature)
+  logits = jnp.concatenate([positive, negative], axis=1)
   return _classify(logits, jnp.zeros((len(logits), 1), jnp.int32))
 
 
@@ -69,13 +70,8 @@ def nearest(x: jax.Array, queue: jax.Array) -> jax.Array:
   Returns:
     Float32 [N, D], without a gradient.
   """
-  similarities = _similarities(contrastive.unit(x), queue, 1.)
+  similarities = contrastive.logits_of(contrastive.unit(x), queue, 1.)
   return jax.lax.stop_gradient(queue[similarities.argmax(-1)])
-
-
-def _similarities(a: jax.Array, b: jax.Array, temperature: float) -> jax.Array:
-  contrastive.check_temperature(temperature)
-  return jnp.matmul(a, b.T, precision=jax.lax.Precision.HIGHEST) / temperature
 
 
 def _classify(logits: jax.Array, positive: jax.Array) -> tuple[jax.Array, Metrics]:

@@ -59,7 +59,7 @@ def _compare(z: jax.Array, similarity: str, semi_hard: bool
     for the views of the same image.
   """
   z = contrastive.embed(z, similarity)
-  similarities = jnp.matmul(z, z.T, precision=jax.lax.Precision.HIGHEST)
+  similarities = contrastive.logits_of(z, z, 1.)
   first, second = jnp.unstack(contrastive.pairs(z), axis=1)
   positive = jnp.repeat((first * second).sum(-1), 2)[:, None]
   image = jnp.arange(len(z)) // 2

@@ -90,6 +90,13 @@ def all_gather(x: jax.Array) -> jax.Array:
   return jax.lax.with_sharding_constraint(x, PartitionSpec())
 
 
+def divide_rows(x: jax.Array) -> jax.Array:
+  """Returns the same array with its rows divided among the devices, if they can be."""
+  if num_devices() == 1 or len(x) % num_devices():
+    return x
+  return jax.lax.with_sharding_constraint(x, PartitionSpec(DATA_AXIS))
+
+
 def shard_map_rows(f: Callable[[Tree, Tree], Tree], rows: Tree, whole: Tree) -> Tree:
   """Computes `f(rows, whole)`; each device computes its own rows of the result.
 

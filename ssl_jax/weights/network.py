@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ssl_jax import errors
-from ssl_jax.augment import stages
+from ssl_jax.augment import first_stages
 from ssl_jax.parallel import platforms
 from ssl_jax.weights import matching
 
@@ -42,7 +42,7 @@ class Network:
   apply: Callable[[Tree, jax.Array], dict[str, jax.Array]]
   image_shape: tuple[int, int, int]
   size: tuple[int, int]
-  crop: stages.CenterCrop
+  crop: first_stages.CenterCrop
   mean: tuple[float, ...]
   std: tuple[float, ...]
   class_names: tuple[str, ...]
