@@ -124,7 +124,7 @@ class SimCLR(Policy):
     color = stages.Color(self.strength, self.style, self.color_p, self.gray_p)
     return (
         first_stages.RandomCrop(self.size, self.method, self.antialias, self.sampler,
-                          self.area, self.ratio),
+                                self.area, self.ratio),
         stages.Flip(self.flip_p),
         *([color] if self.strength > 0 else []),
         stages.Blur(blur, self.sigma),

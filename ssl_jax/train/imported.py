@@ -61,11 +61,12 @@ def read(path: pathlib.Path) -> Imported:
           key, tuple(config['dataset']['image_shape']))), jax.random.key(0))
   found = matching.match(shapes, file.variables)
   if not found.fits:
-    differences = [*found.missing, *found.other_shape, *found.surplus]
+    differences = ['/'.join(name[1:]) for name in (
+        *found.missing, *found.other_shape, *found.surplus)]
     raise errors.UserError(
         f'--checkpoint={path} is not a whole {file.model["name"]}; these arrays are '
-        f'missing or have other shapes: '
-        f'{", ".join("/".join(path[1:]) for path in differences[:5])}')
+        f'missing or have other shapes: {errors.listed(differences, 5)}; give the whole '
+        'file, or the --workdir of a run')
   unused = [*('/'.join(path[1:]) for path in found.unused), *file.unknown]
   logging.info('%s is a network %s; arrays that are not used: %s', path, file.model,
                ', '.join(unused) or 'none')
