@@ -65,8 +65,8 @@ def read(path: pathlib.Path) -> Imported:
         *found.missing, *found.other_shape, *found.surplus)]
     raise errors.UserError(
         f'--checkpoint={path} is not a whole {file.model["name"]}; these arrays are '
-        f'missing or have other shapes: {errors.listed(differences, 5)}; give the whole '
-        'file, or the --workdir of a run')
+        f'missing or have other shapes: {errors.listed(differences, 5)}; give the '
+        'whole file, or the --workdir of a run')
   unused = [*('/'.join(path[1:]) for path in found.unused), *file.unknown]
   logging.info('%s is a network %s; arrays that are not used: %s', path, file.model,
                ', '.join(unused) or 'none')
